@@ -1,0 +1,172 @@
+/**
+ * A device's side: the requests with which the host reads and writes its account.
+ *
+ * What is written is in the store before the answer goes out, and the SDK sends nothing before it
+ * has stored it. Stream entries carry the hour, rounded up, since an entry that looks older than
+ * its group is ignored by everyone without a word; maps carry the exact time, for last-writer-wins.
+ */
+
+import { LocalNode, type AgentSecret, type JsonValue, type RawAccountID, type RawCoID, type RawCoStream, type SessionID } from "cojson";
+import { accountId, coarse, createAccount, groupOf, loadedMap, registriesOf, rootId } from "./account";
+import { CaroCrypto } from "./crypto";
+import { RelayLink } from "./link";
+import { emit, Failure, type Handlers, type Item, type Outcome, type Requests, type Written } from "./protocol";
+import { openStorage } from "./storage";
+
+const HOUR_MS = 3_600_000;
+
+/** Outcomes after which the content can be read. */
+const READABLE: ReadonlySet<Outcome> = new Set(["current", "local"]);
+
+export class Client {
+  private constructor(
+    private readonly node: LocalNode,
+    private readonly link: RelayLink | undefined,
+  ) {}
+
+  static async open(params: Requests["open"]["params"]): Promise<Client> {
+    const crypto = new CaroCrypto();
+    const storage = openStorage();
+    const secret = params.agentSecret as AgentSecret;
+    const id = accountId(secret, crypto);
+    const deadline = performance.now() + params.timeoutMs;
+
+    const node = params.create
+      ? await createAccount(secret, crypto, storage, params.month)
+      : new LocalNode(secret, (params.session as SessionID | null) ?? crypto.newRandomSessionID(id), crypto);
+    if (!params.create) node.setStorage(storage);
+
+    const client = new Client(node, params.peer === null ? undefined : new RelayLink(node, params.peer));
+    client.link?.connect();
+    if (!params.create) await client.need(id, "account_unknown", deadline);
+    return client;
+  }
+
+  readonly handlers: Handlers = {
+    registries: async ({ timeoutMs }) => {
+      const deadline = performance.now() + timeoutMs;
+      await this.need(accountId(this.node.agentSecret, this.node.crypto), "account_unknown", deadline);
+      await this.need(rootId(this.node), "damaged", deadline);
+      const registries = registriesOf(this.node);
+      const ids = [...Object.values(registries), groupOf(this.node).id];
+      let worst: Outcome = this.link ? "current" : "local";
+      for (const outcome of Object.values(await this.exchange(ids, deadline))) {
+        if (!READABLE.has(outcome)) worst = outcome;
+      }
+      return { registries, outcome: worst };
+    },
+    exchange: async ({ ids, timeoutMs }) => ({
+      outcomes: await this.exchange(ids, performance.now() + timeoutMs),
+    }),
+    entries: async ({ id }) => {
+      const map = loadedMap(this.node, id);
+      const entries: Record<string, string> = {};
+      for (const key of map.keys()) {
+        const value = map.get(key);
+        if (typeof value === "string") entries[key] = value;
+      }
+      return { entries };
+    },
+    set: async ({ id, entries }) => {
+      const map = loadedMap(this.node, id);
+      const changes = Object.entries(entries).map(([key, value]) => ({ op: "set", key, value }));
+      await this.commit(id, () => map.core.makeTransaction(changes, "private", undefined, this.stamp()));
+      map.processNewTransactions();
+      return {};
+    },
+    createSegment: async ({ month }) => {
+      const stream = groupOf(this.node).createStream(undefined, "private", null, coarse(this.node.crypto, month));
+      return { id: stream.id };
+    },
+    append: ({ id, values }) => this.write(this.segment(id), values),
+    items: async ({ id, after }) => ({ items: itemsAfter(this.segment(id), after) }),
+    watch: async ({ ids }) => {
+      for (const id of ids) this.node.getCoValue(id as RawCoID).subscribe(() => emit({ type: "changed", id }), false);
+      return {};
+    },
+    release: async ({ ids }) => {
+      for (const id of ids) this.node.internalUnmountCoValue(id as RawCoID);
+      return {};
+    },
+    close: async () => {
+      this.link?.disconnect();
+      await this.node.gracefulShutdown();
+      return {};
+    },
+  };
+
+  get account(): RawAccountID {
+    return accountId(this.node.agentSecret, this.node.crypto);
+  }
+
+  get session(): SessionID {
+    return this.node.currentSessionID;
+  }
+
+  private async exchange(ids: string[], deadline: number): Promise<Record<string, Outcome>> {
+    const outcome = async (id: string): Promise<[string, Outcome]> => {
+      if (this.link) return [id, await this.link.exchange(id, deadline)];
+      const core = await this.node.loadCoValueCore(id as RawCoID, undefined, true);
+      if (!core.isAvailable()) return [id, "absent"];
+      return [id, core.isDeleted ? "deleted" : "local"];
+    };
+    return Object.fromEntries(await Promise.all(ids.map(outcome)));
+  }
+
+  /** Loads what nothing works without. */
+  private async need(id: string, whenAbsent: "account_unknown" | "damaged", deadline: number): Promise<void> {
+    const outcome = (await this.exchange([id], deadline))[id] ?? "late";
+    if (READABLE.has(outcome)) return;
+    if (outcome === "absent") throw new Failure(whenAbsent, "the relay does not hold it");
+    if (outcome === "offline" || outcome === "late") throw new Failure(outcome, "the relay did not answer in time");
+    throw new Failure("damaged", "the account did not pass verification");
+  }
+
+  private segment(id: string): RawCoStream {
+    const core = this.node.getCoValue(id as RawCoID);
+    if (!core.isAvailable()) throw new Failure("misuse", "that segment is not loaded");
+    const content = core.getCurrentContent();
+    if (content.type !== "costream") throw new Failure("damaged", "the relay holds something else in place of a segment");
+    return content as RawCoStream;
+  }
+
+  private async write(stream: RawCoStream, values: string[]): Promise<Written> {
+    const before = stream.totalValidTransactions;
+    const madeAt = Math.ceil(this.stamp() / HOUR_MS) * HOUR_MS;
+    await this.commit(stream.id, () => stream.core.makeTransaction(values as JsonValue[], "private", undefined, madeAt));
+    stream.processNewTransactions();
+    if (stream.totalValidTransactions === before) {
+      throw new Failure("failed", "the new entries are not valid under the account's own rules");
+    }
+    const all = itemsAfter(stream, {});
+    const transaction = (stream.core.knownState().sessions[this.session] ?? 1) - 1;
+    return { transaction, entries: all.length, bytes: all.reduce((sum, [, , value]) => sum + value.length, 0) };
+  }
+
+  /** Now, but never before the group existed: a clock that lags must not make entries invalid. */
+  private stamp(): number {
+    return Math.max(Date.now(), groupOf(this.node).core.latestTxMadeAt + 1);
+  }
+
+  /** Makes a transaction and waits until the store holds it. */
+  private async commit(id: string, make: () => boolean): Promise<void> {
+    if (!make()) throw new Failure("misuse", "it has been deleted");
+    // The SDK stores local transactions in a microtask of its own.
+    await new Promise((resolve) => setImmediate(resolve));
+    const stored: Record<string, number> = this.node.storage?.getKnownState(id).sessions ?? {};
+    const held = this.node.getCoValue(id as RawCoID).knownState().sessions;
+    const behind = Object.entries(held).some(([session, count]) => (stored[session] ?? 0) < count);
+    if (behind) throw new Failure("storage", "the store did not take the change");
+  }
+}
+
+function itemsAfter(stream: RawCoStream, after: Record<string, number>): Item[] {
+  const items: Item[] = [];
+  for (const [session, entries] of Object.entries(stream.items)) {
+    const seen = after[session] ?? 0;
+    for (const { tx, value } of entries) {
+      if (tx.txIndex >= seen && typeof value === "string") items.push([session, tx.txIndex, value]);
+    }
+  }
+  return items.sort((a, b) => (a[0] === b[0] ? a[1] - b[1] : a[0] < b[0] ? -1 : 1));
+}

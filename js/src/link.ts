@@ -1,0 +1,149 @@
+/**
+ * The connection to the relay, and the knowledge of what the relay holds.
+ *
+ * The SDK's load promises resolve on local content, so they do not say whether a download is
+ * current. This file waits for the relay's own word instead: a CoValue is `current` when the state
+ * that the relay announced equals the state held here, session by session.
+ */
+
+import { cojsonInternals, type CoValueCore, type LocalNode, type Peer, type RawCoID, type SyncMessage } from "cojson";
+import { WebSocketPeerWithReconnection } from "cojson-transport-ws";
+import { emit, type Outcome } from "./protocol";
+import { HostSocket } from "./websocket";
+
+/** First pause before a lost connection is dialled again; the SDK multiplies it by the attempts. */
+const RECONNECT_MS = 500;
+/** A relay that has been silent for so long is given up, milliseconds. Relays ping every 1.5 s. */
+const SILENCE_MS = 10_000;
+
+type Sessions = Record<string, number>;
+
+function sameSessions(a: Sessions, b: Sessions): boolean {
+  const covers = (whole: Sessions, part: Sessions) =>
+    Object.entries(part).every(([session, count]) => (whole[session] ?? 0) >= count);
+  return covers(a, b) && covers(b, a);
+}
+
+export class RelayLink {
+  private readonly socket: WebSocketPeerWithReconnection;
+  private readonly damaged = new Set<string>();
+  private readonly waiting = new Map<string, Set<() => void>>();
+  private open = false;
+
+  constructor(
+    private readonly node: LocalNode,
+    private readonly peerId: string,
+  ) {
+    const link = this;
+    this.socket = new WebSocketPeerWithReconnection({
+      peer: peerId,
+      reconnectionTimeout: RECONNECT_MS,
+      pingTimeout: SILENCE_MS,
+      addPeer: (peer) => link.joined(peer),
+      removePeer: (peer) => {
+        link.setOpen(false);
+        node.syncManager.removePeer(peer.id);
+      },
+      WebSocketConstructor: class {
+        constructor() {
+          const socket = HostSocket.dial();
+          socket.addEventListener("open", () => link.setOpen(true));
+          return socket;
+        }
+      } as never,
+    });
+  }
+
+  connect(): void {
+    this.socket.enable();
+  }
+
+  disconnect(): void {
+    this.socket.disable();
+    this.setOpen(false);
+  }
+
+  /** Brings one CoValue up to date in both directions, or says why that cannot be. */
+  async exchange(id: string, deadline: number): Promise<Outcome> {
+    const core = this.node.getCoValue(id as RawCoID);
+    if (!core.isAvailable()) void this.node.loadCoValueCore(id as RawCoID, undefined, true);
+    for (;;) {
+      const outcome = this.outcome(core);
+      if (outcome) return outcome;
+      const left = deadline - performance.now();
+      if (left <= 0) return this.open ? "late" : "offline";
+      await this.news(core, left);
+    }
+  }
+
+  private outcome(core: CoValueCore): Outcome | undefined {
+    if (this.damaged.has(core.id) || core.isErroredInPeer(this.peerId)) return "damaged";
+    const told = this.node.syncManager.peers[this.peerId]?.getKnownState(core.id);
+    if (!core.isAvailable()) {
+      const asked = core.getLoadingStateForPeer(this.peerId);
+      return asked === "unavailable" && told && !told.header ? "absent" : undefined;
+    }
+    if (!told?.header || core.isStreaming() || core.hasMissingDependencies()) return undefined;
+    if (core.isDeleted) return "deleted";
+    return sameSessions(told.sessions, core.knownState().sessions) ? "current" : undefined;
+  }
+
+  /** Resolves when something about the CoValue may have changed, or after `ms`. */
+  private news(core: CoValueCore, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        unsubscribe();
+        this.waiting.get(core.id)?.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      const unsubscribe = core.subscribe(() => done(), false);
+      const set = this.waiting.get(core.id) ?? new Set();
+      set.add(done);
+      this.waiting.set(core.id, set);
+    });
+  }
+
+  private wake(id: string): void {
+    // After the current message has been dealt with whole.
+    queueMicrotask(() => {
+      for (const done of [...(this.waiting.get(id) ?? [])]) done();
+    });
+  }
+
+  private joined(peer: Peer): void {
+    this.node.syncManager.addPeer(this.guarded(peer));
+    this.node.syncManager.peers[peer.id]?.subscribeToKnownStatesUpdates((id) => this.wake(id));
+  }
+
+  /** Drops content whose header does not hash to the id it is sent under. */
+  private guarded(peer: Peer): Peer {
+    const onMessage = peer.incoming.onMessage.bind(peer.incoming);
+    peer.incoming.onMessage = (handle) =>
+      onMessage((message) => {
+        if (message !== "Disconnected" && this.isForged(message)) {
+          this.damaged.add(message.id);
+          this.wake(message.id);
+        } else {
+          handle(message);
+        }
+      });
+    return peer;
+  }
+
+  private isForged(message: SyncMessage): boolean {
+    if (message.action !== "content" || !message.header) return false;
+    try {
+      return cojsonInternals.idforHeader(message.header, this.node.crypto) !== message.id;
+    } catch {
+      return true;
+    }
+  }
+
+  private setOpen(open: boolean): void {
+    if (this.open === open) return;
+    this.open = open;
+    emit({ type: open ? "connected" : "disconnected" });
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * The bundle's entry. Loading it defines `globalThis.caro`, which the snapshot then holds; the host
+ * calls `caro.run()` once the ops are there.
+ */
+
+import "./globals";
+import { cojsonInternals } from "cojson";
+import { Client } from "./client";
+import { serveHost } from "./host";
+import { logToHost } from "./log";
+import type { Handlers } from "./protocol";
+import { Relay } from "./relay";
+
+/** The host waits with deadlines of its own; the SDK's must not outlast them. */
+const LOAD_TIMEOUT_MS = 60_000;
+
+async function run(): Promise<void> {
+  logToHost();
+  cojsonInternals.setCoValueLoadingTimeout(LOAD_TIMEOUT_MS);
+  cojsonInternals.setCoValueLoadingMaxRetries(0);
+  Deno.core.setUnhandledPromiseRejectionHandler((_promise, reason) => {
+    console.error("a promise was rejected and nobody cared", reason);
+    return true;
+  });
+  Deno.core.setReportExceptionCallback((error) => console.error("a callback threw", error));
+
+  const handlers: Handlers = {};
+  const begin = (more: Handlers) => {
+    delete handlers.open;
+    delete handlers.serve;
+    Object.assign(handlers, more);
+  };
+  handlers.open = async (params) => {
+    const client = await Client.open(params);
+    begin(client.handlers);
+    return { account: client.account, session: client.session };
+  };
+  handlers.serve = async () => {
+    begin(new Relay().handlers);
+    return {};
+  };
+  await serveHost(handlers);
+}
+
+declare global {
+  var caro: { run(): Promise<void> };
+}
+globalThis.caro = { run };

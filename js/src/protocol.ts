@@ -1,0 +1,116 @@
+/**
+ * What the host may ask of the isolate, what it answers, and what it tells unasked. The Rust side
+ * has the same types in `src/runtime/protocol.rs`; a test there sends every one of them.
+ *
+ * Values are opaque here: the host sealed them, and alone can open them.
+ */
+
+/** What became of one CoValue that was asked for. */
+export type Outcome =
+  /** Held here, and equal to what the relay holds. */
+  | "current"
+  /** Held here; no relay is configured. */
+  | "local"
+  /** Deleted for good; only the mark is left. */
+  | "deleted"
+  /** The relay does not have it, and neither have we. */
+  | "absent"
+  /** The relay sent something that does not carry the right signatures or does not hash to its id. */
+  | "damaged"
+  /** There was no connection when the time ran out. */
+  | "offline"
+  /** Connected, but the answer did not come in time. */
+  | "late";
+
+export type Registries = Record<RegistryName, string>;
+export type RegistryName = "index" | "preferences" | "devices" | "usage" | "deletions" | "keyring";
+
+/** One item of a segment: the session that wrote it, the transaction's number there, the value. */
+export type Item = [session: string, transaction: number, value: string];
+
+/** Where values were written, and what the segment holds with them. */
+export interface Written {
+  /** Number of the transaction in this device's session. */
+  transaction: number;
+  entries: number;
+  bytes: number;
+}
+
+export interface Requests {
+  /** Opens the account, or makes it where `create` is set. Must be the first request of a client. */
+  open: {
+    params: {
+      agentSecret: string;
+      session: string | null;
+      create: boolean;
+      /** Names the relay in the SDK's records; null: none is configured. */
+      peer: string | null;
+      month: string;
+      timeoutMs: number;
+    };
+    result: { account: string; session: string };
+  };
+  /** Loads the account's registries and brings them up to date with the relay. */
+  registries: { params: { timeoutMs: number }; result: { registries: Registries; outcome: Outcome } };
+  /** Brings CoValues up to date with the relay, in both directions. */
+  exchange: { params: { ids: string[]; timeoutMs: number }; result: { outcomes: Record<string, Outcome> } };
+  /** The current value of every key of a map. */
+  entries: { params: { id: string }; result: { entries: Record<string, string> } };
+  /** Sets keys of a map in one transaction; durable in the store when it answers. */
+  set: { params: { id: string; entries: Record<string, string> }; result: Record<string, never> };
+  /** Makes a new, empty segment. */
+  createSegment: { params: { month: string }; result: { id: string } };
+  /** Appends values to a segment in one transaction; durable when it answers. */
+  append: { params: { id: string; values: string[] }; result: Written };
+  /** The items of a segment from a position (transactions already seen, by session) on. */
+  items: { params: { id: string; after: Record<string, number> }; result: { items: Item[] } };
+  /** Tells with a `changed` event whenever one of these changes. */
+  watch: { params: { ids: string[] }; result: Record<string, never> };
+  /** Drops CoValues from memory; they stay in the store. */
+  release: { params: { ids: string[] }; result: Record<string, never> };
+  /** Becomes a relay. Must be the first request of a relay's isolate. */
+  serve: { params: Record<string, never>; result: Record<string, never> };
+  /** Relay: a connection was accepted. */
+  accept: { params: { socket: number }; result: Record<string, never> };
+  /** Writes what is outstanding and closes every connection. */
+  close: { params: Record<string, never>; result: Record<string, never> };
+}
+
+export type Method = keyof Requests;
+export type Handler<M extends Method> = (params: Requests[M]["params"]) => Promise<Requests[M]["result"]>;
+export type Handlers = { [M in Method]?: Handler<M> };
+
+export type Event =
+  | { type: "changed"; id: string }
+  | { type: "connected" }
+  | { type: "disconnected" };
+
+export type FailureCode =
+  /** The relay does not know this account. */
+  | "account_unknown"
+  /** There is no connection to the relay. */
+  | "offline"
+  /** The relay does not answer. */
+  | "late"
+  /** What the relay or the store holds was damaged or forged. */
+  | "damaged"
+  /** The store could not be written. */
+  | "storage"
+  /** The request does not make sense now. */
+  | "misuse"
+  /** Anything else that went wrong in the script. */
+  | "failed";
+
+/** An error that the host is to tell from others by its code. */
+export class Failure extends Error {
+  constructor(
+    readonly code: FailureCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export function emit(event: Event): void {
+  Deno.core.ops.op_host_event(JSON.stringify(event));
+}

@@ -1,0 +1,115 @@
+/**
+ * The part of the WebSocket interface that the SDK's transport uses, over the socket ops.
+ *
+ * Two ways to get one: a client dials the configured relay (the address is the host's business and
+ * never reaches the script), and the relay wraps a connection that the host has accepted.
+ */
+
+type Listener = { call: (event: any) => void; once: boolean };
+type EventName = "open" | "message" | "close" | "error";
+
+const CONNECTING = 0;
+const OPEN = 1;
+const CLOSING = 2;
+const CLOSED = 3;
+
+const ops = () => Deno.core.ops;
+
+export class HostSocket {
+  readyState = CONNECTING;
+  private handle: number | undefined;
+  private readonly listeners = new Map<EventName, Listener[]>();
+
+  /** Wraps a connection that is open already. */
+  static accepted(handle: number): HostSocket {
+    const socket = new HostSocket();
+    socket.opened(handle);
+    return socket;
+  }
+
+  /** Dials the relay; `open` or `error` and `close` follow. */
+  static dial(): HostSocket {
+    const socket = new HostSocket();
+    ops()
+      .op_socket_connect()
+      .then(
+        (handle) => socket.opened(handle),
+        (error) => {
+          socket.emit("error", error);
+          socket.closed();
+        },
+      );
+    return socket;
+  }
+
+  get bufferedAmount(): number {
+    return this.handle === undefined ? 0 : ops().op_socket_buffered(this.handle);
+  }
+
+  send(text: string): void {
+    if (this.readyState !== OPEN || this.handle === undefined) return;
+    ops().op_socket_send(this.handle, text);
+  }
+
+  close(): void {
+    if (this.readyState >= CLOSING) return;
+    this.readyState = CLOSING;
+    if (this.handle !== undefined) ops().op_socket_close(this.handle);
+  }
+
+  addEventListener(type: EventName, call: (event: any) => void, options?: { once: boolean }): void {
+    const list = this.listeners.get(type) ?? [];
+    list.push({ call, once: options?.once ?? false });
+    this.listeners.set(type, list);
+  }
+
+  removeEventListener(type: EventName, call: (event: any) => void): void {
+    const list = this.listeners.get(type);
+    if (list) this.listeners.set(type, list.filter((listener) => listener.call !== call));
+  }
+
+  private opened(handle: number): void {
+    this.handle = handle;
+    if (this.readyState !== CONNECTING) {
+      // Closed by us while it was being dialled.
+      ops().op_socket_close(handle);
+      this.closed();
+      return;
+    }
+    this.readyState = OPEN;
+    this.emit("open", {});
+    void this.receive(handle);
+  }
+
+  private async receive(handle: number): Promise<void> {
+    for (;;) {
+      let text: string | null;
+      try {
+        text = await ops().op_socket_receive(handle);
+      } catch (error) {
+        this.emit("error", error);
+        text = null;
+      }
+      if (text === null) break;
+      this.emit("message", { data: text });
+    }
+    this.closed();
+  }
+
+  private closed(): void {
+    if (this.readyState === CLOSED) return;
+    this.readyState = CLOSED;
+    this.emit("close", { code: 1000, reason: "" });
+  }
+
+  private emit(type: EventName, event: unknown): void {
+    for (const listener of this.listeners.get(type) ?? []) {
+      if (listener.once) this.removeEventListener(type, listener.call);
+      try {
+        listener.call(event);
+      } catch (error) {
+        console.error("a socket listener failed", error);
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+//! `caro history last`.
+
+use super::super::{CliError, Home, Ui};
+use super::output::{Output, Printer};
+use super::select::{Page, Selection, open};
+
+/// Shows the latest command.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  caro history last
+  caro history last --exit 1 --cmd-only        the latest that failed so
+  caro history last --cwd . --json
+")]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Runs `caro history last`.
+pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+    let history = open(home)?;
+    let filter = args.selection.filter(&Page::default(), &history)?;
+    let record = history.last(&filter)?.ok_or_else(|| {
+        CliError::failed("no command is remembered that fits").hinted(
+            "`caro history import bash` takes over what bash remembers; fewer filters find more.",
+        )
+    })?;
+    Printer::new(&args.output, ui).print(&record, ui)
+}

@@ -1,0 +1,53 @@
+//! `caro history`: the commands of the local history.
+
+mod add;
+mod import;
+mod input;
+mod last;
+mod list;
+mod output;
+mod search;
+mod select;
+mod show;
+mod template;
+
+use clap::Subcommand;
+
+use super::{CliError, Home, Ui};
+
+pub use output::{RecordJson, SCHEMA_VERSION};
+
+/// `caro history …`; each variant is a module of the same name.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record finished commands: one by flags, or many as JSON lines on standard input
+    Add(add::Args),
+    /// List commands, the newest last
+    List(list::Args),
+    /// Find commands by what they contain or what you had asked for
+    Search(search::Args),
+    /// Show everything known about one command
+    Show(show::Args),
+    /// Show the latest command
+    Last(last::Args),
+    /// Take over the history of a shell; a second run adds nothing
+    #[command(subcommand)]
+    Import(import::Source),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, in words for the user.
+    pub fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+        match self {
+            Self::Add(args) => add::run(args, ui, home),
+            Self::List(args) => list::run(&args, ui, home),
+            Self::Search(args) => search::run(&args, ui, home),
+            Self::Show(args) => show::run(&args, ui, home),
+            Self::Last(args) => last::run(&args, ui, home),
+            Self::Import(source) => import::run(&source, ui, home),
+        }
+    }
+}

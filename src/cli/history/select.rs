@@ -1,0 +1,136 @@
+//! The flags that say which records are meant, the same for every command that reads.
+
+use std::path::Path;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::super::time;
+use super::super::{CliError, Home};
+use crate::history::{Filter, History, RiskLevel, UnixNanos};
+
+/// Which records are meant.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct Selection {
+    /// Only those that ran in this directory (`.` is the current one)
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<String>,
+    /// Only those of this shell session
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Only those of this device: its id or the beginning of it, or `this`
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    /// Only those that exited with this status
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    exit: Option<i32>,
+    /// Only those that began before this moment
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    before: Option<UnixNanos>,
+    /// Only those that began at this moment or later
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    after: Option<UnixNanos>,
+    /// Only those with this tag
+    #[arg(long, value_name = "TAG")]
+    tag: Option<String>,
+    /// Only those of this safety level
+    #[arg(long, value_name = "LEVEL", value_parser = safety_parser())]
+    safety: Option<RiskLevel>,
+}
+
+/// How many of the records are wanted, and in which order.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub(super) struct Page {
+    /// At most so many, counted from the newest (or best)
+    #[arg(long, short = 'n', value_name = "N")]
+    limit: Option<u64>,
+    /// Leave out so many, counted from the newest (or best)
+    #[arg(long, value_name = "N", default_value_t)]
+    offset: u64,
+    /// The newest (or best) first instead of last
+    #[arg(long)]
+    reverse: bool,
+}
+
+impl Selection {
+    /// The filter these flags mean.
+    ///
+    /// # Errors
+    /// Where no device, or more than one, is meant.
+    pub(super) fn filter(
+        &self,
+        page: &Page,
+        history: &History,
+    ) -> Result<Filter, CliError> {
+        let device = match self.device.as_deref() {
+            None => None,
+            Some("this") => Some(history.device_id()?),
+            Some(prefix) => Some(device(history, prefix)?),
+        };
+        Ok(Filter {
+            cwd: self.cwd.as_deref().map(directory).transpose()?,
+            session: self.session.clone(),
+            device,
+            exit: self.exit,
+            before: self.before,
+            after: self.after,
+            tag: self.tag.clone(),
+            safety: self.safety,
+            limit: page.limit,
+            offset: page.offset,
+            reverse: page.reverse,
+        })
+    }
+}
+
+/// Opens the history for reading. `history.db` is made on the first run, also by a reader.
+pub(super) fn open(home: &Home) -> Result<History, CliError> {
+    home.open_history()
+}
+
+/// The absolute form of a directory the user names.
+///
+/// # Errors
+/// Where it is relative and the working directory is gone.
+pub(super) fn directory(given: &str) -> Result<String, CliError> {
+    std::path::absolute(Path::new(given))
+        .map(|path| path.to_string_lossy().into_owned())
+        .map_err(|error| {
+            CliError::usage("the working directory is unknown")
+                .hinted("Give the directory as a path that begins at the root.")
+                .caused_by(error)
+        })
+}
+
+fn device(history: &History, prefix: &str) -> Result<uuid::Uuid, CliError> {
+    let wanted: String = prefix.to_lowercase().chars().filter(|c| *c != '-').collect();
+    let mut known = history
+        .count_per_device()?
+        .into_iter()
+        .map(|(device, _)| device)
+        .filter(|device| device.simple().to_string().starts_with(&wanted));
+    match (known.next(), known.next()) {
+        (Some(device), None) if !wanted.is_empty() => Ok(device),
+        (None, _) => Err(CliError::failed(format!(
+            "no command was recorded by a device whose id begins with `{prefix}`"
+        ))
+        .hinted("`caro history list --format '{device} {command}'` shows the devices.")),
+        _ => Err(CliError::usage(format!(
+            "several devices have an id that begins with `{prefix}`"
+        ))
+        .hinted("Give more of the id.")),
+    }
+}
+
+/// Parses a moment on the command line.
+pub(super) fn moment(text: &str) -> Result<UnixNanos, String> {
+    time::parse(text, time::now())
+}
+
+/// Parses a safety level on the command line.
+pub(super) fn safety_parser() -> impl TypedValueParser<Value = RiskLevel> {
+    PossibleValuesParser::new(RiskLevel::ALL.map(RiskLevel::as_str))
+        .try_map(|name| name.parse::<RiskLevel>())
+}

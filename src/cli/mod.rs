@@ -1,0 +1,197 @@
+//! The command line: the only room that reads the environment and the clock, prints and prompts.
+//!
+//! One file per command, in the tree that the user types. Arguments become typed values in clap;
+//! each command is a function of its arguments, the [`Ui`] and the [`Home`] that returns a
+//! [`CliError`]; [`run`] turns that into words and an exit code. Commands of the local history start
+//! no async runtime and touch no network.
+
+pub mod dirs;
+pub mod error;
+pub mod history;
+mod host;
+mod relay;
+mod sync;
+pub mod terminal;
+pub mod time;
+pub mod ui;
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::process::ExitCode;
+
+use anstream::ColorChoice;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+pub use dirs::Home;
+pub use error::{CliError, Kind};
+pub use ui::Ui;
+
+/// The command history of all your machines: local first, end-to-end encrypted, yours.
+///
+/// Everything works on this machine alone; no byte leaves it unless you set up sync.
+#[derive(Debug, Parser)]
+#[command(
+    name = "caro",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_long_help = "\
+Examples:
+  caro history import bash          take over what bash remembers
+  caro history search docker run    find commands that contain both words
+  caro history list --limit 20      the last twenty commands
+"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// When to use colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    color: Color,
+
+    /// Show the causes of an error too
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+/// The commands; each variant is a module of the same name.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The commands you ran: add, list, search, import
+    #[command(subcommand)]
+    History(history::Command),
+    /// Your history on all your machines, readable by nobody else
+    #[command(subcommand)]
+    Sync(sync::Command),
+    /// A relay of your own
+    #[command(subcommand)]
+    Relay(relay::Command),
+}
+
+impl Command {
+    fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+        match self {
+            Self::History(command) => command.run(ui, home),
+            Self::Sync(command) => command.run(ui, home),
+            Self::Relay(command) => command.run(ui, home),
+        }
+    }
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set; anywhere, if CLICOLOR_FORCE is
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    fn choice(self) -> ColorChoice {
+        match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        }
+    }
+
+    /// The choice on a command line that may be wrong elsewhere: help and usage errors obey it too.
+    fn peek(args: &[OsString]) -> Self {
+        let mut rest = args.iter().skip(1).map(OsString::as_os_str);
+        let mut color = Self::default();
+        while let Some(arg) = rest.next() {
+            if arg == OsStr::new("--") {
+                break;
+            }
+            let value = match arg.to_str() {
+                Some("--color") => rest.next().and_then(OsStr::to_str),
+                Some(arg) => arg.strip_prefix("--color="),
+                None => None,
+            };
+            if let Some(parsed) = value.and_then(|value| Self::from_str(value, false).ok()) {
+                color = parsed;
+            }
+        }
+        color
+    }
+}
+
+/// Runs the command line `args`, program name first, and says how it went.
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    let color = Color::peek(&args);
+    let parser = Cli::command().color(match color {
+        Color::Auto => clap::ColorChoice::Auto,
+        Color::Always => clap::ColorChoice::Always,
+        Color::Never => clap::ColorChoice::Never,
+    });
+    let parsed = parser
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output, usage errors to standard error; if that is
+            // closed, the exit code has to do.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.code()));
+        }
+    };
+    let mut ui = Ui::new(cli.color.choice(), cli.verbose);
+    let result = start_log()
+        .and_then(|()| Home::from_env())
+        .and_then(|home| cli.command.run(&mut ui, &home));
+    // Whatever a failed command had printed before it failed is data too.
+    match result.and(ui.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(ui.flush());
+            ui.error(&error);
+            error.kind.into()
+        }
+    }
+}
+
+/// Sends the log to standard error, if CARO_LOG says what to log.
+fn start_log() -> Result<(), CliError> {
+    let Some(directives) = std::env::var_os("CARO_LOG").filter(|value| !value.is_empty()) else {
+        return Ok(());
+    };
+    let filter = directives
+        .to_str()
+        .and_then(|directives| tracing_subscriber::EnvFilter::try_new(directives).ok())
+        .ok_or_else(|| {
+            CliError::usage("CARO_LOG does not say what to log")
+                .hinted("Set it to error, warn, info, debug or trace, or to caro::sync=debug and the like.")
+        })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never)
+        .init();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn colour_is_seen_on_a_wrong_command_line() {
+        let peek = |args: &[&str]| Color::peek(&args.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(peek(&["caro", "nonsense", "--color", "never"]), Color::Never);
+        assert_eq!(peek(&["caro", "--color=always"]), Color::Always);
+        assert_eq!(peek(&["caro", "--", "--color=always"]), Color::Auto);
+        assert_eq!(peek(&["caro", "--color", "sometimes"]), Color::Auto);
+    }
+}

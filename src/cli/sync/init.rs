@@ -1,0 +1,124 @@
+//! `caro sync init`: a new identity, or join with an existing phrase.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::setup::{SetupArgs, laid_out, refuse_second, write_phrase};
+use super::{PATIENCE, consent, phrase_input, restore, setting, show_progress};
+use crate::cli::{CliError, Home, Kind, Ui};
+use crate::identity::{Phrase, PhraseError, WordCount};
+use crate::sync::{self, SetUp};
+
+/// Set sync up on this device.
+///
+/// Makes a new identity and shows its recovery phrase, or joins one with the phrase of another
+/// device. Nothing leaves this machine before you have seen what will, and agreed.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync init
+  caro sync init --new --relay wss://relay.example --phrase-out phrase.txt --yes
+  caro sync init --phrase-file phrase.txt --relay wss://relay.example --yes
+")]
+pub(super) struct InitArgs {
+    /// Make a new identity
+    #[arg(long, conflicts_with = "phrase_file")]
+    new: bool,
+
+    /// Join with the phrase in this file; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    phrase_file: Option<PathBuf>,
+
+    /// How many words a new phrase has
+    #[arg(long, value_name = "12|24", value_parser = words, default_value = "24")]
+    words: WordCount,
+
+    /// Write the new phrase to this new file (mode 0600) instead of showing it
+    #[arg(long, value_name = "FILE")]
+    phrase_out: Option<PathBuf>,
+
+    #[command(flatten)]
+    setup: SetupArgs,
+}
+
+fn words(text: &str) -> Result<WordCount, String> {
+    text.parse().ok().and_then(WordCount::from_words).ok_or_else(|| "a phrase has 12 or 24 words".into())
+}
+
+pub(super) fn run(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
+    refuse_second(home)?;
+    if let Some(path) = &args.phrase_file {
+        let phrase = phrase_input::read(path)?;
+        return restore::join(ui, home, &args.setup, phrase);
+    }
+    if !args.new {
+        let mut terminal = ui.terminal("--new or --phrase-file FILE")?;
+        terminal.show("If another device of yours syncs already, join it with its recovery phrase.\n")?;
+        if terminal.confirm("Do you have a recovery phrase?")? {
+            let phrase = phrase_input::ask(ui, "--phrase-file FILE")?;
+            return restore::join(ui, home, &args.setup, phrase);
+        }
+    }
+    create(ui, home, args)
+}
+
+fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
+    if args.phrase_out.is_none() {
+        // The phrase could not be shown: better to say so before anything is made.
+        ui.terminal("--phrase-out FILE")?;
+    }
+    let relay = args.setup.relay(ui)?;
+    let history = home.open_history()?;
+    consent::ask(ui, relay.as_ref(), history.count()?, args.setup.yes)?;
+
+    let phrase = Phrase::generate(args.words).map_err(no_randomness)?;
+    if let Some(path) = &args.phrase_out {
+        write_phrase(path, &phrase)?;
+    }
+    let shown = args.phrase_out.is_none().then(|| laid_out(&phrase));
+    let set_up = || {
+        let mut credentials = args.setup.credentials(phrase)?;
+        if args.setup.forget_phrase {
+            credentials.forget_phrase();
+        }
+        let key_store = args.setup.key_store(ui, home, &history)?;
+        let config = args.setup.config(relay.as_ref());
+        let set_up = SetUp { credentials: &credentials, key_store: &key_store, config: &config };
+        Ok::<_, CliError>(sync::create(setting(home, home.open_history()?, relay.clone(), PATIENCE), &set_up)?)
+    };
+    let mut engine = set_up().inspect_err(|_| {
+        if let Some(path) = &args.phrase_out {
+            // It opens nothing: the identity was not made.
+            drop(std::fs::remove_file(path));
+        }
+    })?;
+
+    match (&shown, &args.phrase_out) {
+        (Some(words), _) => {
+            let mut terminal = ui.terminal("--phrase-out FILE")?;
+            terminal.show("\nThis is your recovery phrase. With it you bring your history to another machine;\n\
+                           without it nobody can, not even we. Write it down and keep it safe:\n\n")?;
+            terminal.show(words)?;
+            terminal.show("\n")?;
+        }
+        (None, Some(path)) => ui.status(format_args!(
+            "The recovery phrase is in {}. Keep it safe: whoever has it can read your history.",
+            path.display()
+        )),
+        (None, None) => {}
+    }
+
+    if relay.is_none() {
+        ui.status("Sync is set up. Name a relay with `caro sync relay set`, then run `caro sync now`.");
+        return Ok(engine.close()?);
+    }
+    let report = engine.exchange("init", &mut show_progress(ui))?;
+    engine.close()?;
+    ui.status(format_args!("Sync is set up: {} commands are on the relay.", report.sent));
+    Ok(())
+}
+
+fn no_randomness(error: PhraseError) -> CliError {
+    CliError::new(Kind::Failed, error.to_string().trim_end_matches('.'))
+}

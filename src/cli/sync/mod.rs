@@ -1,0 +1,174 @@
+//! `caro sync …`: set up, exchange, look.
+
+mod consent;
+mod errors;
+mod init;
+mod now;
+mod phrase;
+mod phrase_input;
+mod relay;
+mod restore;
+mod setup;
+mod status;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::{CliError, Home, Kind, Ui, time};
+use crate::history::History;
+use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase};
+use crate::net::{Proxies, RelayAddress};
+use crate::sync::{Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
+
+/// How long the relay may take over one step, unless the user says otherwise.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Your history on all your machines, readable by nobody else.
+#[derive(Debug, Subcommand)]
+#[command(after_long_help = "\
+Examples:
+  caro sync init --relay wss://relay.example      set sync up, or join with your phrase
+  caro sync restore --relay wss://relay.example   bring your history to a new machine
+  caro sync now                                   exchange with the relay once
+  caro sync status                                see whether all is well
+")]
+pub(super) enum Command {
+    /// Set sync up: a new identity, or join with an existing phrase
+    Init(init::InitArgs),
+    /// Join with a phrase and fetch the whole history
+    Restore(restore::RestoreArgs),
+    /// One full exchange with the relay
+    Now(now::NowArgs),
+    /// Whether sync is on, what waits, and how the last exchange went
+    Status(status::StatusArgs),
+    /// The recovery phrase of this identity
+    #[command(subcommand)]
+    Phrase(phrase::Command),
+    /// The relay in use
+    #[command(subcommand)]
+    Relay(relay::Command),
+}
+
+impl Command {
+    pub(super) fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+        match self {
+            Self::Init(args) => init::run(ui, home, &args),
+            Self::Restore(args) => restore::run(ui, home, &args),
+            Self::Now(args) => now::run(ui, home, &args),
+            Self::Status(args) => status::run(ui, home, &args),
+            Self::Phrase(command) => command.run(ui, home),
+            Self::Relay(command) => command.run(ui, home),
+        }
+    }
+}
+
+/// How the keys of this home are opened.
+#[derive(Debug, Args)]
+struct KeyArgs {
+    /// File with the passphrase that seals the key file (see CARO_KEYSTORE=file)
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl KeyArgs {
+    /// The key store of this home, with the passphrase if one was given.
+    fn store(&self, home: &Home, history: &History) -> Result<KeyStore, CliError> {
+        let passphrase = self.passphrase_file.as_deref().map(read_passphrase).transpose()?;
+        key_store(home, history, passphrase)
+    }
+
+    /// The keys of this home; asks for the passphrase of a sealed file on the terminal.
+    fn load(&self, ui: &Ui, home: &Home, history: &History) -> Result<Credentials, CliError> {
+        let store = self.store(home, history)?;
+        let sealed = match &store {
+            KeyStore::File(file) if self.passphrase_file.is_none() => {
+                file.exists() && file.needs_passphrase().map_err(SyncError::from)?
+            }
+            _ => false,
+        };
+        let store = if sealed {
+            let typed = ui.terminal("--passphrase-file FILE")?.ask_hidden("Passphrase of the key file: ")?;
+            key_store(home, history, Passphrase::new(&typed))?
+        } else {
+            store
+        };
+        store.load().map_err(SyncError::from)?.ok_or_else(|| {
+            CliError::new(Kind::NotSetUp, "the keys of this identity are not in the key store")
+                .hinted("Set this device up again with your recovery phrase: caro sync restore")
+        })
+    }
+}
+
+fn read_passphrase(path: &Path) -> Result<Passphrase, CliError> {
+    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new).map_err(|e| {
+        CliError::usage(format!("the passphrase file {} cannot be read", path.display())).caused_by(e)
+    })?;
+    Passphrase::new(text.trim_end_matches(['\n', '\r']))
+        .ok_or_else(|| CliError::usage(format!("the passphrase file {} is empty", path.display())))
+}
+
+/// The key store that `CARO_KEYSTORE` names, else the best there is.
+fn key_store(home: &Home, history: &History, passphrase: Option<Passphrase>) -> Result<KeyStore, CliError> {
+    let kind = match std::env::var("CARO_KEYSTORE").as_deref() {
+        Ok("os") => Some(KeyStoreKind::Os),
+        Ok("file") => Some(KeyStoreKind::File),
+        Ok("") | Err(_) => None,
+        Ok(other) => {
+            return Err(CliError::usage(format!("CARO_KEYSTORE is `{other}`"))
+                .hinted("Set it to `os` or `file`, or leave it unset."));
+        }
+    };
+    let os = OsKeyStore::new(&history.device_id()?.simple().to_string());
+    Ok(KeyStore::open(kind, os, FileKeyStore::new(home.data_dir.join("keys"), passphrase)))
+}
+
+fn paths(home: &Home) -> SyncPaths {
+    SyncPaths::new(&home.config_dir, &home.data_dir)
+}
+
+/// The state of a home where sync is set up.
+fn state(home: &Home) -> Result<SyncState, CliError> {
+    Ok(SyncState::load(&paths(home).state)?.ok_or(SyncError::NotSetUp)?)
+}
+
+/// The relay that the configuration names.
+fn address(config: &SyncConfig) -> Result<Option<RelayAddress>, CliError> {
+    let parse = |text: &String| parse_address(text, config.relay_certificate.clone());
+    config.relay.as_ref().map(parse).transpose()
+}
+
+/// Understands an address as the user gives it.
+fn parse_address(text: &str, certificate: Option<PathBuf>) -> Result<RelayAddress, CliError> {
+    RelayAddress::parse(text, certificate, proxies()).map_err(|e| {
+        CliError::usage(format!("that is no relay: {e}"))
+            .hinted("Give an address such as wss://relay.example, or `none` to choose one later.")
+    })
+}
+
+fn proxies() -> Proxies {
+    let var = |names: &[&str]| {
+        names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    };
+    Proxies {
+        https: var(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+        http: var(&["http_proxy", "all_proxy", "ALL_PROXY"]),
+        none_for: var(&["no_proxy", "NO_PROXY"]),
+    }
+}
+
+fn setting(home: &Home, history: History, relay: Option<RelayAddress>, patience: Duration) -> Setting {
+    Setting { paths: paths(home), history, relay, patience, now: time::now }
+}
+
+/// Shows the progress of an exchange on a terminal.
+fn show_progress(ui: &Ui) -> impl FnMut(Progress) {
+    let mut receiving = ui.progress(0, "Receiving");
+    let mut sending = ui.progress(0, "Sending");
+    move |progress| match progress {
+        Progress::Receiving { done, total, .. } => receiving.set_of(done, total),
+        Progress::Sending { done, total } => sending.set_of(done, total),
+        Progress::Confirming => {}
+    }
+}

@@ -1,0 +1,83 @@
+//! `caro sync now`: one full exchange.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{KeyArgs, PATIENCE, address, paths, setting, show_progress, state};
+use crate::cli::{CliError, Home, Ui};
+use crate::sync::{Engine, Report, SyncConfig, SyncError};
+
+/// Exchange with the relay once: what others wrote comes down, what waits here goes up.
+#[derive(Debug, Args)]
+pub(super) struct NowArgs {
+    /// Give up when the relay takes longer over one step
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+/// The result as JSON, version 1.
+#[derive(Serialize)]
+struct ReportJson {
+    version: u32,
+    sent: u64,
+    received: u64,
+    pending: u64,
+    too_large: u64,
+    missing: u64,
+    unreadable: u64,
+    duration_ns: u64,
+}
+
+pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliError> {
+    let begun = Instant::now();
+    let state = state(home)?;
+    let config = SyncConfig::load(&paths(home).config)?;
+    let relay = address(&config)?.ok_or(SyncError::NoRelay)?;
+    let history = home.open_history()?;
+    let credentials = args.keys.load(ui, home, &history)?;
+    let patience = args.timeout.map_or(PATIENCE, Duration::from_secs);
+
+    let mut engine = Engine::open(setting(home, history, Some(relay), patience), &state, credentials.master())?;
+    let report = engine.exchange("manual", &mut show_progress(ui))?;
+    engine.close()?;
+    print(ui, args, &report, begun.elapsed())
+}
+
+fn print(ui: &mut Ui, args: &NowArgs, report: &Report, took: Duration) -> Result<(), CliError> {
+    let Report { sent, received, pending, too_large, missing, unreadable } = *report;
+    if args.json {
+        let duration_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        return ui.json(&ReportJson {
+            version: 1,
+            sent,
+            received,
+            pending,
+            too_large,
+            missing,
+            unreadable,
+            duration_ns,
+        });
+    }
+    ui.line(format_args!("sent {sent}, received {received}, pending {pending}"))?;
+    if too_large > 0 {
+        ui.warn(format_args!("{too_large} commands are too large to sync and stay on this machine only"));
+    }
+    if missing > 0 {
+        ui.warn(format_args!("{missing} parts of the history are not on the relay yet"));
+        ui.hint("Run `caro sync now` on the device that wrote them.");
+    }
+    if unreadable > 0 {
+        ui.warn(format_args!("{unreadable} parts of the history need a newer version of caro"));
+        ui.hint("Upgrade caro on this machine; they are kept until then.");
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Ways a phrase comes in: typed on the terminal, from a file or standard input, or as a picture of
+//! the code that `caro sync phrase show --qr` draws. Never from arguments or the environment.
+
+use std::fs::File;
+use std::io::{Read, stdin};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::cli::{CliError, Kind, Ui};
+use crate::identity::{Phrase, PhraseError};
+
+/// No phrase is longer; a file that is, is something else.
+const LONGEST: u64 = 4096;
+/// A picture of a code is no larger.
+const LARGEST_PICTURE: u32 = 10_000;
+
+/// Asks for the phrase on the terminal until it is one.
+pub(super) fn ask(ui: &Ui, instead: &str) -> Result<Phrase, CliError> {
+    let mut terminal = ui.terminal(instead)?;
+    loop {
+        let typed = terminal.ask("Recovery phrase (12 or 24 words): ")?;
+        match Phrase::parse(&typed) {
+            Ok(phrase) => return Ok(phrase),
+            Err(error) => terminal.show(&format!("{error}\n"))?,
+        }
+    }
+}
+
+/// Reads a phrase from a file; `-` is standard input.
+pub(super) fn read(path: &Path) -> Result<Phrase, CliError> {
+    let mut text = Zeroizing::new(String::with_capacity(512));
+    let reading = if path == Path::new("-") {
+        stdin().lock().take(LONGEST).read_to_string(&mut text)
+    } else {
+        File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
+    };
+    reading.map_err(|e| {
+        CliError::usage(format!("the phrase file {} cannot be read", path.display())).caused_by(e)
+    })?;
+    parse(&text)
+}
+
+/// Reads a phrase from a picture of its code.
+pub(super) fn read_picture(path: &Path) -> Result<Phrase, CliError> {
+    let unusable = |what: &str| CliError::usage(format!("the picture {} {what}", path.display()));
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(LARGEST_PICTURE);
+    limits.max_image_height = Some(LARGEST_PICTURE);
+    let mut reader = image::ImageReader::open(path)
+        .and_then(image::ImageReader::with_guessed_format)
+        .map_err(|e| unusable("cannot be read").caused_by(e))?;
+    reader.limits(limits);
+    let picture = reader.decode().map_err(|e| unusable("is neither PNG nor JPEG").caused_by(e))?;
+    let mut prepared = rqrr::PreparedImage::prepare(picture.to_luma8());
+    let grids = prepared.detect_grids();
+    let text = grids
+        .first()
+        .and_then(|grid| grid.decode().ok())
+        .map(|(_, text)| Zeroizing::new(text))
+        .ok_or_else(|| unusable("shows no code that can be read").hinted("Take it again, straight on and sharp."))?;
+    parse(&text)
+}
+
+fn parse(text: &str) -> Result<Phrase, CliError> {
+    Phrase::parse(text).map_err(wrong)
+}
+
+fn wrong(error: PhraseError) -> CliError {
+    CliError::new(Kind::WrongPhrase, error.to_string().trim_end_matches('.'))
+        .hinted("Compare it with what you wrote down; nothing was changed.")
+}

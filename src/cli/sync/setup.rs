@@ -1,0 +1,143 @@
+//! What `init` and `restore` have in common.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::KeyArgs;
+use crate::cli::{CliError, Home, Kind, Ui, host};
+use crate::history::History;
+use crate::identity::{Credentials, KeyStore, Phrase, Protection};
+use crate::net::RelayAddress;
+use crate::sync::{SyncConfig, SyncError};
+
+/// Flags of every setup.
+#[derive(Debug, Args)]
+pub(super) struct SetupArgs {
+    /// The relay: wss://… or ws://…, or `none` to choose one later
+    #[arg(long, value_name = "URL")]
+    pub relay: Option<String>,
+
+    /// PEM file with the root certificate of a relay of your own
+    #[arg(long, value_name = "FILE")]
+    pub relay_certificate: Option<PathBuf>,
+
+    /// What your other devices call this one; the host name unless given
+    #[arg(long, value_name = "NAME")]
+    pub device_name: Option<String>,
+
+    /// Keep only derived keys: this device can then not show the phrase
+    #[arg(long)]
+    pub forget_phrase: bool,
+
+    /// Agree to what is shown without being asked
+    #[arg(long, short)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+impl SetupArgs {
+    /// The relay that was named, asking for it where it was not.
+    pub(super) fn relay(&self, ui: &Ui) -> Result<Option<RelayAddress>, CliError> {
+        let certificate = match &self.relay_certificate {
+            Some(path) => Some(std::path::absolute(path).map_err(|e| {
+                CliError::usage(format!("{} is not a path", path.display())).caused_by(e)
+            })?),
+            None => None,
+        };
+        let parse = |text: &str| match text.trim() {
+            "none" => Ok(None),
+            text => super::parse_address(text, certificate.clone()).map(Some),
+        };
+        if let Some(given) = &self.relay {
+            return parse(given);
+        }
+        let mut terminal = ui.terminal("--relay URL")?;
+        loop {
+            let typed = terminal.ask("Relay (wss://…, or `none` to choose one later): ")?;
+            match parse(&typed) {
+                Ok(relay) => return Ok(relay),
+                Err(error) => terminal.show(&format!("{error}\n"))?,
+            }
+        }
+    }
+
+    /// The configuration that a setup with this relay leaves.
+    pub(super) fn config(&self, relay: Option<&RelayAddress>) -> SyncConfig {
+        SyncConfig {
+            relay: relay.map(|relay| relay.url().to_owned()),
+            relay_certificate: relay.and_then(|relay| relay.root_certificate().map(Path::to_owned)),
+            device_name: self.device_name.clone().or_else(host::name).unwrap_or_else(|| "unnamed".into()),
+            unknown: toml::Table::new(),
+        }
+    }
+
+    /// Derives the keys of a phrase.
+    pub(super) fn credentials(&self, phrase: Phrase) -> Result<Credentials, CliError> {
+        let now = crate::cli::time::now().0 / 1_000_000;
+        let made = Credentials::from_phrase(phrase, u64::try_from(now).unwrap_or(0)).map_err(SyncError::from)?;
+        Ok(made)
+    }
+
+    /// The key store; warns where it is a plain file.
+    pub(super) fn key_store(&self, ui: &Ui, home: &Home, history: &History) -> Result<KeyStore, CliError> {
+        let store = self.keys.store(home, history)?;
+        if store.protection().map_err(SyncError::from)? == Protection::Plain {
+            ui.warn(
+                "this machine has no key store, so the keys go into a file that is protected by its \
+                 permissions alone; --passphrase-file seals it",
+            );
+        }
+        Ok(store)
+    }
+}
+
+/// Refuses where there is an identity already.
+pub(super) fn refuse_second(home: &Home) -> Result<(), CliError> {
+    if crate::sync::SyncState::load(&super::paths(home).state)?.is_some() {
+        return Err(SyncError::AlreadySetUp.into());
+    }
+    Ok(())
+}
+
+/// Writes a phrase to a new private file.
+pub(super) fn write_phrase(path: &Path, phrase: &Phrase) -> Result<(), CliError> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let write = || {
+        let mut file = options.open(path)?;
+        file.write_all(phrase.expose_words().as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    };
+    write().map_err(|e: std::io::Error| {
+        let what = if e.kind() == std::io::ErrorKind::AlreadyExists {
+            format!("{} exists already, and is not overwritten", path.display())
+        } else {
+            format!("the phrase cannot be written to {}", path.display())
+        };
+        CliError::new(Kind::Usage, what).hinted("Name a new file in a folder that is yours.").caused_by(e)
+    })
+}
+
+/// The phrase as it is shown: numbered, four words a line.
+pub(super) fn laid_out(phrase: &Phrase) -> zeroize::Zeroizing<String> {
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(1024));
+    for (index, word) in phrase.expose_words().split(' ').enumerate() {
+        text.push_str(&format!("{:>4}. ", index + 1));
+        text.push_str(word);
+        let end_of_line = index % 4 == 3;
+        let pad = if end_of_line { 0 } else { 10usize.saturating_sub(word.len()) };
+        text.extend(std::iter::repeat_n(' ', pad));
+        if end_of_line {
+            text.push('\n');
+        }
+    }
+    text
+}

@@ -1,0 +1,204 @@
+//! Times as people write and read them.
+//!
+//! Everything is stored in UTC nanoseconds; what a person types or sees without an offset is in the
+//! local time zone, machine-readable output is RFC 3339 in UTC.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+
+use crate::history::UnixNanos;
+
+/// Where the system keeps time zones by name.
+#[cfg(unix)]
+const ZONES: &str = "/usr/share/zoneinfo";
+
+/// What [`parse`] understands, for help and error messages.
+pub const EXAMPLES: &str =
+    "2026-01-31, `2026-01-31 14:30`, 2026-01-31T14:30:00Z, @1700000000, `2 hours ago`, yesterday, now";
+
+/// The current time.
+pub fn now() -> UnixNanos {
+    from_timestamp(Timestamp::now()).unwrap_or_default()
+}
+
+/// The local time zone. Where it is one file, that is read directly: looking a zone up by name
+/// lists the whole database of them first, which takes longer than everything else a command does.
+pub fn local_zone() -> TimeZone {
+    #[cfg(unix)]
+    {
+        let file = match std::env::var("TZ") {
+            Err(_) => Some(std::path::PathBuf::from("/etc/localtime")),
+            Ok(name) if is_zone_name(&name) => Some(std::path::Path::new(ZONES).join(name)),
+            Ok(_) => None,
+        };
+        let zone = file
+            .and_then(|file| std::fs::read(file).ok())
+            .and_then(|bytes| TimeZone::tzif("local", &bytes).ok());
+        if let Some(zone) = zone {
+            return zone;
+        }
+    }
+    TimeZone::system()
+}
+
+/// Whether TZ holds a plain name like `Europe/Paris`, as opposed to a rule or a path.
+#[cfg(unix)]
+fn is_zone_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .split('/')
+            .all(|part| part.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// A moment as `SystemTime` gives it, for example the age of a file.
+pub fn from_system(time: std::time::SystemTime) -> Option<UnixNanos> {
+    Timestamp::try_from(time).ok().and_then(from_timestamp)
+}
+
+/// Understands a moment that a person wrote; `now` is what relative times refer to.
+///
+/// # Errors
+/// A sentence that says what is understood.
+pub fn parse(text: &str, now: UnixNanos) -> Result<UnixNanos, String> {
+    let text = text.trim();
+    parse_absolute(text)
+        .or_else(|| parse_relative(text, now))
+        .and_then(from_timestamp)
+        .ok_or_else(|| format!("`{text}` is not a time; these are: {EXAMPLES}"))
+}
+
+fn parse_absolute(text: &str) -> Option<Timestamp> {
+    if let Some(seconds) = text.strip_prefix('@') {
+        return Timestamp::from_second(seconds.parse().ok()?).ok();
+    }
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp);
+    }
+    let local: DateTime = text.parse().ok()?;
+    Some(local.to_zoned_datetime(local_zone()).ok()?.timestamp())
+}
+
+fn parse_relative(text: &str, now: UnixNanos) -> Option<Timestamp> {
+    let now = to_timestamp(now).to_zoned_datetime(local_zone());
+    let moment = match text {
+        "now" => now,
+        "today" => now.start_of_day().ok()?,
+        "yesterday" => now.yesterday().ok()?.start_of_day().ok()?,
+        "tomorrow" => now.tomorrow().ok()?.start_of_day().ok()?,
+        _ => {
+            let span: Span = text.parse().ok()?;
+            // "2 hours ago" is a negative span; a bare "2 hours" means the same here.
+            let back = if span.is_positive() { -span } else { span };
+            now.checked_add(back).ok()?
+        }
+    };
+    Some(moment.timestamp())
+}
+
+/// Understands the RFC 3339 time of a machine.
+pub fn parse_rfc3339(text: &str) -> Option<UnixNanos> {
+    text.parse().ok().and_then(from_timestamp)
+}
+
+/// The moment in RFC 3339, UTC, as precise as it is known.
+pub fn rfc3339(at: UnixNanos) -> String {
+    to_timestamp(at).to_string()
+}
+
+/// The moment in the local time zone, to the second.
+pub fn local(at: UnixNanos, zone: &TimeZone) -> String {
+    to_timestamp(at)
+        .to_zoned_datetime(zone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+/// How long something took, in at most five characters where that is possible.
+pub fn duration(nanoseconds: i64) -> String {
+    let seconds = nanoseconds as f64 / 1e9;
+    match nanoseconds {
+        ..1_000 => format!("{nanoseconds}ns"),
+        ..1_000_000 => format!("{}µs", nanoseconds / 1_000),
+        ..1_000_000_000 => format!("{}ms", nanoseconds / 1_000_000),
+        ..60_000_000_000 => format!("{seconds:.1}s"),
+        ..3_600_000_000_000 => format!("{}m{:02}s", seconds as i64 / 60, seconds as i64 % 60),
+        _ => format!("{}h{:02}m", seconds as i64 / 3600, seconds as i64 / 60 % 60),
+    }
+}
+
+fn from_timestamp(timestamp: Timestamp) -> Option<UnixNanos> {
+    i64::try_from(timestamp.as_nanosecond()).ok().map(UnixNanos)
+}
+
+fn to_timestamp(at: UnixNanos) -> Timestamp {
+    // Every 64-bit count of nanoseconds is within the years that are known.
+    Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
+
+    fn after(text: &str) -> i64 {
+        (parse(text, NOW).unwrap().0 - NOW.0) / 1_000_000_000
+    }
+
+    #[test]
+    fn absolute_times() {
+        assert_eq!(after("2023-11-14T22:13:20Z"), 0);
+        assert_eq!(after("2023-11-14T23:13:21+01:00"), 1);
+        assert_eq!(after("@1700000007"), 7);
+        let midnight = parse("2023-11-14", NOW).unwrap();
+        assert_eq!(parse("2023-11-14 00:00", NOW), Ok(midnight));
+        assert_eq!(local(midnight, &local_zone()), "2023-11-14 00:00:00");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_plain_names_are_looked_up_as_files() {
+        for name in ["Europe/Paris", "UTC", "America/Argentina/Ushuaia", "Etc/GMT+5"] {
+            assert!(is_zone_name(name));
+        }
+        for rule in ["", ":Europe/Paris", "/etc/localtime", "../x", "Europe//Paris", "<+03>-3"] {
+            assert!(!is_zone_name(rule));
+        }
+    }
+
+    #[test]
+    fn relative_times_look_back() {
+        assert_eq!(after("now"), 0);
+        assert_eq!(after("2h"), -7200);
+        assert_eq!(after("2 hours ago"), -7200);
+        assert_eq!(after("1m 30s"), -90);
+        assert!(after("yesterday") < after("today"));
+        assert!(after("today") < after("tomorrow"));
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_examples() {
+        for text in ["", "soon", "2023-13-45", "@x", "9999-12-31T00:00:00Z"] {
+            let error = parse(text, NOW).unwrap_err();
+            assert!(error.contains("2 hours ago"), "{error}");
+        }
+    }
+
+    #[test]
+    fn machine_times_round_trip() {
+        for at in [i64::MIN, -1, 0, NOW.0 + 123_456_789, i64::MAX] {
+            let text = rfc3339(UnixNanos(at));
+            assert!(text.ends_with('Z'));
+            assert_eq!(parse_rfc3339(&text), Some(UnixNanos(at)));
+        }
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let shown: Vec<_> = [7, 7_100, 7_100_000, 7_100_000_000, 67_000_000_000, 4_000_000_000_000]
+            .map(duration)
+            .into();
+        assert_eq!(shown, ["7ns", "7µs", "7ms", "7.1s", "1m07s", "1h06m"]);
+    }
+}

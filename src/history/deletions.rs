@@ -1,0 +1,129 @@
+//! Deleting records for good: here at once, elsewhere as soon as the other devices learn of it.
+//!
+//! A deletion removes the record and leaves its id in `deleted_records`; that mark beats any copy
+//! of the record that arrives later. The content is overwritten in the database file, in the
+//! full-text index and in the write-ahead log, which is emptied where no other process holds it.
+
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::error::Result;
+use super::outbox::{Cursor, save_cursor};
+use super::record::UnixNanos;
+use super::rows;
+use super::store::{History, count};
+
+impl History {
+    /// Deletes records as the user of this device asks, at the moment `now`, and marks the
+    /// deletions for the other devices. Returns how many records were there.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was deleted.
+    pub fn delete(&self, ids: &[Uuid], now: UnixNanos) -> Result<u64> {
+        let removed = self.write(|db| delete_all(db, ids, now, true))?;
+        self.empty_log();
+        Ok(removed)
+    }
+
+    /// Deletes records as another device asks, at the moment `now`, and saves the reader's
+    /// position. Returns how many records were there.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was deleted and the position is unchanged.
+    pub fn ingest_deletions(
+        &self,
+        ids: &[Uuid],
+        now: UnixNanos,
+        cursor: Option<Cursor<'_>>,
+    ) -> Result<u64> {
+        let removed = self.write(|db| {
+            let removed = delete_all(db, ids, now, false)?;
+            save_cursor(db, cursor)?;
+            Ok(removed)
+        })?;
+        if removed > 0 {
+            self.empty_log();
+        }
+        Ok(removed)
+    }
+
+    /// Whether the record of this id was deleted.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn is_deleted(&self, id: Uuid) -> Result<bool> {
+        Ok(self
+            .db
+            .prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?
+            .exists([id.as_bytes()])?)
+    }
+
+    /// Up to `limit` ids deleted here that the other devices have not been told of.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn pending_deletions(&self, limit: usize) -> Result<Vec<Uuid>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.db.prepare_cached(
+            "SELECT id FROM deleted_records WHERE pending = 1 ORDER BY id LIMIT ?1",
+        )?;
+        let ids = statement
+            .query_map([limit], |row| rows::id_column(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(ids)
+    }
+
+    /// The number of deletions that the other devices have not been told of.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn pending_deletions_count(&self) -> Result<u64> {
+        count(&self.db, "SELECT count(*) FROM deleted_records WHERE pending = 1")
+    }
+
+    /// Notes that the other devices can learn of these deletions.
+    ///
+    /// # Errors
+    /// What the database says; then all of them stay pending.
+    pub fn acknowledge_deletions(&self, ids: &[Uuid]) -> Result<()> {
+        self.write(|db| {
+            let mut statement =
+                db.prepare_cached("UPDATE deleted_records SET pending = 0 WHERE id = ?1")?;
+            for id in ids {
+                statement.execute([id.as_bytes()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Folds the write-ahead log into the database and empties it, so that no copy of deleted
+    /// content stays there. Another process that is reading prevents that; its own next fold
+    /// overwrites the log, so this is not an error.
+    fn empty_log(&self) {
+        let folded: rusqlite::Result<i64> =
+            self.db
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        if !matches!(folded, Ok(0)) {
+            tracing::info!("the write-ahead log is in use and was not emptied");
+        }
+    }
+}
+
+fn delete_all(db: &Connection, ids: &[Uuid], now: UnixNanos, pending: bool) -> Result<u64> {
+    let mut mark = db.prepare_cached(
+        "INSERT INTO deleted_records (id, deleted_at, pending) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (id) DO NOTHING",
+    )?;
+    let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+    let mut remove = db.prepare_cached("DELETE FROM records WHERE id = ?1")?;
+    let mut removed = 0;
+    for id in ids {
+        mark.execute(params![id.as_bytes(), now.0, pending])?;
+        unqueue.execute([id.as_bytes()])?;
+        removed += remove.execute([id.as_bytes()])? as u64;
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests;

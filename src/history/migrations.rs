@@ -1,0 +1,136 @@
+//! The layout of `history.db`, as numbered steps that are only ever added.
+//!
+//! `PRAGMA user_version` holds the number of the last step taken; `application_id` marks the file
+//! as ours. A released step is never edited: a change is a new step. All steps that are missing
+//! run in one transaction, so a process killed half-way leaves the old layout. A database with a
+//! later number is refused before anything is written to it, by looking at the file's header alone.
+//!
+//! Notes on the layout:
+//! - `records.rowid` exists for the full-text index only; the identity of a record is `id`.
+//! - `outbox.seq` is `AUTOINCREMENT` so that a number is never used again: acknowledging what was
+//!   read earlier cannot drop a newer state of the same record.
+//! - `deleted_records` outlives its records: an id in it never comes back. `pending` marks
+//!   deletions made here that other devices have not been told of.
+//! - `records_text` indexes the text of records up to a row; see `text_index` for how and why.
+//!   Rows are therefore numbered once (`AUTOINCREMENT`), and triggers keep the indexed part right
+//!   whoever writes. `records_by_time` ends with the id so that equal times have one order on all
+//!   devices.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::Result;
+
+/// `PRAGMA application_id` of a history database: the letters `Caro`.
+pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Caro");
+
+/// The number of the latest layout.
+pub(super) const LATEST: u32 = MIGRATIONS.len() as u32;
+
+/// Step `n` (counted from 1) brings layout `n - 1` to layout `n`.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE records (
+    rowid         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    version       INTEGER NOT NULL,
+    command       TEXT NOT NULL,
+    prompt        TEXT,
+    explanation   TEXT,
+    exit          INTEGER,
+    started_at    INTEGER NOT NULL,
+    duration_ns   INTEGER,
+    cwd           TEXT,
+    session       TEXT,
+    shell         TEXT,
+    host          TEXT,
+    device_id     BLOB NOT NULL CHECK (length(device_id) = 16),
+    safety        INTEGER,
+    tags          TEXT,
+    model         TEXT,
+    category      TEXT,
+    executed      INTEGER,
+    imported_from TEXT,
+    unknown       BLOB
+) STRICT;
+CREATE INDEX records_by_time ON records (started_at, id);
+
+CREATE TABLE text_index (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    indexed INTEGER NOT NULL
+) STRICT;
+INSERT INTO text_index (one, indexed) VALUES (1, 0);
+CREATE VIEW indexed_records AS
+    SELECT rowid, command, prompt FROM records
+    WHERE rowid <= (SELECT indexed FROM text_index);
+CREATE VIRTUAL TABLE records_text USING fts5 (
+    command, prompt,
+    content = 'indexed_records', content_rowid = 'rowid',
+    tokenize = 'trigram', detail = 'none', columnsize = 0
+);
+INSERT INTO records_text (records_text, rank) VALUES ('secure-delete', 1);
+CREATE TRIGGER records_text_delete AFTER DELETE ON records
+    WHEN old.rowid <= (SELECT indexed FROM text_index) BEGIN
+    INSERT INTO records_text (records_text, rowid, command, prompt)
+        VALUES ('delete', old.rowid, old.command, old.prompt);
+END;
+CREATE TRIGGER records_text_update AFTER UPDATE OF command, prompt ON records
+    WHEN old.rowid <= (SELECT indexed FROM text_index)
+    AND (old.command IS NOT new.command OR old.prompt IS NOT new.prompt) BEGIN
+    INSERT INTO records_text (records_text, rowid, command, prompt)
+        VALUES ('delete', old.rowid, old.command, old.prompt);
+    INSERT INTO records_text (rowid, command, prompt)
+        VALUES (new.rowid, new.command, new.prompt);
+END;
+
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id  BLOB NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE deleted_records (
+    id         BLOB PRIMARY KEY,
+    deleted_at INTEGER NOT NULL,
+    pending    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deletions_pending ON deleted_records (id) WHERE pending = 1;
+
+CREATE TABLE cursors (
+    key   TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"];
+
+/// The layout number of an open database, and whether it holds no tables at all; both as of one
+/// moment, while other processes may be at work.
+pub(super) fn layout(db: &Connection) -> Result<(u32, bool)> {
+    let layout = db.query_row(
+        "SELECT (SELECT user_version FROM pragma_user_version), \
+         NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    Ok(layout)
+}
+
+/// Takes the steps that are missing; safe with any number of processes doing so at once.
+pub(super) fn apply(db: &Connection) -> Result<()> {
+    let transaction =
+        rusqlite::Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    // Another process may have taken the steps while this one waited for its turn.
+    let (done, _) = layout(&transaction)?;
+    let missing = MIGRATIONS.get(done as usize..).unwrap_or_default();
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    if !missing.is_empty() {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", LATEST)?;
+        tracing::debug!(from = done, to = LATEST, "history layout updated");
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The local history: every command this user ran or was given, on all devices, in one SQLite file.
+//!
+//! This is the source of truth for everything local and works with sync never set up. It knows
+//! nothing of sync, encryption or the command line: paths and the current time come as arguments.
+//!
+//! - [`record`](Record): one command; [`encoding`](encode_batch): records as bytes.
+//! - `store`: opening the database, adding and reading records. `migrations`: its layout.
+//! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
+//! - `deletions`: deleted records and the marks that keep them deleted.
+//! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
+
+mod deletions;
+mod encoding;
+mod error;
+pub mod import;
+mod migrations;
+mod outbox;
+mod record;
+mod rows;
+mod search;
+mod store;
+mod text_index;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
+pub use error::{HistoryError, Result};
+pub use outbox::{Cursor, Ingested};
+pub use record::{
+    MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts,
+    new_id,
+};
+pub use search::{Filter, Search, SearchMode};
+pub use store::{History, Stored};

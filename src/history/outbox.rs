@@ -1,0 +1,182 @@
+//! The border to other devices: what they have not been handed yet, and what arrives from them.
+//!
+//! A local add puts the record's id into the outbox in the same transaction; it leaves only when
+//! whoever carries it away says that it is safe elsewhere. Records that arrive are united by id,
+//! never enter the outbox and never bring back what was deleted, and the reader's position (a
+//! cursor) moves in the same transaction: after a crash at any instruction both are right.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::error::{HistoryError, Result};
+use super::record::Record;
+use super::rows;
+use super::store::{History, Stored, count, store};
+
+/// A reader's position to be saved together with what it read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor<'a> {
+    /// What is being read.
+    pub key: &'a str,
+    /// How far.
+    pub value: u64,
+}
+
+/// What became of records that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ingested {
+    /// Records that were new here.
+    pub added: u64,
+    /// Records whose stored state was replaced.
+    pub updated: u64,
+    /// Records that were here already.
+    pub already_there: u64,
+    /// Records that stay deleted.
+    pub deleted: u64,
+}
+
+impl Ingested {
+    pub(super) fn count(&mut self, stored: Stored) {
+        match stored {
+            Stored::Added => self.added += 1,
+            Stored::Updated => self.updated += 1,
+            Stored::AlreadyThere => self.already_there += 1,
+            Stored::Deleted => self.deleted += 1,
+        }
+    }
+}
+
+impl History {
+    /// The oldest `limit` queued records with their queue numbers, in the order they were queued.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn pending(&self, limit: usize) -> Result<Vec<(u64, Record)>> {
+        let columns = rows::COLUMNS.replace("id, version", "records.id, version");
+        let sql = format!(
+            "SELECT {columns}, seq FROM outbox JOIN records ON records.id = outbox.id \
+             ORDER BY seq LIMIT ?1"
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let pending = statement
+            .query_map([limit], |row| {
+                Ok((row.get::<_, i64>("seq")?.unsigned_abs(), rows::from_row(row)?))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(pending)
+    }
+
+    /// The number of queued records.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn pending_count(&self) -> Result<u64> {
+        count(&self.db, "SELECT count(*) FROM outbox")
+    }
+
+    /// Takes records out of the queue, by the numbers [`pending`](Self::pending) gave.
+    ///
+    /// A record that changed since then has a new number and stays queued.
+    ///
+    /// # Errors
+    /// What the database says; then all of them stay queued.
+    pub fn acknowledge(&self, numbers: &[u64]) -> Result<()> {
+        self.write(|db| {
+            let mut statement = db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
+            for number in numbers {
+                if let Ok(number) = i64::try_from(*number) {
+                    statement.execute([number])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Queues every record of `device` again, oldest first; returns how many are queued now.
+    ///
+    /// # Errors
+    /// What the database says; then the queue is unchanged.
+    pub fn requeue_all(&self, device: Uuid) -> Result<u64> {
+        self.write(|db| {
+            db.execute(
+                "INSERT OR REPLACE INTO outbox (id) SELECT id FROM records \
+                 WHERE device_id = ?1 ORDER BY started_at, id",
+                [device.as_bytes()],
+            )?;
+            count(db, "SELECT count(*) FROM outbox")
+        })
+    }
+
+    /// Unites records from other devices with the history and saves the reader's position.
+    ///
+    /// # Errors
+    /// What the database says; then neither records nor position changed.
+    pub fn ingest(&self, records: &[Record], cursor: Option<Cursor<'_>>) -> Result<Ingested> {
+        let ingested = self.write(|db| {
+            let mut ingested = Ingested::default();
+            for record in records {
+                ingested.count(store(db, record, false)?);
+            }
+            save_cursor(db, cursor)?;
+            Ok(ingested)
+        })?;
+        self.index_backlog();
+        Ok(ingested)
+    }
+
+    /// The position saved under `key`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn cursor(&self, key: &str) -> Result<Option<u64>> {
+        let value: Option<i64> = self
+            .db
+            .prepare_cached("SELECT value FROM cursors WHERE key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?;
+        Ok(value.map(i64::unsigned_abs))
+    }
+
+    /// Every saved position, ordered by key.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn cursors(&self) -> Result<Vec<(String, u64)>> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT key, value FROM cursors ORDER BY key")?;
+        let cursors = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(cursors)
+    }
+
+    /// Forgets every saved position, so that everything is read from the start.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn clear_cursors(&self) -> Result<()> {
+        self.write(|db| {
+            db.execute("DELETE FROM cursors", [])?;
+            Ok(())
+        })
+    }
+}
+
+/// Saves a position inside a transaction.
+pub(super) fn save_cursor(db: &Connection, cursor: Option<Cursor<'_>>) -> Result<()> {
+    if let Some(Cursor { key, value }) = cursor {
+        let value = i64::try_from(value)
+            .map_err(|error| HistoryError::Damaged(Box::new(error)))?;
+        db.prepare_cached(
+            "INSERT INTO cursors (key, value) VALUES (?1, ?2) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )?
+        .execute(params![key, value])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

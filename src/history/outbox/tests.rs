@@ -1,0 +1,131 @@
+//! The border under test: nothing leaves early, nothing comes back, nothing counts twice.
+
+use super::*;
+use crate::history::testing::{DEVICE, plain, sample};
+use crate::history::{Record, UnixNanos};
+
+fn queued(history: &History) -> Vec<(u64, String)> {
+    history
+        .pending(100)
+        .unwrap()
+        .into_iter()
+        .map(|(number, record)| (number, record.command))
+        .collect()
+}
+
+#[test]
+fn what_is_added_here_is_queued_until_it_is_acknowledged() {
+    let history = History::in_memory().unwrap();
+    history
+        .add_batch(&[plain("a", 3), plain("b", 2), plain("c", 1)])
+        .unwrap();
+    let pending = queued(&history);
+    let commands: Vec<_> = pending.iter().map(|(_, command)| command.as_str()).collect();
+    assert_eq!(commands, ["a", "b", "c"]);
+    assert_eq!(history.pending(2).unwrap().len(), 2);
+    history.acknowledge(&[pending[0].0, pending[2].0]).unwrap();
+    assert_eq!(history.pending_count().unwrap(), 1);
+    assert_eq!(queued(&history)[0].1, "b");
+    assert_eq!(history.count().unwrap(), 3);
+}
+
+#[test]
+fn an_acknowledged_earlier_state_does_not_take_the_later_one_along() {
+    let history = History::in_memory().unwrap();
+    let mut record = sample("make");
+    record.exit = None;
+    history.add(&record).unwrap();
+    let read = history.pending(10).unwrap();
+    record.exit = Some(0);
+    history.add(&record).unwrap();
+    history.acknowledge(&[read[0].0]).unwrap();
+    let left = history.pending(10).unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].1.exit, Some(0));
+}
+
+#[test]
+fn what_arrives_is_united_and_never_queued() {
+    let history = History::in_memory().unwrap();
+    let records = [plain("a", 1), plain("b", 2)];
+    let first = history.ingest(&records, None).unwrap();
+    assert_eq!((first.added, first.already_there), (2, 0));
+    let again = history.ingest(&records, None).unwrap();
+    assert_eq!((again.added, again.already_there), (0, 2));
+    assert_eq!(history.pending_count().unwrap(), 0);
+    assert_eq!(history.add(&records[0]).unwrap(), Stored::AlreadyThere);
+    assert_eq!(history.pending_count().unwrap(), 0);
+}
+
+#[test]
+fn states_that_arrive_in_any_order_end_the_same() {
+    let mut states = Vec::new();
+    let base = sample("make");
+    for exit in [None, Some(0), Some(1)] {
+        for duration in [None, Some(5)] {
+            let mut state = base.clone();
+            state.exit = exit;
+            state.duration_ns = duration;
+            states.push(state);
+        }
+    }
+    let run = |order: &[Record]| {
+        let history = History::in_memory().unwrap();
+        for state in order {
+            history.ingest(std::slice::from_ref(state), None).unwrap();
+        }
+        history.digest().unwrap()
+    };
+    let expected = run(&states);
+    for turn in 0..states.len() {
+        states.rotate_left(1);
+        assert_eq!(run(&states), expected, "turn {turn}");
+    }
+    states.reverse();
+    assert_eq!(run(&states), expected);
+}
+
+#[test]
+fn what_was_deleted_does_not_come_back() {
+    let history = History::in_memory().unwrap();
+    let record = plain("a", 1);
+    history.add(&record).unwrap();
+    history.delete(&[record.id], UnixNanos(9)).unwrap();
+    assert_eq!(history.pending_count().unwrap(), 0);
+    let ingested = history.ingest(std::slice::from_ref(&record), None).unwrap();
+    assert_eq!((ingested.added, ingested.deleted), (0, 1));
+    assert_eq!(history.add(&record).unwrap(), Stored::Deleted);
+    assert_eq!(history.count().unwrap(), 0);
+}
+
+#[test]
+fn the_position_moves_with_the_records_or_not_at_all() {
+    let history = History::in_memory().unwrap();
+    let position = |value| Some(Cursor { key: "k", value });
+    assert_eq!(history.cursor("k").unwrap(), None);
+    history.ingest(&[plain("a", 1)], position(7)).unwrap();
+    assert_eq!(history.cursor("k").unwrap(), Some(7));
+    assert!(history.ingest(&[plain("b", 2)], position(u64::MAX)).is_err());
+    assert_eq!(history.cursor("k").unwrap(), Some(7));
+    assert_eq!(history.count().unwrap(), 1);
+    history.ingest(&[], position(8)).unwrap();
+    assert_eq!(history.cursors().unwrap(), [("k".to_owned(), 8)]);
+    history.clear_cursors().unwrap();
+    assert_eq!(history.cursor("k").unwrap(), None);
+}
+
+#[test]
+fn requeueing_takes_this_devices_records_only_and_oldest_first() {
+    let history = History::in_memory().unwrap();
+    let mut foreign = plain("foreign", 1);
+    foreign.device_id = uuid::Uuid::from_u128(1);
+    history.ingest(&[foreign], None).unwrap();
+    history.add_batch(&[plain("b", 2), plain("a", 1)]).unwrap();
+    let before = queued(&history);
+    history.acknowledge(&[before[0].0]).unwrap();
+    assert_eq!(history.requeue_all(DEVICE).unwrap(), 2);
+    let after = queued(&history);
+    let commands: Vec<_> = after.iter().map(|(_, command)| command.as_str()).collect();
+    assert_eq!(commands, ["a", "b"]);
+    assert!(after.iter().all(|(number, _)| before.iter().all(|(old, _)| old < number)));
+}

@@ -1,0 +1,437 @@
+//! The database itself: opening it safely, adding records, reading them back.
+//!
+//! Durability: a call that returned survives a killed process and a power cut. The database is in
+//! WAL mode with `synchronous=FULL`, which syncs the log at every commit; capture is one small
+//! transaction, so that is one sync. (With `NORMAL` a power cut may take the last commands back.)
+//!
+//! Many processes at once are the normal case, first run included: every writer begins its
+//! transaction with the write lock and waits for its turn, and the switch to WAL mode, which the
+//! engine refuses instead of waiting, is retried. Connections do not checkpoint as they close,
+//! which would cost every command two more syncs. The log is folded in every 128 pages: a process
+//! that finds itself alone reads the whole log as it opens the database, so it has to stay short.
+//!
+//! Privacy: the directory is 0700 and the files 0600; deleted content is overwritten
+//! (`secure_delete`), in the log too (see `deletions`).
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use uuid::Uuid;
+
+use super::error::{HistoryError, Result};
+use super::migrations::{self, APPLICATION_ID, LATEST};
+use super::record::{MAX_TEXT_BYTES, Record};
+use super::rows;
+
+/// How long one process waits for the others before it gives up.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two attempts where the engine refuses instead of waiting.
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
+/// Key of this device's id in the `meta` table.
+const DEVICE_ID: &str = "device_id";
+
+/// What became of a record that was to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It was new.
+    Added,
+    /// Its id was known, and this state replaced the one stored.
+    Updated,
+    /// It was there already.
+    AlreadyThere,
+    /// Its id was deleted earlier, so it was not stored.
+    Deleted,
+}
+
+/// An open history database; one per thread.
+#[derive(Debug)]
+pub struct History {
+    pub(super) db: Connection,
+    path: Option<PathBuf>,
+}
+
+impl History {
+    /// Opens the database at `path`, creating it and its directory where they do not exist, and
+    /// brings its layout up to date.
+    ///
+    /// # Errors
+    /// [`HistoryError::Newer`] and [`HistoryError::NotAHistory`] leave the file untouched;
+    /// [`HistoryError::Io`] where file or directory cannot be used; [`HistoryError::Damaged`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        create_private(&path)?;
+        check_header(&path)?;
+        let db = Connection::open(&path)?;
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
+        let (layout, empty) = retry_while_busy(|| migrations::layout(&db))?;
+        if layout > LATEST {
+            return Err(HistoryError::Newer {
+                path,
+                found: layout,
+                known: LATEST,
+            });
+        }
+        if layout == 0 && !empty {
+            return Err(HistoryError::NotAHistory { path });
+        }
+        configure(&db)?;
+        if layout < LATEST {
+            retry_while_busy(|| Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
+            retry_while_busy(|| migrations::apply(&db))?;
+        }
+        Ok(Self {
+            db,
+            path: Some(path),
+        })
+    }
+
+    /// An empty history that lives in memory only.
+    ///
+    /// # Errors
+    /// Fails only where memory does.
+    pub fn in_memory() -> Result<Self> {
+        let db = Connection::open_in_memory()?;
+        configure(&db)?;
+        migrations::apply(&db)?;
+        Ok(Self { db, path: None })
+    }
+
+    /// The file this history lives in; `None` in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// How long to wait for other processes, instead of 30 seconds.
+    ///
+    /// # Errors
+    /// Fails only where the engine does.
+    pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
+        Ok(self.db.busy_timeout(timeout)?)
+    }
+
+    /// Stores a record made on this device and queues it for the others.
+    ///
+    /// # Errors
+    /// [`HistoryError::TooLong`], or what the database says; then nothing was stored.
+    pub fn add(&self, record: &Record) -> Result<Stored> {
+        check_size(record)?;
+        let stored = self.write(|db| store(db, record, true))?;
+        self.index_backlog();
+        Ok(stored)
+    }
+
+    /// Stores records made on this device, all of them or none, and queues them for the others.
+    ///
+    /// # Errors
+    /// [`HistoryError::TooLong`], or what the database says; then nothing was stored.
+    pub fn add_batch(&self, records: &[Record]) -> Result<Vec<Stored>> {
+        let stored = self.add_unindexed(records)?;
+        self.index_backlog();
+        Ok(stored)
+    }
+
+    /// [`add_batch`](Self::add_batch) for many batches, after which the caller indexes.
+    pub(super) fn add_unindexed(&self, records: &[Record]) -> Result<Vec<Stored>> {
+        records.iter().try_for_each(check_size)?;
+        self.write(|db| records.iter().map(|record| store(db, record, true)).collect())
+    }
+
+    /// The record of this id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn get(&self, id: Uuid) -> Result<Option<Record>> {
+        rows::by_id(&self.db, id)
+    }
+
+    /// The one record whose id begins with `prefix` (hexadecimal digits; dashes are ignored).
+    ///
+    /// # Errors
+    /// [`HistoryError::InvalidId`], [`HistoryError::NotFound`] or [`HistoryError::Ambiguous`].
+    pub fn find(&self, prefix: &str) -> Result<Record> {
+        let (from, to) =
+            id_range(prefix).ok_or_else(|| HistoryError::InvalidId(prefix.to_owned()))?;
+        let sql = format!(
+            "SELECT {} FROM records WHERE id BETWEEN ?1 AND ?2 LIMIT 2",
+            rows::COLUMNS
+        );
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let mut found = statement
+            .query_map([from, to], rows::from_row)?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        match (found.pop(), found.pop()) {
+            (Some(record), None) => Ok(record),
+            (None, _) => Err(HistoryError::NotFound(prefix.to_owned())),
+            (Some(_), Some(_)) => Err(HistoryError::Ambiguous(prefix.to_owned())),
+        }
+    }
+
+    /// The number of records.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn count(&self) -> Result<u64> {
+        count(&self.db, "SELECT count(*) FROM records")
+    }
+
+    /// The number of records of each device that has any, ordered by device id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn count_per_device(&self) -> Result<Vec<(Uuid, u64)>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT device_id, count(*) FROM records GROUP BY device_id ORDER BY device_id",
+        )?;
+        let counts = statement
+            .query_map([], |row| {
+                Ok((rows::id_column(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(counts)
+    }
+
+    /// A hash of the whole content: equal for two histories exactly if they hold equal records,
+    /// whatever the order in which those arrived.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn digest(&self) -> Result<[u8; 32]> {
+        let sql = format!("SELECT {} FROM records ORDER BY id", rows::COLUMNS);
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let mut hasher = blake3::Hasher::new();
+        for record in statement.query_map([], rows::from_row)? {
+            let bytes = record?.canonical();
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(&bytes);
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// This device's id: made at random when it is first asked for, the same ever after, however
+    /// many processes ask at once.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn device_id(&self) -> Result<Uuid> {
+        let id = match self.meta_get(DEVICE_ID)? {
+            Some(id) => id,
+            None => self.write(|db| {
+                db.execute(
+                    "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    [DEVICE_ID, &Uuid::new_v4().to_string()],
+                )?;
+                Ok(db.query_row(
+                    "SELECT value FROM meta WHERE key = ?1",
+                    [DEVICE_ID],
+                    |row| row.get(0),
+                )?)
+            })?,
+        };
+        Uuid::try_parse(&id).map_err(|error| HistoryError::Damaged(Box::new(error)))
+    }
+
+    /// A small piece of state kept beside the records.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn meta_get(&self, key: &str) -> Result<Option<String>> {
+        Ok(self
+            .db
+            .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Sets a small piece of state kept beside the records; `None` removes it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn meta_set(&self, key: &str, value: Option<&str>) -> Result<()> {
+        self.write(|db| {
+            match value {
+                Some(value) => db.execute(
+                    "INSERT INTO meta (key, value) VALUES (?1, ?2) \
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    [key, value],
+                )?,
+                None => db.execute("DELETE FROM meta WHERE key = ?1", [key])?,
+            };
+            Ok(())
+        })
+    }
+
+    /// Runs `work` in one write transaction: all of it becomes durable, or none.
+    pub(super) fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let transaction =
+            Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let result = work(&transaction)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+}
+
+/// Stores one record inside a transaction; `queue` says whether other devices are to learn of it.
+pub(super) fn store(db: &Connection, record: &Record, queue: bool) -> Result<Stored> {
+    let deleted = db
+        .prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?
+        .exists([record.id.as_bytes()])?;
+    if deleted {
+        return Ok(Stored::Deleted);
+    }
+    let stored = if rows::insert(db, record)? {
+        Stored::Added
+    } else {
+        match rows::by_id(db, record.id)? {
+            Some(present) if present != *record && record.supersedes(&present) => {
+                rows::update(db, record)?;
+                Stored::Updated
+            }
+            _ => Stored::AlreadyThere,
+        }
+    };
+    if queue && matches!(stored, Stored::Added | Stored::Updated) {
+        db.prepare_cached("INSERT OR REPLACE INTO outbox (id) VALUES (?1)")?
+            .execute([record.id.as_bytes()])?;
+    }
+    Ok(stored)
+}
+
+/// A count, which is never negative.
+pub(super) fn count(db: &Connection, sql: &str) -> Result<u64> {
+    let count: i64 = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+fn check_size(record: &Record) -> Result<()> {
+    let texts = [
+        ("command", Some(&record.command)),
+        ("prompt", record.prompt.as_ref()),
+        ("explanation", record.explanation.as_ref()),
+    ];
+    for (field, text) in texts {
+        if text.is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
+            return Err(HistoryError::TooLong { field });
+        }
+    }
+    Ok(())
+}
+
+/// The least and the greatest id that begin with `prefix`.
+fn id_range(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
+    let digits: String = prefix.chars().filter(|c| *c != '-').collect();
+    let valid = !digits.is_empty()
+        && digits.len() <= 32
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !valid {
+        return None;
+    }
+    let bound = |fill| {
+        let full: String = digits.chars().chain(std::iter::repeat(fill)).take(32).collect();
+        u128::from_str_radix(&full, 16).ok().map(u128::to_be_bytes)
+    };
+    Some((bound('0')?, bound('f')?))
+}
+
+fn configure(db: &Connection) -> Result<()> {
+    db.set_prepared_statement_cache_capacity(64);
+    retry_while_busy(|| {
+        Ok(db.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; \
+             PRAGMA wal_autocheckpoint = 128;",
+        )?)
+    })
+}
+
+/// Repeats what the engine refuses at once, without waiting, when processes meet.
+fn retry_while_busy<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut attempts_left = BUSY_TIMEOUT.as_millis() / RETRY_PAUSE.as_millis();
+    loop {
+        match attempt() {
+            Err(HistoryError::Busy(_)) if attempts_left > 0 => {
+                attempts_left -= 1;
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Makes the file and its directory, readable by their owner only, unless they exist.
+fn create_private(path: &Path) -> Result<()> {
+    let failed = |at: &Path| {
+        let at = at.to_owned();
+        move |source| HistoryError::Io { path: at, source }
+    };
+    if path.exists() {
+        return Ok(());
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(directory) = directory {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(directory).map_err(failed(directory))?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(failed(path))?;
+    // The new name must survive a power cut, or everything committed under it is lost.
+    #[cfg(unix)]
+    if let Some(directory) = directory {
+        fs::File::open(directory)
+            .and_then(|handle| handle.sync_all())
+            .map_err(failed(directory))?;
+    }
+    Ok(())
+}
+
+/// Refuses a file that is not ours or is newer, from its first 100 bytes, without touching it.
+///
+/// Source: the database header, <https://www.sqlite.org/fileformat.html>, section 1.3.
+fn check_header(path: &Path) -> Result<()> {
+    let mut header = Vec::with_capacity(100);
+    fs::File::open(path)
+        .and_then(|file| file.take(100).read_to_end(&mut header))
+        .map_err(|source| HistoryError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+    if header.is_empty() {
+        return Ok(());
+    }
+    let field = |at: usize| {
+        header
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_be_bytes)
+    };
+    match (field(60), field(68)) {
+        (Some(layout), Some(application))
+            if header.starts_with(b"SQLite format 3\0")
+                && (application == APPLICATION_ID || (application == 0 && layout == 0)) =>
+        {
+            if layout > LATEST {
+                return Err(HistoryError::Newer {
+                    path: path.to_owned(),
+                    found: layout,
+                    known: LATEST,
+                });
+            }
+            Ok(())
+        }
+        _ => Err(HistoryError::NotAHistory {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

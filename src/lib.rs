@@ -1,0 +1,30 @@
+//! Caro Sync: private, local-first history for what people do in a terminal.
+//!
+//! The library has everything; `main.rs` only calls [`cli::run`]. The rooms, from the bottom up:
+//!
+//! | module | holds | knows nothing of |
+//! |---|---|---|
+//! | [`history`] | records, their store, search, import | sync, crypto |
+//! | [`identity`] | the phrase, the keys that follow from it, the key store | storage, network |
+//! | [`seal`] | the sealed blob, padding, data keys | what is inside a blob |
+//! | [`net`] | dialling a relay, moving frames | what the frames say |
+//! | [`runtime`] | the isolate that runs the Jazz SDK, and its ops | records, phrases, data keys |
+//! | [`sync`] | the exchange between history and relay | SQL, JavaScript |
+//! | [`relay`] | the self-hosted relay around the same isolate | plaintext |
+//! | [`cli`] | commands; alone prints, prompts, reads the environment | the isolate's insides |
+//!
+//! `docs/architecture.md` has the picture.
+
+#[cfg(all(feature = "engine-quickjs", feature = "engine-v8"))]
+compile_error!("choose one engine: engine-quickjs, or engine-v8 with --no-default-features");
+#[cfg(not(any(feature = "engine-quickjs", feature = "engine-v8")))]
+compile_error!("choose an engine: engine-quickjs (the default) or engine-v8");
+
+pub mod cli;
+pub mod history;
+pub mod identity;
+pub mod net;
+pub mod relay;
+pub mod runtime;
+pub mod seal;
+pub mod sync;

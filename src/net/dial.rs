@@ -1,0 +1,308 @@
+//! Dials a relay: `ws://` or `wss://`, through a proxy where one is configured.
+//!
+//! Certificates are checked against the system's roots, or against one that the user names for a relay
+//! of his own. A proxy is asked to open a tunnel (HTTP `CONNECT`, or SOCKS), also for `ws://`, since
+//! a WebSocket does not pass a forwarding proxy otherwise.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use deno_core::url::Url;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use tokio_tungstenite::{Connector, client_async_tls_with_config};
+use tower_service::Service;
+
+use super::pump::{Frame, MAX_FRAME_BYTES, frames_for};
+use crate::runtime::{Dialer, Frames};
+
+/// How long one attempt may take, from the name's look-up to the end of the handshake.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// A relay that can be dialled.
+#[derive(Clone)]
+pub struct RelayAddress {
+    url: Url,
+    root_certificate: Option<PathBuf>,
+    proxies: Proxies,
+}
+
+/// What the environment says about proxies (`HTTPS_PROXY` and its kin); the caller reads it.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    /// For `wss://`.
+    pub https: Option<String>,
+    /// For `ws://`.
+    pub http: Option<String>,
+    /// Hosts that are dialled directly.
+    pub none_for: Option<String>,
+}
+
+/// Why an address cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AddressError {
+    /// It is not an address at all.
+    #[error("`{0}` is not an address")]
+    Malformed(String),
+    /// It is one of something else than a relay.
+    #[error("a relay's address begins with wss:// or ws://, not {0}://")]
+    Scheme(String),
+    /// It has no host.
+    #[error("the address names no host")]
+    NoHost,
+}
+
+impl RelayAddress {
+    /// Reads an address as the user gives it.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`].
+    pub fn parse(text: &str, root_certificate: Option<PathBuf>, proxies: Proxies) -> Result<Self, AddressError> {
+        let url = Url::parse(text).map_err(|_| AddressError::Malformed(text.into()))?;
+        if !matches!(url.scheme(), "ws" | "wss") {
+            return Err(AddressError::Scheme(url.scheme().into()));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(AddressError::NoHost);
+        }
+        Ok(Self { url, root_certificate, proxies })
+    }
+
+    /// The address as it is dialled.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The certificate file that was named for it.
+    pub fn root_certificate(&self) -> Option<&Path> {
+        self.root_certificate.as_deref()
+    }
+
+    /// Host and port for a message: paths and queries may carry a token.
+    pub fn shown(&self) -> String {
+        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}", self.url.scheme(), self.url.host_str().unwrap_or_default())
+    }
+
+    /// Names the relay in the sync engine's own records, without its address.
+    pub fn fingerprint(&self) -> String {
+        format!("relay-{}", &blake3::hash(self.url.as_str().as_bytes()).to_hex()[..16])
+    }
+
+    fn is_secure(&self) -> bool {
+        self.url.scheme() == "wss"
+    }
+
+    /// Host and port to reach, without the brackets of an IPv6 address.
+    fn target(&self) -> (String, u16) {
+        let host = self.url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        (host.into(), self.url.port_or_known_default().unwrap_or(443))
+    }
+}
+
+/// Why the last attempt to dial failed, in plain words.
+pub type LastFailure = Arc<Mutex<Option<String>>>;
+
+/// A relay that is being dialled ahead of the isolate, so that both get ready at the same time.
+pub struct Connection {
+    dialer: Dialer,
+    first: BoxFuture<'static, Result<(), String>>,
+}
+
+impl Connection {
+    /// Begins to dial; the connection will live on the given runtime.
+    pub fn begin(address: RelayAddress, runtime: tokio::runtime::Handle, last_failure: LastFailure) -> Self {
+        let attempt = move || {
+            let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
+            let dialling = runtime.spawn(async move {
+                let dialled = match tokio::time::timeout(ATTEMPT, dial(&address)).await {
+                    Ok(Ok(socket)) => Ok(frames_for(socket, Message::text::<String>, to_frame, &handle, || {})),
+                    Ok(Err(reason)) => Err(reason),
+                    Err(_) => Err("it did not answer in time".into()),
+                };
+                if let Ok(mut failure) = last_failure.lock() {
+                    *failure = dialled.as_ref().err().cloned();
+                }
+                dialled
+            });
+            dialling.map(|joined| joined.unwrap_or_else(|_| Err("the program is ending".into()))).boxed()
+        };
+        let ready: Arc<Mutex<Option<Frames>>> = Arc::default();
+        let first = attempt();
+        let first = {
+            let ready = ready.clone();
+            async move {
+                let frames = first.await?;
+                if let Ok(mut ready) = ready.lock() {
+                    *ready = Some(frames);
+                }
+                Ok(())
+            }
+        };
+        let dialer: Dialer = Box::new(move || match ready.lock().ok().and_then(|mut ready| ready.take()) {
+            Some(frames) => async move { Ok(frames) }.boxed(),
+            None => attempt(),
+        });
+        Self { dialer, first: first.boxed() }
+    }
+
+    /// What the isolate dials with, and the outcome of the first attempt. The isolate's first dialling
+    /// takes the connection over once that outcome is in.
+    pub fn split(self) -> (Dialer, BoxFuture<'static, Result<(), String>>) {
+        (self.dialer, self.first)
+    }
+}
+
+fn to_frame(message: Message) -> Frame {
+    match message {
+        Message::Text(text) => Frame::Text(text.as_str().to_owned()),
+        Message::Close(_) => Frame::Close,
+        _ => Frame::Other,
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<Box<dyn Stream>>>;
+
+async fn dial(address: &RelayAddress) -> Result<Socket, String> {
+    let connector = if address.is_secure() {
+        Connector::Rustls(Arc::new(tls(address)?))
+    } else {
+        Connector::Plain
+    };
+    let stream = connect(address).await?;
+    let mut config = WebSocketConfig::default();
+    config.max_message_size = Some(MAX_FRAME_BYTES);
+    config.max_frame_size = Some(MAX_FRAME_BYTES);
+    let (socket, _) = client_async_tls_with_config(address.url(), stream, Some(config), Some(connector))
+        .await
+        .map_err(|error| in_words(&error))?;
+    Ok(socket)
+}
+
+/// A stream to the relay's host, direct or through a proxy.
+async fn connect(address: &RelayAddress) -> Result<Box<dyn Stream>, String> {
+    let (host, port) = address.target();
+    let Some(proxy) = proxy_for(address, &host, port) else {
+        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|e| plain(&e))?;
+        stream.set_nodelay(true).map_err(|e| plain(&e))?;
+        return Ok(Box::new(stream));
+    };
+    let bracketed = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host };
+    let target: Uri = format!("https://{bracketed}:{port}").parse().map_err(|_| "its address is not valid".to_owned())?;
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), ViaTcp);
+    if let Some(credentials) = proxy.basic_auth() {
+        tunnel = tunnel.with_auth(credentials.clone());
+    }
+    let stream = tunnel.call(target).await.map_err(|_| "the proxy did not let us through".to_owned())?;
+    Ok(Box::new(stream.into_inner()))
+}
+
+/// Dials the proxy itself.
+#[derive(Clone)]
+struct ViaTcp;
+
+impl Service<Uri> for ViaTcp {
+    type Response = TokioIo<TcpStream>;
+    type Error = std::io::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, proxy: Uri) -> Self::Future {
+        async move {
+            let host = proxy.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+            let stream = TcpStream::connect((host.as_str(), proxy.port_u16().unwrap_or(80))).await?;
+            stream.set_nodelay(true)?;
+            Ok(TokioIo::new(stream))
+        }
+        .boxed()
+    }
+}
+
+fn proxy_for(address: &RelayAddress, host: &str, port: u16) -> Option<hyper_util::client::proxy::matcher::Intercept> {
+    let Proxies { https, http, none_for } = &address.proxies;
+    let matcher = Matcher::builder()
+        .https(https.clone().unwrap_or_default())
+        .http(http.clone().unwrap_or_default())
+        .no(none_for.clone().unwrap_or_default())
+        .build();
+    let scheme = if address.is_secure() { "https" } else { "http" };
+    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    matcher.intercept(&format!("{scheme}://{bracketed}:{port}").parse().ok()?)
+}
+
+/// Which certificates are believed.
+fn tls(address: &RelayAddress) -> Result<rustls::ClientConfig, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    match &address.root_certificate {
+        Some(path) => {
+            let certificates = CertificateDer::pem_file_iter(path)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(|_| format!("the certificate file {} cannot be read", path.display()))?;
+            let (added, _) = roots.add_parsable_certificates(certificates);
+            if added == 0 {
+                return Err(format!("there is no certificate in {}", path.display()));
+            }
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(found.certs);
+            if roots.is_empty() {
+                return Err("this system has no root certificates to check it with (Debian: apt-get install ca-certificates)".into());
+            }
+        }
+    }
+    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())
+        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What went wrong, without the words of the libraries.
+fn in_words(error: &SocketError) -> String {
+    match error {
+        SocketError::Io(error) => plain(error),
+        SocketError::Tls(_) => "its certificate is not one that this machine trusts".into(),
+        SocketError::Http(response) => match response.status().as_u16() {
+            401 | 403 => "it refused us: its operator wants a token in the address".into(),
+            404 => "it answers, but has no relay at that path".into(),
+            429 | 503 => "it is too busy at the moment".into(),
+            status => format!("it answers, but not as a relay (HTTP {status})"),
+        },
+        SocketError::Protocol(_) | SocketError::HttpFormat(_) => "it answers, but not as a relay".into(),
+        _ => "the connection could not be opened".into(),
+    }
+}
+
+fn plain(error: &std::io::Error) -> String {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::ConnectionRefused => "nothing listens there".into(),
+        Kind::TimedOut => "it did not answer in time".into(),
+        Kind::HostUnreachable | Kind::NetworkUnreachable => "there is no way to it on this network".into(),
+        Kind::ConnectionReset | Kind::UnexpectedEof | Kind::BrokenPipe => "it closed the connection".into(),
+        Kind::InvalidData => "its certificate is not one that this machine trusts".into(),
+        Kind::PermissionDenied => "this machine does not allow the connection".into(),
+        _ if error.to_string().contains("lookup") => "its name is not known".into(),
+        _ => "the connection could not be opened".into(),
+    }
+}

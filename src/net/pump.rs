@@ -1,0 +1,95 @@
+//! Moves text frames between a WebSocket and the queues of an isolate.
+//!
+//! Outgoing frames are counted until the operating system has taken them, so that the SDK's
+//! back-pressure sees the truth. Incoming frames wait in a short queue; when it is full the socket is
+//! not read, and TCP slows the other side down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::{Sink, SinkExt, Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::runtime::Frames;
+
+/// The largest frame taken: the SDK can merge many messages into one frame.
+pub const MAX_FRAME_BYTES: usize = 64 << 20;
+/// Incoming frames that may wait for the script.
+const INCOMING_QUEUE: usize = 64;
+/// How long a closing connection may take to send what is queued.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A frame of either WebSocket implementation in use, as far as the pump cares.
+pub enum Frame {
+    /// Text, the only kind the protocol uses.
+    Text(String),
+    /// Anything that carries no text: control frames are dealt with by the implementation.
+    Other,
+    /// The other side closes.
+    Close,
+}
+
+/// Starts the two tasks of a connection and gives its queues to be handed to an isolate.
+///
+/// `on_end` runs once, when the connection is over in both directions.
+pub fn frames_for<S, M, E>(
+    socket: S,
+    to_message: fn(String) -> M,
+    to_frame: fn(M) -> Frame,
+    runtime: &tokio::runtime::Handle,
+    on_end: impl FnOnce() + Send + 'static,
+) -> Frames
+where
+    S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Send + Unpin + 'static,
+    M: Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+{
+    let (mut sink, mut stream) = socket.split();
+    let (outgoing, mut queued) = mpsc::unbounded_channel::<String>();
+    let (received, incoming) = mpsc::channel(INCOMING_QUEUE);
+    let buffered = Arc::new(AtomicUsize::new(0));
+
+    let counter = buffered.clone();
+    runtime.spawn(async move {
+        let writer = async move {
+            while let Some(text) = queued.recv().await {
+                let bytes = text.len();
+                let sent = sink.send(to_message(text)).await;
+                counter.fetch_sub(bytes, Ordering::Relaxed);
+                if let Err(error) = sent {
+                    tracing::debug!(%error, "connection lost while sending");
+                    return;
+                }
+            }
+            // The script has closed; say so, but wait for nobody.
+            let _ = tokio::time::timeout(LINGER, sink.close()).await;
+        };
+        let reader = async move {
+            while let Some(message) = stream.next().await {
+                match message.map(to_frame) {
+                    Ok(Frame::Text(text)) => {
+                        if received.send(text).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(Frame::Other) => {}
+                    Ok(Frame::Close) => return,
+                    Err(error) => {
+                        tracing::debug!(%error, "connection lost while receiving");
+                        return;
+                    }
+                }
+            }
+        };
+        // Either end ends both: the queues close, and the script sees a closed socket.
+        tokio::pin!(writer);
+        tokio::pin!(reader);
+        tokio::select! {
+            () = &mut writer => {}
+            () = &mut reader => {}
+        }
+        on_end();
+    });
+    Frames { outgoing, buffered, incoming }
+}

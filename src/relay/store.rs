@@ -1,0 +1,45 @@
+//! The relay's store: one database in a folder that only one relay may use at a time.
+
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+
+use super::RelayError;
+use crate::runtime::open_database;
+
+/// The opened database; the lock is held as long as it lives.
+pub(super) struct Store {
+    pub database: Connection,
+    _lock: Option<File>,
+}
+
+/// Opens the store in a folder, or one in memory.
+pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
+    let Some(folder) = folder else {
+        let database = open_database(None).map_err(|e| RelayError::Store {
+            folder: PathBuf::from(":memory:"),
+            reason: e.to_string(),
+        })?;
+        return Ok(Store { database, _lock: None });
+    };
+    let failed = |reason: String| RelayError::Store { folder: folder.clone(), reason };
+    private_folder(&folder).map_err(|e| failed(e.to_string()))?;
+    let lock = File::create(folder.join("relay.lock")).map_err(|e| failed(e.to_string()))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(RelayError::InUse(folder)),
+        Err(TryLockError::Error(e)) => return Err(failed(e.to_string())),
+    }
+    let database = open_database(Some(&folder.join("relay.db"))).map_err(|e| failed(e.to_string()))?;
+    Ok(Store { database, _lock: Some(lock) })
+}
+
+/// Makes a folder that only its owner can enter, where there is none yet.
+fn private_folder(folder: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

@@ -1,0 +1,433 @@
+//! One isolate on a thread of its own, and the handle with which the program talks to it.
+//!
+//! The thread runs the engine's event loop until the handle is closed or dropped. Whatever goes wrong
+//! inside (an exception, an endless loop, too much memory, a panic) reaches the caller as an
+//! [`IsolateError`]; the process lives on.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, v8};
+use rusqlite::Connection;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc as async_mpsc, oneshot};
+
+use super::ops::clock::Started;
+use super::ops::session_map::SessionMaps;
+use super::ops::socket::{Dialer, Frames, Sockets};
+use super::ops::storage::Database;
+use super::ops::{self, Host, HostMessage};
+use super::protocol::{Event, Failure, Request};
+
+/// The heap with the script loaded, made by `build.rs`.
+static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/isolate.snapshot"));
+
+/// A single turn of the event loop that takes longer is an endless loop: the SDK yields every 50 ms.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
+/// How often a waiting caller looks whether the isolate hangs.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Stack of the isolate's thread; the engine's own recursion limit is far below.
+const STACK_BYTES: usize = 16 << 20;
+
+/// What an isolate is given at its start.
+pub struct IsolateOptions {
+    /// The store of the SDK.
+    pub database: Connection,
+    /// How to reach the relay; none: it can dial nothing.
+    pub dialer: Option<Dialer>,
+    /// Bytes of heap beyond which the script is stopped.
+    pub memory_limit: usize,
+}
+
+/// Why a request was not answered with a result.
+#[derive(Debug, thiserror::Error)]
+pub enum IsolateError {
+    /// The script said so.
+    #[error("{}", .0.message)]
+    Failed(Failure),
+    /// No answer came in time. The request may still take effect.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The isolate has ended: it was closed, ran into one of its limits, or could not start.
+    #[error("the sync engine stopped: {0}")]
+    Stopped(String),
+    /// An answer that does not have the agreed shape.
+    #[error("the sync engine gave an unexpected answer: {0}")]
+    Unexpected(#[from] serde_json::Error),
+}
+
+type Reply = Result<Box<RawValue>, Failure>;
+
+/// State that the handle, the router of answers and the engine's thread share.
+#[derive(Default)]
+struct Shared {
+    pending: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+    /// Why the isolate ended, once it has.
+    ended: Mutex<Option<String>>,
+    has_ended: Condvar,
+    /// Milliseconds since the start at which the running turn began, plus one; 0 between turns.
+    turn_began: AtomicU64,
+    engine: Mutex<Option<v8::IsolateHandle>>,
+}
+
+/// A poisoned lock only means that some thread panicked; the data here is valid at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A running isolate. Dropping it ends it.
+pub struct Isolate {
+    requests: Option<async_mpsc::UnboundedSender<String>>,
+    connections: async_mpsc::UnboundedSender<(Frames, oneshot::Sender<u32>)>,
+    events: Mutex<mpsc::Receiver<Event>>,
+    shared: Arc<Shared>,
+    next_id: AtomicU64,
+    started: Instant,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Isolate {
+    /// Starts an isolate from the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`IsolateError::Stopped`] where the operating system gives no thread.
+    pub fn start(options: IsolateOptions) -> Result<Self, IsolateError> {
+        let (request_sender, request_receiver) = async_mpsc::unbounded_channel();
+        let (connections, accepted) = async_mpsc::unbounded_channel();
+        let (message_sender, message_receiver) = mpsc::channel();
+        let (event_sender, events) = mpsc::channel();
+        let shared = Arc::new(Shared::default());
+        let started = Instant::now();
+
+        spawn("caro-answers", {
+            let shared = shared.clone();
+            move || route(&message_receiver, &shared, &event_sender)
+        })?;
+        let thread = spawn("caro-isolate", {
+            let shared = shared.clone();
+            move || {
+                let parts = Parts { options, request_receiver, accepted, message_sender, started };
+                let end = catch_unwind(AssertUnwindSafe(|| run(parts, &shared)))
+                    .unwrap_or_else(|_| Err("internal error".into()));
+                let reason = end.err().unwrap_or_else(|| "it was closed".into());
+                tracing::debug!(reason, "isolate ended");
+                lock(&shared.engine).take();
+                *lock(&shared.ended) = Some(reason);
+                shared.has_ended.notify_all();
+                lock(&shared.pending).clear();
+            }
+        })?;
+        Ok(Self {
+            requests: Some(request_sender),
+            connections,
+            events: Mutex::new(events),
+            shared,
+            next_id: AtomicU64::new(1),
+            started,
+            thread: Some(thread),
+        })
+    }
+
+    /// Asks the script, and waits for its answer on this thread.
+    ///
+    /// # Errors
+    ///
+    /// See [`IsolateError`]. After [`IsolateError::Stopped`] every further request fails the same way.
+    pub fn call<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Answer, IsolateError> {
+        let mut answer = self.send(request)?;
+        let give_up = Instant::now() + deadline;
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            match wait(&mut answer, left.min(WATCH_EVERY)) {
+                Some(Ok(reply)) => return read::<R>(reply),
+                Some(Err(_)) => return Err(self.stopped()),
+                None if left.is_zero() => return Err(IsolateError::TimedOut(deadline)),
+                None => self.stop_endless_turn(),
+            }
+        }
+    }
+
+    /// Asks the script, from an async context.
+    ///
+    /// # Errors
+    ///
+    /// As [`Isolate::call`].
+    pub async fn call_async<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Answer, IsolateError> {
+        let answer = self.send(request)?;
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(Ok(reply)) => read::<R>(reply),
+            Ok(Err(_)) => Err(self.stopped()),
+            Err(_) => {
+                self.stop_endless_turn();
+                Err(IsolateError::TimedOut(deadline))
+            }
+        }
+    }
+
+    /// Hands over a connection; the handle that the script knows it by.
+    ///
+    /// # Errors
+    ///
+    /// [`IsolateError::Stopped`].
+    pub async fn add_connection(&self, frames: Frames) -> Result<u32, IsolateError> {
+        let (sender, receiver) = oneshot::channel();
+        self.connections.send((frames, sender)).map_err(|_| self.stopped())?;
+        receiver.await.map_err(|_| self.stopped())
+    }
+
+    /// The next event, or none within `wait`.
+    pub fn next_event(&self, wait: Duration) -> Option<Event> {
+        lock(&self.events).recv_timeout(wait).ok()
+    }
+
+    /// Whether the isolate has ended.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.shared.ended).is_some()
+    }
+
+    /// Ends the isolate if one turn of its event loop has been running for too long.
+    pub fn stop_endless_turn(&self) {
+        let began = self.shared.turn_began.load(Ordering::Relaxed);
+        if began == 0 {
+            return;
+        }
+        let now = millis(self.started.elapsed());
+        if Duration::from_millis(now.saturating_sub(began - 1)) > LONGEST_TURN {
+            tracing::error!("the script does not come to an end; stopping it");
+            if let Some(engine) = lock(&self.shared.engine).as_ref() {
+                engine.terminate_execution();
+            }
+        }
+    }
+
+    fn send<R: Request>(&self, request: &R) -> Result<oneshot::Receiver<Reply>, IsolateError> {
+        #[derive(serde::Serialize)]
+        struct Envelope<'a, R> {
+            id: u64,
+            method: &'static str,
+            params: &'a R,
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let text = serde_json::to_string(&Envelope { id, method: R::METHOD, params: request })?;
+        let (sender, receiver) = oneshot::channel();
+        lock(&self.shared.pending).insert(id, sender);
+        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(text).is_ok());
+        if !sent || self.has_ended() {
+            lock(&self.shared.pending).remove(&id);
+            return Err(self.stopped());
+        }
+        Ok(receiver)
+    }
+
+    /// Why the isolate takes no more requests.
+    pub fn stopped(&self) -> IsolateError {
+        let reason = lock(&self.shared.ended).clone();
+        IsolateError::Stopped(reason.unwrap_or_else(|| "it is ending".into()))
+    }
+}
+
+impl Drop for Isolate {
+    fn drop(&mut self) {
+        // The script's loop ends when there are no more requests.
+        self.requests.take();
+        let Some(thread) = self.thread.take() else { return };
+        let give_up = Instant::now() + 2 * LONGEST_TURN;
+        let mut ended = lock(&self.shared.ended);
+        while ended.is_none() && Instant::now() < give_up {
+            self.stop_endless_turn();
+            ended = match self.shared.has_ended.wait_timeout(ended, WATCH_EVERY) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        let has_ended = ended.is_some();
+        drop(ended);
+        if has_ended {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, IsolateError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .stack_size(STACK_BYTES)
+        .spawn(body)
+        .map_err(|e| IsolateError::Stopped(format!("the system gave no thread ({e})")))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Waits for an answer for a while.
+fn wait(answer: &mut oneshot::Receiver<Reply>, time: Duration) -> Option<Result<Reply, ()>> {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Wake};
+
+    /// Wakes the thread that waits.
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = Context::from_waker(&waker);
+    let mut answer = pin!(answer);
+    let give_up = Instant::now() + time;
+    loop {
+        if let Poll::Ready(reply) = Future::poll(answer.as_mut(), &mut context) {
+            return Some(reply.map_err(drop));
+        }
+        let left = give_up.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        std::thread::park_timeout(left);
+    }
+}
+
+fn read<R: Request>(reply: Reply) -> Result<R::Answer, IsolateError> {
+    match reply {
+        Ok(result) => Ok(serde_json::from_str(result.get())?),
+        Err(failure) => Err(IsolateError::Failed(failure)),
+    }
+}
+
+/// Gives each answer to its caller and each event to the queue, until the engine's thread has ended.
+fn route(messages: &mpsc::Receiver<HostMessage>, shared: &Shared, events: &mpsc::Sender<Event>) {
+    #[derive(Deserialize)]
+    struct Envelope {
+        id: u64,
+        result: Option<Box<RawValue>>,
+        error: Option<Failure>,
+    }
+    for message in messages {
+        match message {
+            HostMessage::Reply(text) => {
+                let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
+                    tracing::error!("the script sent an answer that is none");
+                    continue;
+                };
+                let reply = match (envelope.result, envelope.error) {
+                    (Some(result), None) => Ok(result),
+                    (_, Some(failure)) => Err(failure),
+                    (None, None) => continue,
+                };
+                if let Some(caller) = lock(&shared.pending).remove(&envelope.id) {
+                    // The caller may have stopped waiting.
+                    let _ = caller.send(reply);
+                }
+            }
+            HostMessage::Event(text) => match serde_json::from_str(&text) {
+                Ok(event) => drop(events.send(event)),
+                Err(_) => tracing::error!("the script sent an event that is none"),
+            },
+        }
+    }
+}
+
+/// What the engine's thread takes over.
+struct Parts {
+    options: IsolateOptions,
+    request_receiver: async_mpsc::UnboundedReceiver<String>,
+    accepted: async_mpsc::UnboundedReceiver<(Frames, oneshot::Sender<u32>)>,
+    message_sender: mpsc::Sender<HostMessage>,
+    started: Instant,
+}
+
+/// What a bare engine needs; public for the test target that runs the SDK's own suite.
+#[doc(hidden)]
+pub struct BootOptions {
+    pub database: Connection,
+    pub dialer: Option<Dialer>,
+    pub memory_limit: usize,
+    pub extensions: Vec<deno_core::Extension>,
+}
+
+/// Boots an engine from the snapshot with our ops bound. Must run inside a tokio runtime.
+///
+/// # Errors
+///
+/// What the engine says when the snapshot does not fit it.
+#[doc(hidden)]
+pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
+    let mut extensions = vec![ops::extension()];
+    extensions.extend(options.extensions);
+    let mut runtime = JsRuntime::try_new(RuntimeOptions {
+        startup_snapshot: Some(SNAPSHOT),
+        extensions,
+        create_params: Some(v8::CreateParams::default().heap_limits(0, options.memory_limit)),
+        ..Default::default()
+    })
+    .map_err(|e| e.to_string())?;
+    end_script_at_memory_limit(&mut runtime);
+    let state = runtime.op_state();
+    let mut state = state.borrow_mut();
+    state.put(Started(Instant::now()));
+    state.put(Database(options.database));
+    state.put(Sockets::new(options.dialer));
+    state.put(SessionMaps::default());
+    drop(state);
+    Ok(runtime)
+}
+
+/// V8 would end the process at its heap limit; this ends the script instead, with some room left to
+/// do so. QuickJS throws by itself.
+fn end_script_at_memory_limit(runtime: &mut JsRuntime) {
+    if cfg!(feature = "engine-v8") {
+        let engine = runtime.v8_isolate().thread_safe_handle();
+        runtime.add_near_heap_limit_callback(move |current, _initial| {
+            engine.terminate_execution();
+            current + current / 4
+        });
+    }
+}
+
+/// Runs the script until there are no more requests; the reason if it ended otherwise.
+fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the system gave no event queue ({e})"))?;
+    tokio.block_on(async move {
+        let Parts { options, request_receiver, mut accepted, message_sender, started } = parts;
+        let mut runtime = boot(BootOptions {
+            database: options.database,
+            dialer: options.dialer,
+            memory_limit: options.memory_limit,
+            extensions: vec![],
+        })?;
+        *lock(&shared.engine) = Some(runtime.v8_isolate().thread_safe_handle());
+        let state = runtime.op_state();
+        state.borrow_mut().put(Host {
+            requests: std::rc::Rc::new(tokio::sync::Mutex::new(request_receiver)),
+            messages: message_sender,
+        });
+        runtime.execute_script("boot", "void caro.run()").map_err(|e| e.to_string())?;
+
+        poll_fn(|cx| {
+            while let Poll::Ready(Some((frames, handle))) = accepted.poll_recv(cx) {
+                // The listener may have given up meanwhile; then the connection just ends.
+                let _ = handle.send(state.borrow_mut().borrow_mut::<Sockets>().add(frames));
+            }
+            shared.turn_began.store(millis(started.elapsed()) + 1, Ordering::Relaxed);
+            let polled = runtime.poll_event_loop(cx, PollEventLoopOptions::default());
+            shared.turn_began.store(0, Ordering::Relaxed);
+            polled
+        })
+        .await
+        .map_err(|e| e.to_string())
+    })
+}

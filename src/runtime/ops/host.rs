@@ -1,0 +1,44 @@
+//! The way between the program and the script: requests in, answers and events out, all JSON.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::mpsc;
+
+use deno_core::{OpState, op2};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// What the script sends.
+pub(crate) enum HostMessage {
+    /// The answer to a request: JSON of `{id, result}` or `{id, error}`.
+    Reply(String),
+    /// Something happened: JSON of a tagged event.
+    Event(String),
+}
+
+/// The script's end of the channels.
+pub(crate) struct Host {
+    pub requests: Rc<tokio::sync::Mutex<UnboundedReceiver<String>>>,
+    pub messages: mpsc::Sender<HostMessage>,
+}
+
+/// The next request, or null when there will be none.
+#[op2]
+#[string]
+pub async fn op_host_receive(state: Rc<RefCell<OpState>>) -> Option<String> {
+    let requests = state.borrow().borrow::<Host>().requests.clone();
+    let mut requests = requests.lock().await;
+    requests.recv().await
+}
+
+/// Answers a request.
+#[op2(fast)]
+pub fn op_host_reply(state: &OpState, #[string] json: String) {
+    // Nobody listens any more when the program is ending; then the answer has no use.
+    let _ = state.borrow::<Host>().messages.send(HostMessage::Reply(json));
+}
+
+/// Tells what happened.
+#[op2(fast)]
+pub fn op_host_event(state: &OpState, #[string] json: String) {
+    let _ = state.borrow::<Host>().messages.send(HostMessage::Event(json));
+}

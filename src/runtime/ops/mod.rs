@@ -1,0 +1,128 @@
+//! The fixed list of ops: everything that the script can reach outside itself.
+//!
+//! Each op is a thin shell over a plain function elsewhere; `js/ops.d.ts` types them for the script,
+//! and a test compares the two lists. The engine's own ops that could print, panic, or touch files
+//! and resources are switched off.
+
+pub(super) mod clock;
+mod crypto;
+mod host;
+pub(super) mod session_map;
+pub(super) mod socket;
+pub(super) mod storage;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use deno_core::{Extension, OpDecl};
+use deno_error::JsErrorBox;
+
+pub(super) use host::{Host, HostMessage};
+
+/// Ops of the engine that the script has no business with. They stay callable (the engine's own
+/// script refers to them) and do nothing.
+const DISABLED: [&str; 28] = [
+    "op_print",
+    "op_panic",
+    "op_read",
+    "op_read_all",
+    "op_read_sync",
+    "op_write",
+    "op_write_all",
+    "op_write_sync",
+    "op_write_type_error",
+    "op_shutdown",
+    "op_pipe",
+    "op_is_terminal",
+    "op_close",
+    "op_try_close",
+    "op_resources",
+    "op_import_sync",
+    "op_import_sync_with_source",
+    "op_lazy_load_esm",
+    "op_load_ext_script",
+    "op_add_main_module_handler",
+    "op_wasm_streaming_feed",
+    "op_wasm_streaming_set_url",
+    "op_set_wasm_streaming_callback",
+    "op_abort_wasm_streaming",
+    "op_compile_function",
+    "op_eval_context",
+    "op_cancel_handle",
+    "op_memory_usage",
+];
+
+deno_core::extension!(
+    caro,
+    ops = [
+        clock::op_clock_now,
+        clock::op_clock_monotonic,
+        clock::op_log,
+        crypto::op_crypto_random,
+        crypto::op_crypto_signer_id,
+        crypto::op_crypto_sealer_id,
+        crypto::op_crypto_sign,
+        crypto::op_crypto_verify,
+        crypto::op_crypto_blake3,
+        crypto::op_crypto_short_hash,
+        crypto::op_crypto_encrypt,
+        crypto::op_crypto_decrypt,
+        crypto::op_crypto_seal,
+        crypto::op_crypto_unseal,
+        crypto::op_crypto_seal_for_group,
+        crypto::op_crypto_unseal_for_group,
+        session_map::op_session_map_new,
+        session_map::op_session_map_free,
+        session_map::op_session_map_header,
+        session_map::op_session_map_add,
+        session_map::op_session_map_make_private,
+        session_map::op_session_map_make_trusting,
+        session_map::op_session_map_session_ids,
+        session_map::op_session_map_count,
+        session_map::op_session_map_transaction,
+        session_map::op_session_map_transactions,
+        session_map::op_session_map_last_signature,
+        session_map::op_session_map_signature_after,
+        session_map::op_session_map_checkpoint,
+        session_map::op_session_map_known_state,
+        session_map::op_session_map_known_state_streaming,
+        session_map::op_session_map_is_streaming,
+        session_map::op_session_map_set_streaming,
+        session_map::op_session_map_mark_deleted,
+        session_map::op_session_map_is_deleted,
+        session_map::op_session_map_decrypt,
+        session_map::op_session_map_decrypt_meta,
+        storage::op_sql_run,
+        storage::op_sql_query,
+        socket::op_socket_connect,
+        socket::op_socket_send,
+        socket::op_socket_buffered,
+        socket::op_socket_receive,
+        socket::op_socket_close,
+        host::op_host_receive,
+        host::op_host_reply,
+        host::op_host_event,
+    ],
+);
+
+/// Our ops, with the engine's unneeded ones switched off.
+pub(super) fn extension() -> Extension {
+    let mut extension = caro::init();
+    extension.middleware_fn = Some(Box::new(|op: OpDecl| {
+        if DISABLED.contains(&op.name) { op.disable() } else { op }
+    }));
+    extension
+}
+
+/// Runs an op's body so that a bug in it is an exception in the script. Without this a panic would
+/// have to unwind through the engine's C frames, which ends the process.
+fn guarded<T>(body: impl FnOnce() -> Result<T, JsErrorBox>) -> Result<T, JsErrorBox> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        tracing::error!("an op panicked");
+        Err(JsErrorBox::generic("internal error in an op"))
+    })
+}
+
+/// An error of one of our modules as an exception.
+fn exception(error: impl std::fmt::Display) -> JsErrorBox {
+    JsErrorBox::generic(error.to_string())
+}

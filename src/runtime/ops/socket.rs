@@ -1,0 +1,118 @@
+//! Text frames to a relay, or to a relay's clients.
+//!
+//! The connections themselves live on the program's network thread (`crate::net`); here are only
+//! the ends of their queues. A client's isolate can dial one place, the configured relay; a relay's
+//! isolate gets connections that the program has accepted and can dial nothing.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use deno_core::{OpState, op2};
+use deno_error::JsErrorBox;
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::exception;
+
+/// Dials the configured relay; the error is in plain words.
+pub type Dialer = Box<dyn Fn() -> BoxFuture<'static, Result<Frames, String>> + Send>;
+
+/// The program's two queues of one connection, as the script's side holds them.
+pub struct Frames {
+    /// Frames to send; dropping it closes the connection once they are sent.
+    pub outgoing: mpsc::UnboundedSender<String>,
+    /// Bytes that were queued and not yet written to the network.
+    pub buffered: Arc<AtomicUsize>,
+    /// Frames received; ends when the connection has.
+    pub incoming: mpsc::Receiver<String>,
+}
+
+struct Socket {
+    /// None once the script has closed it.
+    outgoing: Option<mpsc::UnboundedSender<String>>,
+    buffered: Arc<AtomicUsize>,
+    incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<String>>>,
+}
+
+/// The isolate's connections.
+pub(crate) struct Sockets {
+    dialer: Option<Dialer>,
+    open: HashMap<u32, Socket>,
+    next: u32,
+}
+
+impl Sockets {
+    pub(crate) fn new(dialer: Option<Dialer>) -> Self {
+        Self { dialer, open: HashMap::new(), next: 1 }
+    }
+
+    /// Takes a connection in and names it.
+    pub(crate) fn add(&mut self, frames: Frames) -> u32 {
+        let handle = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.open.insert(
+            handle,
+            Socket {
+                outgoing: Some(frames.outgoing),
+                buffered: frames.buffered,
+                incoming: Rc::new(tokio::sync::Mutex::new(frames.incoming)),
+            },
+        );
+        handle
+    }
+}
+
+/// Dials the relay; the handle of the connection.
+#[op2]
+#[smi]
+pub async fn op_socket_connect(state: Rc<RefCell<OpState>>) -> Result<u32, JsErrorBox> {
+    let dialling = match &state.borrow().borrow::<Sockets>().dialer {
+        Some(dial) => dial(),
+        None => return Err(JsErrorBox::generic("no relay is configured")),
+    };
+    let frames = dialling.await.map_err(exception)?;
+    Ok(state.borrow_mut().borrow_mut::<Sockets>().add(frames))
+}
+
+/// Queues one frame. A frame for a connection that has ended is dropped, as the network would.
+#[op2(fast)]
+pub fn op_socket_send(state: &OpState, #[smi] socket: u32, #[string] text: String) {
+    let Some(socket) = state.borrow::<Sockets>().open.get(&socket) else { return };
+    let Some(outgoing) = &socket.outgoing else { return };
+    let bytes = text.len();
+    socket.buffered.fetch_add(bytes, Ordering::Relaxed);
+    if outgoing.send(text).is_err() {
+        socket.buffered.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that were queued and not yet written to the network.
+#[op2(fast)]
+pub fn op_socket_buffered(state: &OpState, #[smi] socket: u32) -> f64 {
+    let open = &state.borrow::<Sockets>().open;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    open.get(&socket).map_or(0.0, |socket| socket.buffered.load(Ordering::Relaxed) as f64)
+}
+
+/// The next frame; null once the connection has ended.
+#[op2]
+#[string]
+pub async fn op_socket_receive(state: Rc<RefCell<OpState>>, #[smi] socket: u32) -> Option<String> {
+    let incoming = state.borrow().borrow::<Sockets>().open.get(&socket)?.incoming.clone();
+    let frame = incoming.lock().await.recv().await;
+    if frame.is_none() {
+        state.borrow_mut().borrow_mut::<Sockets>().open.remove(&socket);
+    }
+    frame
+}
+
+/// Closes a connection once its queued frames are sent; `op_socket_receive` then ends.
+#[op2(fast)]
+pub fn op_socket_close(state: &mut OpState, #[smi] socket: u32) {
+    if let Some(socket) = state.borrow_mut::<Sockets>().open.get_mut(&socket) {
+        socket.outgoing = None;
+    }
+}

@@ -1,0 +1,177 @@
+//! SQL on the one database that was opened for this isolate.
+//!
+//! The SDK owns the schema; we own the file: private to the user, write-ahead logged, and
+//! overwriting what is deleted. A transaction is on disk when it has been committed
+//! (`synchronous = FULL`), since the SDK sends right after.
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use deno_core::{OpState, op2, v8};
+use deno_error::JsErrorBox;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+use rusqlite::{Connection, ToSql};
+
+use super::{exception, guarded};
+
+/// Statements kept prepared; the SDK has about 50 different ones.
+const CACHED_STATEMENTS: usize = 128;
+/// How long to wait for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The isolate's database.
+pub(crate) struct Database(pub Connection);
+
+/// Opens a database for an isolate, or makes it; none for one in memory.
+///
+/// # Errors
+///
+/// What SQLite or the file system says: the folder is missing or not writable, the file is no
+/// database, the disk is full.
+pub fn open_database(path: Option<&Path>) -> rusqlite::Result<Connection> {
+    let connection = match path {
+        Some(path) => {
+            // Made by us first, so that it is private from its first byte on.
+            std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+            Connection::open(path)?
+        }
+        None => Connection::open_in_memory()?,
+    };
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
+         PRAGMA temp_store = MEMORY;",
+    )?;
+    Ok(connection)
+}
+
+/// Runs one statement for its effect.
+#[op2(fast)]
+pub fn op_sql_run<'s, 'i>(
+    scope: &mut v8::PinScope<'s, 'i>,
+    state: &OpState,
+    #[string] sql: &str,
+    params: v8::Local<'s, v8::Array>,
+) -> Result<(), JsErrorBox> {
+    let params = parameters(scope, params)?;
+    let database = &state.borrow::<Database>().0;
+    guarded(|| run(database, sql, &params).map_err(exception))
+}
+
+/// All rows of a query, as objects keyed by column name.
+#[op2]
+pub fn op_sql_query<'s, 'i>(
+    scope: &mut v8::PinScope<'s, 'i>,
+    state: &OpState,
+    #[string] sql: &str,
+    params: v8::Local<'s, v8::Array>,
+) -> Result<v8::Local<'s, v8::Array>, JsErrorBox> {
+    let params = parameters(scope, params)?;
+    let (columns, rows) = guarded(|| query(&state.borrow::<Database>().0, sql, &params).map_err(exception))?;
+
+    let mut names = Vec::with_capacity(columns.len());
+    for column in &columns {
+        let name = v8::String::new_from_utf8(scope, column.as_bytes(), v8::NewStringType::Internalized)
+            .ok_or_else(|| JsErrorBox::range_error("a column's name is too long"))?;
+        names.push(name);
+    }
+    let array = v8::Array::new(scope, i32::try_from(rows.len()).map_err(exception)?);
+    for (index, row) in rows.iter().enumerate() {
+        let object = v8::Object::new(scope);
+        for (name, value) in names.iter().zip(row) {
+            let value = to_script(scope, value)?;
+            object.set(scope, (*name).into(), value);
+        }
+        array.set_index(scope, u32::try_from(index).map_err(exception)?, object.into());
+    }
+    Ok(array)
+}
+
+/// Runs a statement; what it returns (a PRAGMA may) is read to its end and dropped.
+pub(crate) fn run(database: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<()> {
+    let mut statement = database.prepare_cached(sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Borrowed)))?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+type Rows = (Vec<String>, Vec<Vec<Value>>);
+
+/// Runs a query and reads everything it gives.
+pub(crate) fn query(database: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Rows> {
+    let mut statement = database.prepare_cached(sql)?;
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Borrowed)))?;
+    let mut read = Vec::new();
+    while let Some(row) = rows.next()? {
+        read.push((0..columns.len()).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?);
+    }
+    Ok((columns, read))
+}
+
+/// A parameter without a copy of its text.
+struct Borrowed<'a>(&'a Value);
+
+impl ToSql for Borrowed<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::from(self.0)))
+    }
+}
+
+/// The script's parameters as SQL values.
+fn parameters<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    params: v8::Local<'s, v8::Array>,
+) -> Result<Vec<Value>, JsErrorBox> {
+    let mut values = Vec::with_capacity(params.length() as usize);
+    for index in 0..params.length() {
+        let value = params
+            .get_index(scope, index)
+            .ok_or_else(|| JsErrorBox::type_error("a parameter cannot be read"))?;
+        values.push(to_sql(scope, value)?);
+    }
+    Ok(values)
+}
+
+fn to_sql<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Value, JsErrorBox> {
+    if value.is_null_or_undefined() {
+        Ok(Value::Null)
+    } else if value.is_string() {
+        Ok(Value::Text(value.to_rust_string_lossy(scope)))
+    } else if value.is_number() {
+        let number = value.number_value(scope).unwrap_or(f64::NAN);
+        // Whole numbers up to 2^53 are exact in both worlds.
+        if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 {
+            #[expect(clippy::cast_possible_truncation, reason = "checked just above")]
+            Ok(Value::Integer(number as i64))
+        } else {
+            Ok(Value::Real(number))
+        }
+    } else if value.is_boolean() {
+        Ok(Value::Integer(i64::from(value.is_true())))
+    } else {
+        Err(JsErrorBox::type_error("a parameter is neither text nor a number nor null"))
+    }
+}
+
+fn to_script<'s>(scope: &mut v8::PinScope<'s, '_>, value: &Value) -> Result<v8::Local<'s, v8::Value>, JsErrorBox> {
+    Ok(match value {
+        Value::Null => v8::null(scope).into(),
+        #[expect(clippy::cast_precision_loss, reason = "row ids, counts and times stay below 2^53")]
+        Value::Integer(number) => v8::Number::new(scope, *number as f64).into(),
+        Value::Real(number) => v8::Number::new(scope, *number).into(),
+        Value::Text(text) => v8::String::new(scope, text)
+            .ok_or_else(|| JsErrorBox::range_error("a value is too long for the script"))?
+            .into(),
+        Value::Blob(_) => return Err(JsErrorBox::type_error("the store holds no binary values")),
+    })
+}

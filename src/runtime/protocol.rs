@@ -1,0 +1,293 @@
+//! What the program may ask of the isolate and what it answers, mirroring `js/src/protocol.ts`.
+//!
+//! Every request is a struct that names its method and its answer; values are opaque text (sealed
+//! blobs in base64url), ids are the SDK's (`co_z…`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// A request that the script answers.
+pub trait Request: Serialize {
+    /// The method's name in `js/src/protocol.ts`.
+    const METHOD: &'static str;
+    /// What the script answers.
+    type Answer: DeserializeOwned;
+}
+
+macro_rules! request {
+    ($request:ident, $method:literal, $answer:ty) => {
+        impl Request for $request {
+            const METHOD: &'static str = $method;
+            type Answer = $answer;
+        }
+    };
+}
+
+/// The answer of requests that have nothing to say.
+#[derive(Debug, Deserialize)]
+pub struct Done {}
+
+/// Opens the account, or makes it. The first request of a client's isolate.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Open<'a> {
+    /// The SDK's signing and sealing secret. Not the phrase, and no data key.
+    pub agent_secret: &'a str,
+    /// The session of this device, or none for a new one.
+    pub session: Option<&'a str>,
+    /// Make the account in the store instead of loading it.
+    pub create: bool,
+    /// Names the relay in the SDK's own records; none: no relay is configured.
+    pub peer: Option<&'a str>,
+    /// First day of the month, RFC 3339: the only time that headers carry.
+    pub month: &'a str,
+    /// How long to wait for the relay.
+    pub timeout_ms: u64,
+}
+
+/// Whose account was opened, and in which session.
+#[derive(Debug, Deserialize)]
+pub struct Opened {
+    /// The account's id, which follows from the secret alone.
+    pub account: String,
+    /// The session that everything from here is written in.
+    pub session: String,
+}
+
+impl Request for Open<'_> {
+    const METHOD: &'static str = "open";
+    type Answer = Opened;
+}
+
+/// What became of a CoValue that was to be brought up to date.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Held here, and equal to what the relay holds.
+    Current,
+    /// Held here; no relay is configured.
+    Local,
+    /// Deleted for good.
+    Deleted,
+    /// Neither the relay nor this device has it.
+    Absent,
+    /// What came does not carry the right signatures, or is not what its id says.
+    Damaged,
+    /// There was no connection when the time ran out.
+    Offline,
+    /// Connected, but the answer did not come in time.
+    Late,
+}
+
+/// Loads the registries and brings them up to date.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadRegistries {
+    /// How long to wait for the relay.
+    pub timeout_ms: u64,
+}
+
+/// Ids of the account's registries.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Registries {
+    /// Segment id to its sealed description.
+    pub index: String,
+    /// Keyed hash of a preference's name to its sealed value.
+    pub preferences: String,
+    /// Device to its sealed record.
+    pub devices: String,
+    /// Device and day to sealed counters.
+    pub usage: String,
+    /// Sealed ids of deleted records.
+    pub deletions: String,
+    /// Key id to the wrapped data key.
+    pub keyring: String,
+}
+
+/// The registries, and whether the relay agreed on all of them.
+#[derive(Debug, Deserialize)]
+pub struct RegistriesLoaded {
+    /// Their ids.
+    pub registries: Registries,
+    /// [`Outcome::Current`] or [`Outcome::Local`] if all could be brought up to date, else the worst.
+    pub outcome: Outcome,
+}
+request!(LoadRegistries, "registries", RegistriesLoaded);
+
+/// Brings CoValues up to date with the relay, in both directions.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exchange {
+    /// Which ones.
+    pub ids: Vec<String>,
+    /// How long to wait for the relay.
+    pub timeout_ms: u64,
+}
+
+/// What became of each.
+#[derive(Debug, Deserialize)]
+pub struct Exchanged {
+    /// By id.
+    pub outcomes: BTreeMap<String, Outcome>,
+}
+request!(Exchange, "exchange", Exchanged);
+
+/// Reads a map.
+#[derive(Serialize)]
+pub struct Entries {
+    /// The map.
+    pub id: String,
+}
+
+/// The current value of each key.
+#[derive(Debug, Deserialize)]
+pub struct EntriesRead {
+    /// By key.
+    pub entries: BTreeMap<String, String>,
+}
+request!(Entries, "entries", EntriesRead);
+
+/// Sets keys of a map in one transaction; durable in the store when it answers.
+#[derive(Serialize)]
+pub struct Set {
+    /// The map.
+    pub id: String,
+    /// New values by key.
+    pub entries: BTreeMap<String, String>,
+}
+request!(Set, "set", Done);
+
+/// Makes an empty segment.
+#[derive(Serialize)]
+pub struct CreateSegment {
+    /// First day of the month of writing, RFC 3339.
+    pub month: String,
+}
+
+/// The new segment.
+#[derive(Debug, Deserialize)]
+pub struct SegmentCreated {
+    /// Its id.
+    pub id: String,
+}
+request!(CreateSegment, "createSegment", SegmentCreated);
+
+/// Where values were written, and what the segment holds with them.
+#[derive(Debug, Deserialize)]
+pub struct Written {
+    /// Number of the transaction in this device's session.
+    pub transaction: u64,
+    /// Values in the segment.
+    pub entries: u64,
+    /// Their length together.
+    pub bytes: u64,
+}
+
+/// Appends values to a segment in one transaction; durable in the store when it answers.
+#[derive(Serialize)]
+pub struct Append {
+    /// The segment.
+    pub id: String,
+    /// Sealed blobs.
+    pub values: Vec<String>,
+}
+request!(Append, "append", Written);
+
+/// Reads a segment from a position on.
+#[derive(Serialize)]
+pub struct Items {
+    /// The segment.
+    pub id: String,
+    /// By session, the number of transactions that were read before.
+    pub after: BTreeMap<String, u64>,
+}
+
+/// Session, number of the transaction in it, value; in the order of writing within a session.
+pub type Item = (String, u64, String);
+
+/// What was read.
+#[derive(Debug, Deserialize)]
+pub struct ItemsRead {
+    /// The items.
+    pub items: Vec<Item>,
+}
+request!(Items, "items", ItemsRead);
+
+/// Asks for a [`Event::Changed`] whenever one of these changes.
+#[derive(Serialize)]
+pub struct Watch {
+    /// Which ones.
+    pub ids: Vec<String>,
+}
+request!(Watch, "watch", Done);
+
+/// Drops CoValues from memory; they stay in the store.
+#[derive(Serialize)]
+pub struct Release {
+    /// Which ones.
+    pub ids: Vec<String>,
+}
+request!(Release, "release", Done);
+
+/// Becomes a relay. The first request of a relay's isolate.
+#[derive(Serialize)]
+pub struct Serve {}
+request!(Serve, "serve", Done);
+
+/// Hands an accepted connection to the relay.
+#[derive(Serialize)]
+pub struct Accept {
+    /// The handle that the isolate gave it.
+    pub socket: u32,
+}
+request!(Accept, "accept", Done);
+
+/// Writes what is outstanding and closes every connection.
+#[derive(Serialize)]
+pub struct Close {}
+request!(Close, "close", Done);
+
+/// What the script tells unasked.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A watched CoValue changed.
+    Changed {
+        /// Which one.
+        id: String,
+    },
+    /// The relay answers.
+    Connected,
+    /// The connection was lost; the SDK will dial again.
+    Disconnected,
+}
+
+/// Why the script could not do what it was asked for.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Failure {
+    /// To tell one from another.
+    pub code: FailureCode,
+    /// For the log.
+    pub message: String,
+}
+
+/// The kinds of [`Failure`].
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// The relay does not know this account.
+    AccountUnknown,
+    /// There is no connection to the relay.
+    Offline,
+    /// The relay does not answer.
+    Late,
+    /// What the relay or the store holds was damaged or forged.
+    Damaged,
+    /// The store could not be written.
+    Storage,
+    /// The request does not make sense now.
+    Misuse,
+    /// Anything else that went wrong in the script.
+    Failed,
+}

@@ -1,0 +1,347 @@
+//! One process's hold on the account: the isolate, the connection, the keys and the history, and the
+//! exchange between them.
+
+use std::fs::{File, TryLockError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::index::Index;
+use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
+use super::vault::Vault;
+use super::{SyncError, SyncPaths, account, pull, push};
+use crate::history::{History, UnixNanos};
+use crate::identity::MasterKey;
+use crate::net::{Connection, Network, RelayAddress};
+use crate::runtime::protocol::{
+    Close, Entries, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request,
+};
+use crate::runtime::{Isolate, IsolateError, IsolateOptions, open_database};
+use crate::sync::month::Month;
+
+/// Heap of a device's isolate.
+const MEMORY_LIMIT: usize = 1 << 30;
+/// Added to the time that the script has, so that its own answer comes first.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// What an engine works with.
+pub struct Setting {
+    /// Where this home keeps what belongs to sync.
+    pub paths: SyncPaths,
+    /// The local history, which stays usable by other processes meanwhile.
+    pub history: History,
+    /// The relay to use; none: everything stays here.
+    pub relay: Option<RelayAddress>,
+    /// How long the relay may take over any one step.
+    pub patience: Duration,
+    /// The clock.
+    pub now: fn() -> UnixNanos,
+}
+
+/// How far an exchange has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Segments are coming down.
+    Receiving {
+        /// Records stored so far.
+        records: u64,
+        /// Segments read.
+        done: u64,
+        /// Segments to read.
+        total: u64,
+    },
+    /// Records are going up.
+    Sending {
+        /// Records in the sync store.
+        done: u64,
+        /// Records to send.
+        total: u64,
+    },
+    /// Waiting until the relay has confirmed everything.
+    Confirming,
+}
+
+/// What an exchange did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records that went up.
+    pub sent: u64,
+    /// Records that came down and were new here.
+    pub received: u64,
+    /// Records that still wait to go up.
+    pub pending: u64,
+    /// Records that are too large to leave this device.
+    pub too_large: u64,
+    /// Parts of the history that other devices have announced and the relay does not have yet.
+    pub missing: u64,
+    /// Parts of the history that only a newer version can read.
+    pub unreadable: u64,
+}
+
+/// An account that is open for exchange. Dropping it closes the connection.
+pub struct Engine {
+    pub(super) isolate: Isolate,
+    pub(super) history: History,
+    pub(super) vault: Vault,
+    pub(super) index: Index,
+    pub(super) registries: Registries,
+    pub(super) account: String,
+    pub(super) session: String,
+    pub(super) device: Uuid,
+    pub(super) now: fn() -> UnixNanos,
+    paths: SyncPaths,
+    relay: Option<RelayAddress>,
+    patience: Duration,
+    last_failure: Arc<Mutex<Option<String>>>,
+    // Dropped after the isolate, whose sockets live on it.
+    _network: Network,
+    _lock: File,
+}
+
+impl Engine {
+    /// Opens the account of a home where sync is set up.
+    ///
+    /// # Errors
+    ///
+    /// See [`SyncError`]; [`SyncError::Busy`] while another process of this home exchanges.
+    pub fn open(setting: Setting, state: &SyncState, master: &MasterKey) -> Result<Self, SyncError> {
+        let lock = lock(&setting.paths)?;
+        let known = fingerprint(&setting.paths.database).ok().and_then(|print| state.session_for(&print));
+        let session = known.map(str::to_owned);
+        let engine = Self::start(setting, lock, master, state.device, session.as_deref(), false)?;
+        if session.as_deref() != Some(&engine.session) {
+            let mut state = state.clone();
+            state.session = Some(engine.bound_session()?);
+            state.save(&engine.paths.state)?;
+        }
+        Ok(engine)
+    }
+
+    /// Starts the isolate and opens the account, or makes it. The relay is dialled meanwhile.
+    pub(super) fn start(
+        setting: Setting,
+        lock: File,
+        master: &MasterKey,
+        device: Uuid,
+        session: Option<&str>,
+        create: bool,
+    ) -> Result<Self, SyncError> {
+        let network = Network::start()?;
+        let last_failure = Arc::new(Mutex::new(None));
+        let connection = setting.relay.clone().map(|relay| {
+            Connection::begin(relay, network.handle(), last_failure.clone())
+        });
+        let database =
+            open_database(Some(&setting.paths.database)).map_err(|e| SyncError::Store(e.to_string()))?;
+        let (dialer, dialled) = match connection {
+            Some(connection) => {
+                let (dialer, dialled) = connection.split();
+                (Some(dialer), Some(dialled))
+            }
+            None => (None, None),
+        };
+        let isolate = Isolate::start(IsolateOptions { database, dialer, memory_limit: MEMORY_LIMIT })?;
+        let keys = master.keys()?;
+        if let (Some(dialled), Some(relay)) = (dialled, &setting.relay) {
+            // Nothing was written yet: a relay that cannot be reached leaves everything as it was.
+            network.block_on(dialled).map_err(|reason| SyncError::Unreachable { relay: relay.shown(), reason })?;
+        }
+
+        let mut engine = Self {
+            vault: Vault::new(device),
+            index: Index::default(),
+            registries: Registries::default(),
+            account: String::new(),
+            session: String::new(),
+            device,
+            isolate,
+            history: setting.history,
+            now: setting.now,
+            paths: setting.paths,
+            relay: setting.relay,
+            patience: setting.patience,
+            last_failure,
+            _network: network,
+            _lock: lock,
+        };
+        let secret = account::agent_secret(&keys);
+        let peer = engine.relay.as_ref().map(RelayAddress::fingerprint);
+        let opened = engine.ask(&Open {
+            agent_secret: &secret,
+            session,
+            create,
+            peer: peer.as_deref(),
+            month: &Month::of((engine.now)()).first_day(),
+            timeout_ms: engine.patience_ms(),
+        })?;
+        engine.account = opened.account;
+        engine.session = opened.session;
+        engine.load_registries()?;
+        if !create {
+            engine.load_keys(&keys)?;
+        }
+        Ok(engine)
+    }
+
+    /// One full exchange: what others wrote comes down, what is pending goes up, and the relay has
+    /// confirmed it when this returns.
+    ///
+    /// # Errors
+    ///
+    /// See [`SyncError`]. What was exchanged before an error stays exchanged.
+    pub fn exchange(&mut self, trigger: &str, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
+        let result = self.run_exchange(progress);
+        self.remember(trigger, &result)?;
+        result
+    }
+
+    fn run_exchange(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
+        self.load_index()?;
+        let pulled = pull::pull(self, progress)?;
+        let pushed = if self.relay.is_some() { push::push(self, progress)? } else { push::Pushed::default() };
+        if !pushed.touched.is_empty() {
+            progress(Progress::Confirming);
+            let mut ids = pushed.touched;
+            ids.push(self.registries.index.clone());
+            self.confirm(ids)?;
+        }
+        if !pulled.damaged.is_empty() {
+            tracing::error!(segments = pulled.damaged.len(), "parts of the history are damaged");
+            return Err(SyncError::Damaged { what: "part of the synced history".into() });
+        }
+        Ok(Report {
+            sent: pushed.records,
+            received: pulled.records,
+            pending: self.history.pending_count()?,
+            too_large: pushed.too_large,
+            missing: pulled.missing,
+            unreadable: pulled.unreadable + self.index.newer,
+        })
+    }
+
+    /// Waits until the relay has all of these.
+    pub(super) fn confirm(&self, ids: Vec<String>) -> Result<(), SyncError> {
+        for outcome in self.ask(&Exchange { ids, timeout_ms: self.patience_ms() })?.outcomes.into_values() {
+            self.expect_current(outcome, "what this device wrote")?;
+        }
+        Ok(())
+    }
+
+    /// The registries, up to date.
+    pub(super) fn load_registries(&mut self) -> Result<(), SyncError> {
+        let loaded = self.ask(&LoadRegistries { timeout_ms: self.patience_ms() })?;
+        self.expect_current(loaded.outcome, "the account")?;
+        self.registries = loaded.registries;
+        Ok(())
+    }
+
+    fn load_index(&mut self) -> Result<(), SyncError> {
+        self.confirm(vec![self.registries.index.clone(), self.registries.keyring.clone()])?;
+        let entries = self.ask(&Entries { id: self.registries.index.clone() })?.entries;
+        self.index = Index::open(&self.vault, &self.registries.index, entries)?;
+        Ok(())
+    }
+
+    fn load_keys(&mut self, keys: &crate::identity::DerivedKeys) -> Result<(), SyncError> {
+        let entries = self.ask(&Entries { id: self.registries.keyring.clone() })?.entries;
+        self.vault.load_keys(&keys.key_encryption, &self.registries.keyring, entries)
+    }
+
+    fn expect_current(&self, outcome: Outcome, what: &str) -> Result<(), SyncError> {
+        match outcome {
+            Outcome::Current | Outcome::Local => Ok(()),
+            Outcome::Offline | Outcome::Late => Err(self.lost_relay()),
+            Outcome::Damaged | Outcome::Absent | Outcome::Deleted => Err(SyncError::Damaged { what: what.into() }),
+        }
+    }
+
+    /// Asks the isolate; its failures become ours.
+    pub(super) fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, SyncError> {
+        self.isolate.call(request, self.patience + MARGIN).map_err(|error| match error {
+            IsolateError::Failed(failure) => match failure.code {
+                FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
+                FailureCode::Offline | FailureCode::Late => self.lost_relay(),
+                FailureCode::Damaged => SyncError::Damaged { what: "what the relay sent".into() },
+                FailureCode::Storage => SyncError::Store(failure.message),
+                FailureCode::Misuse | FailureCode::Failed => SyncError::Engine(IsolateError::Failed(failure)),
+            },
+            error => SyncError::Engine(error),
+        })
+    }
+
+    /// How long the script may wait for the relay, milliseconds.
+    pub(super) fn patience_ms(&self) -> u64 {
+        u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The relay stopped answering.
+    pub(super) fn lost_relay(&self) -> SyncError {
+        let reason = self.last_failure.lock().ok().and_then(|failure| failure.clone());
+        SyncError::Unreachable {
+            relay: self.relay_shown(),
+            reason: reason.unwrap_or_else(|| "it does not answer".into()),
+        }
+    }
+
+    fn relay_shown(&self) -> String {
+        self.relay.as_ref().map_or_else(|| "this device".into(), RelayAddress::shown)
+    }
+
+    /// The session and what it is bound to.
+    pub(super) fn bound_session(&self) -> Result<BoundSession, SyncError> {
+        Ok(BoundSession { id: self.session.clone(), bound_to: fingerprint(&self.paths.database)? })
+    }
+
+    /// Puts the outcome into the state file.
+    fn remember(&self, trigger: &str, result: &Result<Report, SyncError>) -> Result<(), SyncError> {
+        let Some(mut state) = SyncState::load(&self.paths.state)? else { return Ok(()) };
+        let (sent, received) = result.as_ref().map_or((0, 0), |report| (report.sent, report.received));
+        state.last_exchange = Some(LastExchange {
+            at: rfc3339((self.now)()),
+            trigger: trigger.into(),
+            sent,
+            received,
+            error: result.as_ref().err().map(ToString::to_string),
+        });
+        state.save(&self.paths.state)
+    }
+
+    /// Writes what is outstanding and closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Engine`] where the isolate does not come to an end in time.
+    pub fn close(self) -> Result<(), SyncError> {
+        self.ask(&Close {})?;
+        Ok(())
+    }
+
+    pub(super) fn paths(&self) -> &SyncPaths {
+        &self.paths
+    }
+
+    /// The local history.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+}
+
+fn rfc3339(time: UnixNanos) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default().to_string()
+}
+
+/// Takes the lock of the one process that may exchange.
+pub(super) fn lock(paths: &SyncPaths) -> Result<File, SyncError> {
+    let failed = |source| SyncError::File { file: paths.lock.display().to_string(), action: "written", source };
+    if let Some(folder) = paths.lock.parent() {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let file = File::create(&paths.lock).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(SyncError::Busy),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

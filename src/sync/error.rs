@@ -1,0 +1,85 @@
+//! What can go wrong with sync, each kind with its own exit code.
+
+use crate::history::HistoryError;
+use crate::identity::{KeyError, KeyStoreError};
+use crate::runtime::IsolateError;
+
+/// Why sync could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// There is no identity in this home.
+    #[error("sync is not set up on this device")]
+    NotSetUp,
+    /// There is one already.
+    #[error("sync is already set up on this device")]
+    AlreadySetUp,
+    /// There is an identity, but no relay.
+    #[error("no relay is configured")]
+    NoRelay,
+    /// The phrase is well formed, but the relay has nothing that belongs to it.
+    #[error("this recovery phrase opens nothing on {relay}")]
+    UnknownPhrase {
+        /// The relay, without path and query.
+        relay: String,
+    },
+    /// There is no connection to the relay.
+    #[error("cannot reach {relay}: {reason}")]
+    Unreachable {
+        /// The relay, without path and query.
+        relay: String,
+        /// In plain words.
+        reason: String,
+    },
+    /// What came from the relay or lies in the store is not what its owner wrote.
+    #[error("{what} was damaged or tampered with")]
+    Damaged {
+        /// What it is.
+        what: String,
+    },
+    /// Written by a newer version of the program.
+    #[error("another device uses a newer version of caro, which this one cannot read")]
+    Newer,
+    /// Another process of this home exchanges.
+    #[error("another sync of this device is still running")]
+    Busy,
+    /// The configuration cannot be read.
+    #[error("{file} cannot be used: {reason}")]
+    Config {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file or folder of sync cannot be read or written.
+    #[error("{file} cannot be {action}: {source}")]
+    File {
+        /// The file.
+        file: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The store of the sync engine cannot be used.
+    #[error("the sync store cannot be used: {0}")]
+    Store(String),
+    /// The history cannot be read or written.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The keys cannot be read or written.
+    #[error(transparent)]
+    KeyStore(#[from] KeyStoreError),
+    /// The keys cannot be derived.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// Something cannot be sealed.
+    #[error(transparent)]
+    Seal(crate::seal::SealError),
+    /// The sync engine failed.
+    #[error(transparent)]
+    Engine(#[from] IsolateError),
+    /// The system refused a thread or an event queue.
+    #[error("the system refused a resource: {0}")]
+    System(#[from] std::io::Error),
+}

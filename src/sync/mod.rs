@@ -1,0 +1,62 @@
+//! The exchange between the local history and a relay.
+//!
+//! Everything that leaves is sealed here, and everything that arrives is opened here: the isolate on
+//! the one side sees blobs, the history on the other sees records.
+//!
+//! ```text
+//! history.db ── outbox ──► batches ──► sealed entries ──► segments ──► sync.db ──► relay
+//!            ◄── ingest ── records ◄── opened entries ◄── segments ◄──
+//! ```
+//!
+//! Nothing is lost: a record leaves the outbox only after the store of the sync engine holds it *and*
+//! the index names its segment; what arrives is stored together with the position up to which it was
+//! read. Nothing is written to the account before this device's own part of it is known to be what the
+//! relay has, so a store that was set back (a restored backup, a rolled-back machine) catches up
+//! instead of forking.
+
+mod account;
+mod config;
+mod engine;
+mod error;
+mod index;
+mod month;
+mod pull;
+mod push;
+mod segment;
+mod setup;
+mod state;
+mod vault;
+
+use std::path::{Path, PathBuf};
+
+pub use config::SyncConfig;
+pub use engine::{Engine, Progress, Report, Setting};
+pub use error::SyncError;
+pub use setup::{SCHEMA_VERSION, SetUp, create, join};
+pub use state::{LastExchange, SyncState};
+
+/// Where one home keeps what belongs to sync.
+#[derive(Clone, Debug)]
+pub struct SyncPaths {
+    /// `sync.toml`: what the user chose.
+    pub config: PathBuf,
+    /// `sync.json`: which account and session this is, and how the last exchange went.
+    pub state: PathBuf,
+    /// The sync engine's own store.
+    pub database: PathBuf,
+    /// Held by the one process that exchanges.
+    pub lock: PathBuf,
+}
+
+impl SyncPaths {
+    /// The paths in a home's folders.
+    #[must_use]
+    pub fn new(config_dir: &Path, data_dir: &Path) -> Self {
+        Self {
+            config: config_dir.join("sync.toml"),
+            state: data_dir.join("sync.json"),
+            database: data_dir.join("sync.db"),
+            lock: data_dir.join("sync.lock"),
+        }
+    }
+}

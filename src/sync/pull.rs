@@ -1,0 +1,154 @@
+//! From the relay to the history.
+//!
+//! Of each segment the position is kept up to which it was read, by session, and moves in the same
+//! transaction that stores the records. Full segments that were read to their end are not touched again.
+
+use std::collections::BTreeMap;
+
+use super::engine::{Engine, Progress};
+use super::index::Segment;
+use super::vault::Opening;
+use super::SyncError;
+use crate::history::{Cursor, Record, decode_batch};
+use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release};
+use crate::seal::Purpose;
+
+/// Segments that are fetched at a time.
+const FETCH: usize = 8;
+/// Ends the key under which a segment's end is noted.
+const DONE: &str = "done";
+
+/// What came down.
+#[derive(Default)]
+pub(super) struct Pulled {
+    pub records: u64,
+    /// Segments that the index names and the relay does not have (yet).
+    pub missing: u64,
+    /// Segments with content that cannot be trusted.
+    pub damaged: Vec<String>,
+    /// Segments with content of a newer version, or whose key has not arrived.
+    pub unreadable: u64,
+}
+
+/// Reads everything new, newest month first.
+pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Pulled, SyncError> {
+    let mut pulled = Pulled::default();
+    let mut wanted = Vec::new();
+    for segment in &engine.index.segments {
+        if engine.history.cursor(&key(&segment.id, DONE))?.is_none() {
+            wanted.push(segment.clone());
+        }
+    }
+    let total = wanted.len() as u64;
+    let mut fetched = 0;
+    for group in wanted.chunks(FETCH) {
+        let ids: Vec<String> = group.iter().map(|segment| segment.id.clone()).collect();
+        let outcomes = engine.ask(&Exchange { ids: ids.clone(), timeout_ms: engine.patience_ms() })?.outcomes;
+        for segment in group {
+            match outcomes.get(&segment.id).copied().unwrap_or(Outcome::Late) {
+                Outcome::Current | Outcome::Local => read(engine, segment, &mut pulled)?,
+                Outcome::Deleted => engine.mark_done(&segment.id)?,
+                Outcome::Absent => pulled.missing += 1,
+                Outcome::Damaged => pulled.damaged.push(segment.id.clone()),
+                Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
+            }
+        }
+        // Segments that are still written to stay in memory: push() appends to them.
+        let closed = group.iter().filter(|s| s.description.full).map(|s| s.id.clone()).collect();
+        engine.ask(&Release { ids: closed })?;
+        fetched += group.len() as u64;
+        progress(Progress::Receiving { records: pulled.records, done: fetched, total });
+    }
+    Ok(pulled)
+}
+
+/// Reads one segment from where it was left.
+fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(), SyncError> {
+    let after = positions(engine, &segment.id)?;
+    let items = engine.ask(&Items { id: segment.id.clone(), after })?.items;
+    let mut complete = true;
+    // One transaction of the writer may hold many entries; its records and the position go together.
+    for entries in items.chunk_by(|a, b| (&a.0, a.1) == (&b.0, b.1)) {
+        let (session, transaction) = (&entries[0].0, entries[0].1);
+        match open(engine, segment, entries)? {
+            Opened::Records(records) => {
+                let key = key(&segment.id, session);
+                let cursor = Cursor { key: &key, value: transaction + 1 };
+                let ingested = engine.history.ingest(&records, Some(cursor))?;
+                pulled.records += ingested.added + ingested.updated;
+            }
+            Opened::Damaged => {
+                complete = false;
+                pulled.damaged.push(segment.id.clone());
+                break;
+            }
+            Opened::Unreadable => {
+                complete = false;
+                pulled.unreadable += 1;
+                break;
+            }
+        }
+    }
+    if complete && segment.description.full {
+        engine.mark_done(&segment.id)?;
+    }
+    Ok(())
+}
+
+enum Opened {
+    Records(Vec<Record>),
+    Damaged,
+    Unreadable,
+}
+
+fn open(engine: &Engine, segment: &Segment, entries: &[Item]) -> Result<Opened, SyncError> {
+    let mut records = Vec::new();
+    for (_, _, value) in entries {
+        let plaintext = match engine.vault.open(Purpose::History, &segment.id, value) {
+            Ok(Opening::Opened { device, plaintext }) if device == segment.device => plaintext,
+            // A segment has one writer: an entry in another's name was not put there by its owner.
+            Ok(Opening::Opened { .. }) | Err(SyncError::Damaged { .. }) => return Ok(Opened::Damaged),
+            Ok(Opening::Newer | Opening::KeyMissing) => return Ok(Opened::Unreadable),
+            Err(error) => return Err(error),
+        };
+        match decode_batch(&plaintext) {
+            Ok(batch) => records.extend(batch),
+            Err(_) => return Ok(Opened::Unreadable),
+        }
+    }
+    Ok(Opened::Records(records))
+}
+
+/// Positions in a segment by session.
+fn positions(engine: &Engine, segment: &str) -> Result<BTreeMap<String, u64>, SyncError> {
+    let prefix = key(segment, "");
+    let cursors = engine.history.cursors()?;
+    Ok(cursors
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value)))
+        .collect())
+}
+
+/// Notes that this device's own transaction need not be read back.
+pub(super) fn skip_own(engine: &Engine, segment: &str, transaction: u64) -> Result<(), SyncError> {
+    let key = key(segment, &engine.session);
+    let read = engine.history.cursor(&key)?.unwrap_or(0);
+    // Only where everything before was read as well.
+    if read == transaction {
+        engine.history.ingest(&[], Some(Cursor { key: &key, value: transaction + 1 }))?;
+    }
+    Ok(())
+}
+
+/// The name of a position in the history's table of cursors.
+pub(super) fn key(segment: &str, session: &str) -> String {
+    format!("segment/{segment}/{session}")
+}
+
+impl Engine {
+    /// Notes that a segment has been read to its end and will not grow.
+    fn mark_done(&self, segment: &str) -> Result<(), SyncError> {
+        self.history.ingest(&[], Some(Cursor { key: &key(segment, DONE), value: 1 }))?;
+        Ok(())
+    }
+}

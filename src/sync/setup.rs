@@ -1,0 +1,143 @@
+//! Setting sync up: a new identity, or a device that joins with the phrase.
+//!
+//! The state file is written last: until then nothing counts, and a setup that was interrupted is done
+//! again from the beginning.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::engine::{Engine, Setting, lock};
+use super::state::SyncState;
+use super::{SyncConfig, SyncError};
+use crate::identity::{Credentials, KeyStore};
+use crate::runtime::protocol::Set;
+use crate::seal::Purpose;
+
+/// Version of the data in the account; devices that meet a newer one say so.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a setup needs besides the engine's setting.
+pub struct SetUp<'a> {
+    /// The identity.
+    pub credentials: &'a Credentials,
+    /// Where the identity is kept.
+    pub key_store: &'a KeyStore,
+    /// What the user chose.
+    pub config: &'a SyncConfig,
+}
+
+/// Whether the identity is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    New,
+    Existing,
+}
+
+/// Makes a new account for these credentials.
+///
+/// # Errors
+///
+/// See [`SyncError`]. After an error nothing is set up.
+pub fn create(setting: Setting, set_up: &SetUp<'_>) -> Result<Engine, SyncError> {
+    run(setting, set_up, Identity::New)
+}
+
+/// Joins an account that exists on the relay.
+///
+/// # Errors
+///
+/// [`SyncError::UnknownPhrase`] where the relay has no such account; others as [`create`].
+pub fn join(setting: Setting, set_up: &SetUp<'_>) -> Result<Engine, SyncError> {
+    if setting.relay.is_none() {
+        return Err(SyncError::NoRelay);
+    }
+    run(setting, set_up, Identity::Existing)
+}
+
+fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engine, SyncError> {
+    let paths = setting.paths.clone();
+    let lock = lock(&paths)?;
+    if SyncState::load(&paths.state)?.is_some() {
+        return Err(SyncError::AlreadySetUp);
+    }
+    // Left over from a setup that did not come to its end.
+    remove_store(&paths.database)?;
+    let device = setting.history.device_id()?;
+    let master = set_up.credentials.master();
+    let result = Engine::start(setting, lock, master, device, None, identity == Identity::New)
+        .and_then(|mut engine| finish(&mut engine, set_up, identity).map(|()| engine));
+    if result.is_err() && SyncState::load(&paths.state)?.is_none() {
+        remove_store(&paths.database)?;
+    }
+    result
+}
+
+fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result<(), SyncError> {
+    let keys = set_up.credentials.master().keys()?;
+    if identity == Identity::New {
+        let registry = engine.registries.keyring.clone();
+        let (name, wrapped) = engine.vault.new_key(&keys.key_encryption, &registry, (engine.now)())?;
+        engine.ask(&Set { id: registry, entries: BTreeMap::from([(name, wrapped)]) })?;
+    }
+    let registry = engine.registries.devices.clone();
+    let entry = device_entry(engine, &set_up.config.device_name)?;
+    engine.ask(&Set { id: registry.clone(), entries: BTreeMap::from([entry]) })?;
+    engine.confirm(vec![registry, engine.registries.keyring.clone()])?;
+
+    set_up.key_store.store(set_up.credentials)?;
+    set_up.config.save(&engine.paths().config)?;
+    engine.history.clear_cursors()?;
+    engine.history.requeue_all(engine.device)?;
+    let state = SyncState {
+        account: engine.account.clone(),
+        device: engine.device,
+        session: Some(engine.bound_session()?),
+        last_exchange: None,
+        unknown: serde_json::Map::new(),
+    };
+    state.save(&engine.paths().state)
+}
+
+/// What the user's other devices know of a device.
+#[derive(Serialize)]
+struct DeviceRecord<'a> {
+    name: &'a str,
+    platform: &'a str,
+    app_version: &'a str,
+    schema: u32,
+    /// When it joined, nanoseconds since 1970.
+    joined_at: i64,
+}
+
+/// This device's line in the registry of devices.
+fn device_entry(engine: &Engine, name: &str) -> Result<(String, String), SyncError> {
+    let record = DeviceRecord {
+        name,
+        platform: std::env::consts::OS,
+        app_version: env!("CARGO_PKG_VERSION"),
+        schema: SCHEMA_VERSION,
+        joined_at: (engine.now)().0,
+    };
+    let mut plaintext = Vec::new();
+    ciborium::into_writer(&record, &mut plaintext)
+        .map_err(|e| SyncError::Store(format!("the device's record cannot be encoded ({e})")))?;
+    let sealed = engine.vault.seal(Purpose::Device, &engine.registries.devices, &plaintext)?;
+    Ok((engine.device.simple().to_string(), sealed))
+}
+
+/// Removes a store with its side files.
+fn remove_store(database: &std::path::Path) -> Result<(), SyncError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(SyncError::File { file: database.display().to_string(), action: "removed", source });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! `sync.json`: which account, device and session this home is, and how the last exchange went.
+//!
+//! A session may have one writer only: two stores that write in one session fork it, and the relay
+//! refuses both. So the session is bound to the very file that holds the store and to the machine. A
+//! copied home, a restored backup or a disk in another machine does not match, and gets a new session.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::SyncError;
+
+/// What this home is to its account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SyncState {
+    /// The account's id.
+    pub account: String,
+    /// This device, as records and the registries name it.
+    pub device: Uuid,
+    /// The session that this store writes in.
+    pub session: Option<BoundSession>,
+    /// How the last exchange went.
+    #[serde(default)]
+    pub last_exchange: Option<LastExchange>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A session, and where alone it may be continued.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundSession {
+    /// The session's id.
+    pub id: String,
+    /// Fingerprint of the store and the machine.
+    pub bound_to: String,
+}
+
+/// The outcome of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastExchange {
+    /// When it ended, RFC 3339 UTC.
+    pub at: String,
+    /// What started it, for example `manual`.
+    pub trigger: String,
+    /// Records that went up.
+    pub sent: u64,
+    /// Records that came down.
+    pub received: u64,
+    /// What went wrong, in plain words.
+    pub error: Option<String>,
+}
+
+impl SyncState {
+    /// Reads the state; none where sync is not set up.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::File`], or [`SyncError::Config`] where the file is damaged.
+    pub fn load(path: &Path) -> Result<Option<Self>, SyncError> {
+        match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| SyncError::Config {
+                file: path.display().to_string(),
+                reason: e.to_string(),
+            }),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SyncError::File { file: path.display().to_string(), action: "read", source }),
+        }
+    }
+
+    /// Writes the state, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::File`].
+    pub fn save(&self, path: &Path) -> Result<(), SyncError> {
+        let bytes = serde_json::to_vec_pretty(self).map_err(|e| SyncError::Config {
+            file: path.display().to_string(),
+            reason: e.to_string(),
+        })?;
+        write_private(path, &bytes)
+    }
+
+    /// The session to continue with this store, if it is the one the session belongs to.
+    #[must_use]
+    pub fn session_for(&self, fingerprint: &str) -> Option<&str> {
+        self.session.as_ref().filter(|session| session.bound_to == fingerprint).map(|session| session.id.as_str())
+    }
+}
+
+/// Fingerprint of a store's file and the machine it is on. Copies and restored backups get another
+/// one, since a new file has a new number.
+///
+/// # Errors
+///
+/// [`SyncError::File`] where the store is not there.
+pub(super) fn fingerprint(database: &Path) -> Result<String, SyncError> {
+    let failed = |source| SyncError::File { file: database.display().to_string(), action: "read", source };
+    let metadata = fs::metadata(database).map_err(failed)?;
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"caro-sync/store-fingerprint/v1\0");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        hash.update(&metadata.dev().to_le_bytes());
+        hash.update(&metadata.ino().to_le_bytes());
+    }
+    if let Ok(made) = metadata.created().map(|at| at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default()) {
+        hash.update(&made.as_nanos().to_le_bytes());
+    }
+    for machine in ["/etc/machine-id", "/var/lib/dbus/machine-id"] {
+        if let Ok(id) = fs::read(machine) {
+            hash.update(&id);
+            break;
+        }
+    }
+    Ok(hash.finalize().to_hex()[..32].to_owned())
+}
+
+/// Replaces a file, whole or not at all, also across a power cut; private to its owner.
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SyncError> {
+    let failed = |source| SyncError::File { file: path.display().to_string(), action: "written", source };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(failed)?;
+
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let temporary = folder.join(name);
+    let write = || {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|e| {
+        let _ = fs::remove_file(&temporary);
+        failed(e)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> SyncState {
+        SyncState {
+            account: "co_zA".into(),
+            device: Uuid::from_u128(7),
+            session: Some(BoundSession { id: "co_zA_session_zB".into(), bound_to: "here".into() }),
+            last_exchange: None,
+            unknown: serde_json::Map::from_iter([("newer".into(), 1.into())]),
+        }
+    }
+
+    #[test]
+    fn the_state_survives_with_fields_of_a_newer_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/sync.json");
+        assert_eq!(SyncState::load(&path).unwrap(), None);
+        sample().save(&path).unwrap();
+        assert_eq!(SyncState::load(&path).unwrap(), Some(sample()));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_session_continues_only_with_its_own_store() {
+        assert_eq!(sample().session_for("here"), Some("co_zA_session_zB"));
+        assert_eq!(sample().session_for("elsewhere"), None);
+    }
+
+    #[test]
+    fn a_copied_store_has_another_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let (original, copy) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&original, b"store").unwrap();
+        fs::copy(&original, &copy).unwrap();
+        assert_eq!(fingerprint(&original).unwrap(), fingerprint(&original).unwrap());
+        assert_ne!(fingerprint(&original).unwrap(), fingerprint(&copy).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_written_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        write_private(&path, b"x").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

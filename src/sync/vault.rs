@@ -1,0 +1,179 @@
+//! Seals what leaves and opens what arrives, in the text form that the account holds:
+//! `schema.device.blob`, for example `1.0190…af.Ae3k…`.
+//!
+//! Schema and device stand in front since a reader needs them to open the blob; both are bound into it,
+//! so that changing either makes it unreadable.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::setup::SCHEMA_VERSION;
+use super::SyncError;
+use crate::history::UnixNanos;
+use crate::identity::KeyEncryptionKey;
+use crate::seal::{Context, EncryptedBlob, Keyring, Purpose, SealError, VersionedKey};
+
+/// The account's data keys, and who this device is.
+pub(super) struct Vault {
+    keyring: Keyring,
+    device: String,
+}
+
+/// What opening gave.
+pub(super) enum Opening {
+    /// The content, and the device that sealed it.
+    Opened {
+        device: Uuid,
+        plaintext: Zeroizing<Vec<u8>>,
+    },
+    /// A newer version of the program is needed.
+    Newer,
+    /// The data key has not arrived here yet.
+    KeyMissing,
+}
+
+impl Vault {
+    /// A vault without keys.
+    pub(super) fn new(device: Uuid) -> Self {
+        Self { keyring: Keyring::new(), device: device.simple().to_string() }
+    }
+
+    /// Makes a data key; its name and its wrapped form for the registry of keys.
+    pub(super) fn new_key(
+        &mut self,
+        wrapping: &KeyEncryptionKey,
+        registry: &str,
+        now: UnixNanos,
+    ) -> Result<(String, String), SyncError> {
+        let millis = u64::try_from(now.0 / 1_000_000).unwrap_or(0);
+        let key = self.keyring.rotate(millis).map_err(unsealable)?;
+        let wrapped = key.wrap(wrapping.expose(), registry).map_err(unsealable)?;
+        Ok((key.id().to_string(), wrapped.to_text()))
+    }
+
+    /// Takes over the data keys that the registry holds.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Damaged`] where one does not open with the identity's key, or none is there.
+    pub(super) fn load_keys(
+        &mut self,
+        wrapping: &KeyEncryptionKey,
+        registry: &str,
+        entries: BTreeMap<String, String>,
+    ) -> Result<(), SyncError> {
+        let damaged = || SyncError::Damaged { what: "the account's keys".into() };
+        for wrapped in entries.values() {
+            let key = EncryptedBlob::from_text(wrapped)
+                .and_then(|blob| VersionedKey::unwrap(&blob, wrapping.expose(), registry));
+            match key {
+                Ok(key) => drop(self.keyring.insert(key).map_err(|_| damaged())?),
+                Err(SealError::FutureVersion { .. }) => {}
+                Err(_) => return Err(damaged()),
+            }
+        }
+        if self.keyring.is_empty() {
+            return Err(if entries.is_empty() { damaged() } else { SyncError::Newer });
+        }
+        Ok(())
+    }
+
+    /// Seals something for a place in the account.
+    pub(super) fn seal(&self, purpose: Purpose, container: &str, plaintext: &[u8]) -> Result<String, SyncError> {
+        let context = Context { purpose, container, device: &self.device, schema_version: SCHEMA_VERSION };
+        let blob = self.keyring.seal(&context, plaintext).map_err(unsealable)?;
+        Ok(format!("{SCHEMA_VERSION}.{}.{}", self.device, blob.to_text()))
+    }
+
+    /// Opens what stands at a place in the account.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Damaged`] where it is not what its writer sealed for this place.
+    pub(super) fn open(&self, purpose: Purpose, container: &str, text: &str) -> Result<Opening, SyncError> {
+        let damaged = || SyncError::Damaged { what: "part of the synced data".into() };
+        let (schema, rest) = text.split_once('.').ok_or_else(damaged)?;
+        let (device, blob) = rest.split_once('.').ok_or_else(damaged)?;
+        let schema_version: u32 = schema.parse().map_err(|_| damaged())?;
+        if schema_version > SCHEMA_VERSION {
+            return Ok(Opening::Newer);
+        }
+        let context = Context { purpose, container, device, schema_version };
+        match EncryptedBlob::from_text(blob).and_then(|blob| self.keyring.open(&context, &blob)) {
+            Ok(plaintext) => {
+                let device = Uuid::try_parse(device).map_err(|_| damaged())?;
+                Ok(Opening::Opened { device, plaintext })
+            }
+            Err(SealError::FutureVersion { .. }) => Ok(Opening::Newer),
+            Err(SealError::UnknownKey(_)) => Ok(Opening::KeyMissing),
+            Err(SealError::NoMemory) => Err(unsealable(SealError::NoMemory)),
+            Err(_) => Err(damaged()),
+        }
+    }
+}
+
+fn unsealable(error: SealError) -> SyncError {
+    SyncError::Seal(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{MasterKey, Phrase};
+
+    const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
+
+    fn keys() -> KeyEncryptionKey {
+        let phrase = Phrase::from_entropy(&[7; 16]).unwrap();
+        MasterKey::derive(&phrase).unwrap().keys().unwrap().key_encryption
+    }
+
+    #[test]
+    fn another_device_opens_with_the_registry_and_only_at_the_same_place() {
+        let wrapping = keys();
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut writer = Vault::new(a);
+        let (name, wrapped) = writer.new_key(&wrapping, "co_zKeys", NOW).unwrap();
+        let sealed = writer.seal(Purpose::History, "co_zSegment", b"ls").unwrap();
+
+        let mut reader = Vault::new(b);
+        assert!(matches!(reader.open(Purpose::History, "co_zSegment", &sealed), Ok(Opening::KeyMissing)));
+        reader.load_keys(&wrapping, "co_zKeys", BTreeMap::from([(name, wrapped)])).unwrap();
+        let Ok(Opening::Opened { device, plaintext }) = reader.open(Purpose::History, "co_zSegment", &sealed) else {
+            panic!("it opens");
+        };
+        assert_eq!((device, plaintext.as_slice()), (a, &b"ls"[..]));
+
+        let refused = |purpose, container: &str, text: &str| {
+            matches!(reader.open(purpose, container, text), Err(SyncError::Damaged { .. }))
+        };
+        assert!(refused(Purpose::History, "co_zOther", &sealed));
+        assert!(refused(Purpose::Index, "co_zSegment", &sealed));
+        let other_device = sealed.replace(&a.simple().to_string(), &b.simple().to_string());
+        assert!(refused(Purpose::History, "co_zSegment", &other_device));
+        assert!(refused(Purpose::History, "co_zSegment", "junk"));
+        assert!(refused(Purpose::History, "co_zSegment", ""));
+    }
+
+    #[test]
+    fn a_newer_schema_is_not_called_damage() {
+        let mut vault = Vault::new(Uuid::from_u128(1));
+        vault.new_key(&keys(), "co_zKeys", NOW).unwrap();
+        let sealed = vault.seal(Purpose::History, "co_zSegment", b"ls").unwrap();
+        let newer = sealed.replacen("1.", "2.", 1);
+        assert!(matches!(vault.open(Purpose::History, "co_zSegment", &newer), Ok(Opening::Newer)));
+    }
+
+    #[test]
+    fn keys_of_another_identity_are_damage_and_none_at_all_too() {
+        let mut writer = Vault::new(Uuid::from_u128(1));
+        let (name, wrapped) = writer.new_key(&keys(), "co_zKeys", NOW).unwrap();
+        let other = MasterKey::derive(&Phrase::from_entropy(&[8; 16]).unwrap()).unwrap().keys().unwrap();
+        let mut reader = Vault::new(Uuid::from_u128(2));
+        let loaded = reader.load_keys(&other.key_encryption, "co_zKeys", BTreeMap::from([(name, wrapped)]));
+        assert!(matches!(loaded, Err(SyncError::Damaged { .. })));
+        assert!(matches!(reader.load_keys(&keys(), "co_zKeys", BTreeMap::new()), Err(SyncError::Damaged { .. })));
+    }
+}
