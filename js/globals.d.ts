@@ -19,6 +19,7 @@ declare namespace Deno {
     queueImmediate(immediate: object): void;
     clearImmediate(immediate: object): void;
     immediateRefCount(increase: boolean): void;
+    readonly kRefed: symbol;
     setUnhandledPromiseRejectionHandler(handler: (promise: Promise<unknown>, reason: unknown) => boolean): void;
     setReportExceptionCallback(report: (error: unknown) => void): void;
   };

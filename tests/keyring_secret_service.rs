@@ -25,8 +25,10 @@ const PACKAGES: &str = "apt-get install -y dbus gnome-keyring libsecret-tools";
 /// For a daemon to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(600);
+/// What a busy machine may add to a time that is measured.
+const SLACK: Duration = Duration::from_secs(5);
 
-/// A session bus, with or without a keyring daemon on it. Ends when dropped.
+/// A session bus, with or without a keyring daemon on it. Ends when dropped, and the daemon with it.
 struct Session {
     child: Child,
     address: String,
@@ -83,7 +85,7 @@ impl Session {
             .arg(format!("--config-file={}", config.display()))
             .args(["--", "sh", "-c"])
             .arg(format!(
-                "printf '%s\\n' \"$DBUS_SESSION_BUS_ADDRESS\"; {script}; cat; kill %1 2>/dev/null"
+                "printf '%s\\n' \"$DBUS_SESSION_BUS_ADDRESS\"; {script}; cat"
             ))
             .env("HOME", home.path())
             .env("XDG_DATA_HOME", home.path().join("data"))
@@ -108,7 +110,9 @@ impl Session {
     /// The store of one home, told apart from all others on this machine.
     fn store_for(&self, name: &str) -> OsKeyStore {
         let id = format!("test-{}-{name}", self.home.path().display());
-        OsKeyStore::new(&id).with_bus_address(&self.address)
+        OsKeyStore::new(&id)
+            .with_bus_address(&self.address)
+            .with_deadline(PATIENCE)
     }
 
     fn store(&self) -> OsKeyStore {
@@ -263,10 +267,10 @@ fn two_homes_never_meet() {
 #[test]
 fn a_copy_in_the_kernel_spares_the_bus() {
     let session = Session::with_keyring();
-    let store = session.store().with_deadline(SHORT);
     let stored = credentials();
-    store.store(&stored).unwrap();
+    session.store().store(&stored).unwrap();
     session.signal("-STOP");
+    let store = session.store().with_deadline(SHORT);
     let copied = store.has_copy();
     let (took, loaded) = timed(|| store.load());
     if copied {
@@ -279,6 +283,12 @@ fn a_copy_in_the_kernel_spares_the_bus() {
             "{loaded:?}"
         );
     }
+    // A change that got no answer may yet have happened: the copy is not trusted any more.
+    assert!(matches!(
+        store.store(&credentials()),
+        Err(KeyStoreError::NoAnswer { .. })
+    ));
+    assert!(!store.has_copy());
     session.signal("-CONT");
     // A load without a copy makes one again, where there can be one.
     store.forget_copy().unwrap();
@@ -308,7 +318,7 @@ fn a_locked_keyring_is_reported_and_not_prompted_for() {
         let error = result.unwrap_err();
         assert!(matches!(error, KeyStoreError::Locked), "{error:?}");
         assert!(error.to_string().contains("CARO_KEYSTORE=file"));
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        assert!(took < PATIENCE, "{took:?}");
     }
 }
 
@@ -331,10 +341,7 @@ fn a_keyring_that_hangs_ends_at_the_deadline() {
             "{error:?}"
         );
         assert!(error.to_string().contains("0.6 s"), "{error}");
-        assert!(
-            took >= SHORT && took < SHORT + Duration::from_secs(2),
-            "{took:?}"
-        );
+        assert!(took >= SHORT && took < SHORT + SLACK, "{took:?}");
     }
 }
 
@@ -350,10 +357,7 @@ fn a_bus_that_hangs_ends_at_the_deadline() {
         matches!(result, Err(KeyStoreError::NoAnswer { .. })),
         "{result:?}"
     );
-    assert!(
-        took >= SHORT && took < SHORT + Duration::from_secs(2),
-        "{took:?}"
-    );
+    assert!(took >= SHORT && took < SHORT + SLACK, "{took:?}");
 }
 
 #[test]
@@ -377,7 +381,7 @@ fn no_bus_and_no_daemon_are_clear_and_fast() {
             let error = result.unwrap_err();
             assert!(matches!(error, KeyStoreError::NoService), "{error:?}");
             assert!(error.to_string().contains("CARO_KEYSTORE=file"));
-            assert!(took < Duration::from_secs(2), "{took:?}");
+            assert!(took < SLACK, "{took:?}");
         }
     }
 }

@@ -37,7 +37,6 @@ class Immediate {
   _idleNext: Immediate | null = null;
   _idlePrev: Immediate | null = null;
   _destroyed = false;
-  _refed: boolean | null = true;
   asyncId = 0;
   triggerAsyncId = 0;
   constructor(
@@ -123,15 +122,14 @@ const globals: Record<string, unknown> = {
   clearInterval: stopTimer,
   setImmediate: (callback: Callback, ...args: unknown[]) => {
     const immediate = new Immediate(callback, args);
+    // The engine keeps turning for what is marked so, and counts it down again when it has run.
+    Object.assign(immediate, { [core.kRefed]: true });
     core.immediateRefCount(true);
     core.queueImmediate(immediate);
     return immediate;
   },
   clearImmediate: (immediate: Immediate | undefined) => {
-    if (immediate && !immediate._destroyed) {
-      core.clearImmediate(immediate);
-      core.immediateRefCount(false);
-    }
+    if (immediate) core.clearImmediate(immediate);
   },
   queueMicrotask: (callback: () => void) => void Promise.resolve().then(callback),
   performance: { now: () => core.ops.op_clock_monotonic() },

@@ -4,6 +4,8 @@
 //! of the record that arrives later. The content is overwritten in the database file, in the
 //! full-text index and in the write-ahead log, which is emptied where no other process holds it.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -12,6 +14,9 @@ use super::outbox::{Cursor, save_cursor};
 use super::record::UnixNanos;
 use super::rows;
 use super::store::{History, count};
+
+/// How long a deletion waits for others to let go of the log.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl History {
     /// Deletes records as the user of this device asks, at the moment `now`, and marks the
@@ -96,14 +101,10 @@ impl History {
         })
     }
 
-    /// Folds the write-ahead log into the database and empties it, so that no copy of deleted
-    /// content stays there. Another process that is reading prevents that; its own next fold
-    /// overwrites the log, so this is not an error.
+    /// Empties the write-ahead log, so that no copy of deleted content stays there. Where another
+    /// process keeps using it, whoever folds it in next empties it, so that is not an error.
     fn empty_log(&self) {
-        let folded: rusqlite::Result<i64> =
-            self.db
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-        if !matches!(folded, Ok(0)) {
+        if !self.fold_log(PATIENCE) {
             tracing::info!("the write-ahead log is in use and was not emptied");
         }
     }

@@ -7,12 +7,16 @@
 //! Many processes at once are the normal case, first run included: every writer begins its
 //! transaction with the write lock and waits for its turn, and the switch to WAL mode, which the
 //! engine refuses instead of waiting, is retried. Connections do not checkpoint as they close,
-//! which would cost every command two more syncs. The log is folded in every 128 pages: a process
-//! that finds itself alone reads the whole log as it opens the database, so it has to stay short.
+//! which would cost every command two more syncs, nor does the engine fold its log in by itself:
+//! a process that finds itself alone reads the whole log as it opens the database and cannot know
+//! how much of it was folded in already, so between short-lived processes it would grow and be
+//! folded in again and again. Instead, whoever finds it longer than [`LONG_LOG`] after a commit
+//! folds it in and empties it, without waiting for others.
 //!
 //! Privacy: the directory is 0700 and the files 0600; deleted content is overwritten
 //! (`secure_delete`), in the log too (see `deletions`).
 
+use std::cell::Cell;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -29,6 +33,8 @@ use super::rows;
 
 /// How long one process waits for the others before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A log longer than this, in bytes, is folded into the database: some twenty commands.
+const LONG_LOG: u64 = 512 * 1024;
 /// Pause between two attempts where the engine refuses instead of waiting.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 /// Key of this device's id in the `meta` table.
@@ -52,6 +58,9 @@ pub enum Stored {
 pub struct History {
     pub(super) db: Connection,
     path: Option<PathBuf>,
+    /// The write-ahead log beside the database.
+    log: Option<PathBuf>,
+    busy_timeout: Cell<Duration>,
 }
 
 impl History {
@@ -84,9 +93,13 @@ impl History {
             retry_while_busy(|| Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
             retry_while_busy(|| migrations::apply(&db))?;
         }
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
         Ok(Self {
             db,
             path: Some(path),
+            log: Some(log.into()),
+            busy_timeout: Cell::new(BUSY_TIMEOUT),
         })
     }
 
@@ -98,7 +111,12 @@ impl History {
         let db = Connection::open_in_memory()?;
         configure(&db)?;
         migrations::apply(&db)?;
-        Ok(Self { db, path: None })
+        Ok(Self {
+            db,
+            path: None,
+            log: None,
+            busy_timeout: Cell::new(BUSY_TIMEOUT),
+        })
     }
 
     /// The file this history lives in; `None` in memory.
@@ -111,6 +129,7 @@ impl History {
     /// # Errors
     /// Fails only where the engine does.
     pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
+        self.busy_timeout.set(timeout);
         Ok(self.db.busy_timeout(timeout)?)
     }
 
@@ -271,7 +290,29 @@ impl History {
             Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         transaction.commit()?;
+        let long = self
+            .log
+            .as_deref()
+            .and_then(|log| fs::metadata(log).ok())
+            .is_some_and(|log| log.len() > LONG_LOG);
+        if long {
+            self.fold_log(Duration::ZERO);
+        }
         Ok(result)
+    }
+
+    /// Folds the write-ahead log into the database and empties it, waiting at most `patience` for
+    /// processes that are using it. Says whether it is empty now; where it is not, nothing is lost.
+    pub(super) fn fold_log(&self, patience: Duration) -> bool {
+        let folded = (|| -> rusqlite::Result<bool> {
+            self.db.busy_timeout(patience)?;
+            let busy: i64 = self
+                .db
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            Ok(busy == 0)
+        })();
+        let restored = self.db.busy_timeout(self.busy_timeout.get());
+        folded.is_ok_and(|empty| empty) && restored.is_ok()
     }
 }
 
@@ -342,7 +383,7 @@ fn configure(db: &Connection) -> Result<()> {
     retry_while_busy(|| {
         Ok(db.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; \
-             PRAGMA wal_autocheckpoint = 128;",
+             PRAGMA wal_autocheckpoint = 0;",
         )?)
     })
 }

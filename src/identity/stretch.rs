@@ -4,8 +4,9 @@
 //! file key with parameters written in the file (`keystore::file`). Those come from outside,
 //! so [`Cost`] can only be built inside bounds: a hostile file can't ask for a terabyte.
 //!
-//! Source: RFC 9106; algorithm Argon2id, version 0x13, no secret, no associated data. The lanes
-//! run on all cores; the working memory is allocated by us so that it is wiped afterwards.
+//! Source: RFC 9106; algorithm Argon2id, version 0x13, no secret, no associated data. The lanes are
+//! computed one after the other: this runs once when a device is set up, and a pool of threads for
+//! it would save some 50 ms. The working memory is allocated here so that it can be wiped.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroize;

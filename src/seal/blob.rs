@@ -288,8 +288,7 @@ fn associated_data(header: &[u8], context: &Context<'_>) -> Vec<u8> {
     ];
     let mut out = Vec::with_capacity(fields.iter().map(|field| 4 + field.len()).sum::<usize>() + 4);
     for field in fields {
-        // No field comes near 4 GiB; one that did would not be cut, so nothing becomes ambiguous
-        // but the length.
+        // Labels and ids are short: no length comes near the 4 GiB at which this would wrap.
         out.extend_from_slice(&(field.len() as u32).to_le_bytes());
         out.extend_from_slice(field);
     }

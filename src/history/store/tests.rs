@@ -253,3 +253,38 @@ fn a_directory_in_the_way_is_named() {
     let error = History::open(blocker.join("history.db")).unwrap_err();
     assert!(error.to_string().contains(&blocker.display().to_string()));
 }
+
+#[test]
+fn the_log_stays_short_between_short_lived_processes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.db");
+    let mut longest = 0;
+    for second in 0..100 {
+        let history = History::open(&path).unwrap();
+        history.add(&plain("git status", second)).unwrap();
+        drop(history);
+        let log = fs::metadata(directory.path().join("history.db-wal")).unwrap();
+        longest = longest.max(log.len());
+    }
+    assert!(longest > 0, "commands are not folded in one by one");
+    assert!(longest <= LONG_LOG, "{longest}");
+    assert_eq!(History::open(&path).unwrap().count().unwrap(), 100);
+}
+
+#[test]
+fn a_reader_does_not_hold_up_a_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.db");
+    let history = History::open(&path).unwrap();
+    history.add(&plain("first", 0)).unwrap();
+    let reader = History::open(&path).unwrap();
+    let reading = reader.db.unchecked_transaction().unwrap();
+    let seen = || count(&reading, "SELECT count(*) FROM records").unwrap();
+    assert_eq!(seen(), 1);
+    let big = "x".repeat(200_000);
+    for second in 0..10 {
+        history.add(&plain(&format!("{second}{big}"), second)).unwrap();
+    }
+    assert_eq!(seen(), 1);
+    assert_eq!(history.count().unwrap(), 11);
+}

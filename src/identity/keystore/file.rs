@@ -391,6 +391,6 @@ fn open_to_others(_: &fs::Metadata) -> bool {
     false
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "file_tests.rs"]
 mod tests;

@@ -68,13 +68,9 @@ impl OsKeyStore {
     /// Puts `credentials` in, in place of what was there.
     pub fn store(&self, credentials: &Credentials) -> Result<(), KeyStoreError> {
         let text = credentials.to_text();
-        self.backend().write(&text)?;
+        self.settle(self.backend().write(&text))?;
         #[cfg(target_os = "linux")]
-        {
-            // First dropped, so that a failure to renew it can't leave an old copy.
-            self.forget_copy()?;
-            self.cache.put(text.as_bytes());
-        }
+        self.cache.put(text.as_bytes());
         Ok(())
     }
 
@@ -97,10 +93,16 @@ impl OsKeyStore {
 
     /// Removes what is stored. Returns whether there was something.
     pub fn delete(&self) -> Result<bool, KeyStoreError> {
-        let found = self.backend().remove()?;
-        #[cfg(target_os = "linux")]
-        self.forget_copy()?;
-        Ok(found)
+        self.settle(self.backend().remove())
+    }
+
+    /// After a change to the keyring, or one that may have happened although no answer came, the
+    /// copy is out of date and must go.
+    fn settle<T>(&self, changed: Result<T, KeyStoreError>) -> Result<T, KeyStoreError> {
+        if matches!(changed, Ok(_) | Err(KeyStoreError::NoAnswer { .. })) {
+            self.forget_copy()?;
+        }
+        changed
     }
 
     /// Whether the kernel holds a copy, so that loading asks nobody else.
