@@ -19,10 +19,11 @@ Examples:
   caro history search large files             also finds what you had asked the generator for
   caro history search --mode prefix 'git c'
   caro history search --mode regex '^ssh .*@' --limit 5 --cmd-only
+  caro history search -- -rf                  after `--`, dashes are part of the query
 ")]
 pub struct Args {
     /// What to look for; without it, everything
-    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    #[arg(value_name = "QUERY")]
     query: Vec<String>,
     /// How the query is understood
     #[arg(long, value_enum, default_value_t)]

@@ -1,0 +1,72 @@
+# The ways to work on caro; `make help` lists them. Everything installs what it misses.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Where the archive of the second engine is, for machines that cannot reach GitHub.
+V8_ARCHIVE ?= $(wildcard ../shared/v8/librusty_v8_release_x86_64-unknown-linux-gnu.a.gz)
+V8_FEATURES := --no-default-features --features engine-v8
+V8_TARGET := target/v8
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: ## install what building and testing needs (Debian packages, the official SDK for tests)
+	@.ci/setup
+
+.PHONY: check-tools
+check-tools:
+	@.ci/setup --check
+
+.PHONY: build
+build: check-tools ## build the release binary
+	cargo build --release --locked
+
+.PHONY: demo
+demo: ## two machines, one history: set up, build, and show it
+	@.ci/setup --build
+	cargo build --release --locked
+	@.ci/demo target/release/caro
+
+.PHONY: test
+test: setup ## all tests, with both engines where both can be built
+	cargo test --locked --lib --bins --test runner
+	cargo test --locked --doc
+	$(MAKE) conformance-short
+	$(MAKE) test-v8
+
+.PHONY: test-v8
+test-v8: ## the isolate's tests on the second engine
+ifneq ($(V8_ARCHIVE),)
+	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) CARO_TEST_ENGINE=v8 cargo test --locked $(V8_FEATURES) --target-dir $(V8_TARGET) --test runner isolate
+else
+	@echo "engine-v8: skipped, no archive; name one with V8_ARCHIVE=FILE (docs/contributing.md)"
+endif
+
+.PHONY: test-slow
+test-slow: setup ## what takes long: kill -9 a hundred times, ten times the data
+	CARO_TEST_SLOW=1 cargo test --locked --test runner slow -- --test-threads 1
+
+.PHONY: conformance
+conformance: setup ## the SDK's own test suite inside our isolate, whole
+	cargo test --locked --test conformance
+
+.PHONY: conformance-short
+conformance-short:
+	cargo test --locked --test conformance -- --short
+
+.PHONY: lint
+lint: check-tools ## formatting and lints
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+
+.PHONY: fmt
+fmt: ## format everything
+	cargo fmt
+
+.PHONY: bench
+bench: setup ## time and memory, side by side with the SDK on Node
+	cargo bench --locked --bench sync

@@ -1,0 +1,6 @@
+//! What the tests of the program share.
+
+pub mod home;
+pub mod node;
+
+pub use home::{Run, TestHome};

@@ -1,0 +1,21 @@
+//! Every integration test in one binary, so that the program's dependencies are linked once.
+
+mod common;
+mod history_cli;
+
+/// A test file that is not a module here would never run.
+#[test]
+fn no_test_file_is_forgotten() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let runner = include_str!("runner.rs");
+    let mut forgotten: Vec<String> = std::fs::read_dir(directory)
+        .expect("the tests directory")
+        .map(|entry| entry.expect("a directory entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .filter(|name| name != "runner")
+        .filter(|name| !runner.lines().any(|line| line == format!("mod {name};")))
+        .collect();
+    forgotten.sort();
+    assert!(forgotten.is_empty(), "add to tests/runner.rs: {forgotten:?}");
+}
