@@ -1,17 +1,15 @@
 //! `caro history` as its users call it: the real program, its output, its exit codes, its files.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::home::{DEADLINE, TestHome, wait_until};
+use crate::common::home::{DEADLINE, TestHome};
 
 const HISTORY: &str = "#1700000000\ngit status\n#1700000060\nfor i in 1 2\ndo echo $i\ndone\n#1700000060\nls\n";
 
@@ -63,9 +61,7 @@ struct NoteContract {
 }
 
 fn import(home: &TestHome, file: &Path) -> ImportContract {
-    let file = file.to_str().unwrap();
-    let run = home.run(["history", "import", "bash", "--json", "--file", file]).success();
-    serde_json::from_str(&run.stdout).unwrap()
+    serde_json::from_value(home.import(file)).unwrap()
 }
 
 fn commands(home: &TestHome) -> Vec<String> {
@@ -73,19 +69,35 @@ fn commands(home: &TestHome) -> Vec<String> {
     run.stdout.split_terminator('\0').map(str::to_owned).collect()
 }
 
-fn add(home: &TestHome, command: &str) -> String {
-    let run = home.run(["history", "add", "--command", command]).success();
-    run.stdout.trim_end().to_owned()
-}
-
 #[test]
 fn the_json_of_a_record_is_the_contract() {
     let home = TestHome::new();
     let added = home
         .run([
-            "history", "add", "--command", "make test", "--prompt", "run the tests", "--exit", "2",
-            "--duration-ns", "1500", "--at", "2026-01-31T14:30:00.5+01:00", "--session", "s1",
-            "--safety", "moderate", "--tag", "ci", "--tag", "slow", "--model", "m1", "--cwd", "sub",
+            "history",
+            "add",
+            "--command",
+            "make test",
+            "--prompt",
+            "run the tests",
+            "--exit",
+            "2",
+            "--duration-ns",
+            "1500",
+            "--at",
+            "2026-01-31T14:30:00.5+01:00",
+            "--session",
+            "s1",
+            "--safety",
+            "moderate",
+            "--tag",
+            "ci",
+            "--tag",
+            "slow",
+            "--model",
+            "m1",
+            "--cwd",
+            "sub",
         ])
         .success();
     for args in [
@@ -183,140 +195,9 @@ fn an_import_of_what_is_no_file_is_refused() {
 }
 
 #[test]
-fn sixty_four_first_runs_at_once_lose_nothing() {
-    for _ in 0..3 {
-        let home = TestHome::new();
-        let children: Vec<_> = (0..64)
-            .map(|number| {
-                let command = format!("echo {number}");
-                home.command(["history", "add", "--json", "--command", &command])
-                    .spawn()
-                    .unwrap()
-            })
-            .collect();
-        let mut ids = BTreeSet::new();
-        for child in children {
-            let output = child.wait_with_output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-            let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
-            assert_eq!(printed["stored"], "added");
-            ids.insert(printed["id"].as_str().unwrap().to_owned());
-        }
-        let records = home.run(["history", "list", "--json"]).success().json();
-        let field = |name: &str| -> BTreeSet<String> {
-            records.iter().map(|record| record[name].as_str().unwrap().to_owned()).collect()
-        };
-        assert_eq!(records.len(), 64);
-        assert_eq!(field("id"), ids);
-        assert_eq!(field("command").len(), 64);
-        assert_eq!(field("device_id").len(), 1);
-        assert_eq!(home.history().pending_count().unwrap(), 64);
-    }
-}
-
-#[test]
-fn an_import_killed_half_way_is_completed_by_the_next() {
-    let lines: String = (0..60_000)
-        .map(|number| format!("#{}\necho {}\n", 1_600_000_000 + number / 3, number % 1000))
-        .collect();
-    let home = TestHome::new();
-    let file = home.file("bash_history", lines);
-    let path = file.to_str().unwrap();
-    let list = |home: &TestHome| {
-        home.run(["history", "list", "--format", "{id} {time} {command}"]).success().stdout
-    };
-    // Opened first, so that looking never creates the database itself.
-    let history = home.history();
-    for wanted in [1_000, 20_000, 40_000] {
-        let mut child = home
-            .command(["history", "import", "bash", "--file", path])
-            .spawn()
-            .unwrap();
-        wait_until("some of it is imported", || history.count().unwrap() >= wanted);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let stored = history.count().unwrap();
-        assert_eq!(stored % 1_000, 0, "a batch is stored whole or not at all");
-        assert_eq!(history.pending_count().unwrap(), stored);
-    }
-    drop(history);
-    import(&home, &file);
-    let other = TestHome::new();
-    let copy = other.file("bash_history", fs::read(&file).unwrap());
-    assert_eq!(import(&other, &copy).added, 60_000);
-    assert!(list(&home) == list(&other), "both hold exactly the file");
-}
-
-#[test]
-fn a_newer_database_is_refused_and_left_untouched() {
-    let home = TestHome::new();
-    add(&home, "ls");
-    {
-        let db = rusqlite::Connection::open(home.history_path()).unwrap();
-        db.pragma_update(None, "user_version", 999).unwrap();
-    }
-    let tree = || -> Vec<_> {
-        let mut files: Vec<_> = fs::read_dir(home.data_dir())
-            .unwrap()
-            .map(|file| file.unwrap().path())
-            .map(|path| (path.clone(), fs::read(path).unwrap()))
-            .collect();
-        files.sort();
-        files
-    };
-    let before = tree();
-    for args in [vec!["history", "list"], vec!["history", "add", "--command", "pwd"]] {
-        let run = home.run(args).failure(1);
-        insta::allow_duplicates! {
-            insta::assert_snapshot!(run.stderr, @r"
-            Error: the history at $HOME/data/history.db was written by a newer version of caro (layout 999, this version knows 1)
-            Hint: Upgrade caro on this machine; the file was left as it is.
-            ");
-        }
-    }
-    assert!(tree() == before, "nothing was written");
-}
-
-#[test]
-fn a_damaged_and_a_foreign_database_are_two_errors() {
-    let home = TestHome::new();
-    fs::create_dir(home.data_dir()).unwrap();
-    fs::write(home.history_path(), "a shopping list").unwrap();
-    let run = home.run(["history", "list"]).failure(1);
-    insta::assert_snapshot!(run.stderr, @r"
-    Error: the file $HOME/data/history.db is not a caro history
-    Hint: Move that file away, or set CARO_DATA_DIR to another directory; the file was left as it is.
-    ");
-    fs::remove_file(home.history_path()).unwrap();
-    add(&home, "ls");
-    {
-        let db = rusqlite::Connection::open(home.history_path()).unwrap();
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    }
-    let mut bytes = fs::read(home.history_path()).unwrap();
-    bytes[100..].fill(0x5a);
-    fs::write(home.history_path(), bytes).unwrap();
-    let run = home.run(["history", "list"]).failure(6);
-    assert!(run.stderr.starts_with("Error: the history database is damaged\nHint: Keep a copy"));
-    let run = home.run(["--verbose", "history", "list"]).failure(6);
-    assert!(run.stderr.contains("\nCaused by: "), "{}", run.stderr);
-}
-
-#[test]
-fn a_data_directory_that_cannot_be_made_is_named() {
-    let home = TestHome::new();
-    home.file("data", "in the way");
-    let run = home.run(["history", "add", "--command", "ls"]).failure(1);
-    insta::assert_snapshot!(run.stderr, @r"
-    Error: cannot use $HOME/data: File exists (os error 17)
-    Hint: Make the directory writable, or set CARO_DATA_DIR to one that is.
-    ");
-}
-
-#[test]
 fn wrong_usage_exits_with_2_and_says_what_is_right() {
     let home = TestHome::new();
-    add(&home, "ls");
+    home.add("ls");
     let stderr = |args: &[&str]| home.run(args).failure(2).stderr;
     let format = stderr(&["history", "list", "--format", "{comand}"]);
     assert!(format.contains("there is no field `comand`; the fields are command, prompt,"), "{format}");
@@ -380,11 +261,7 @@ fn json_lines_are_stored_up_to_the_first_wrong_one() {
 #[test]
 fn an_id_comes_back_before_the_next_line_is_sent() {
     let home = TestHome::new();
-    let mut child = home
-        .command(["history", "add"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = home.command(["history", "add"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let (sender, receiver) = mpsc::channel();
@@ -422,7 +299,7 @@ fn what_one_history_prints_another_takes_in() {
 #[test]
 fn a_deleted_record_is_not_stored_again() {
     let home = TestHome::new();
-    let id = add(&home, "ls");
+    let id = home.add("ls");
     let history = home.history();
     let record = history.find(&id).unwrap();
     let line = home.run(["history", "last", "--json"]).success().stdout;
@@ -437,8 +314,7 @@ fn filters_and_order_reach_the_store() {
     let home = TestHome::new();
     for (second, command) in ["a", "b", "c"].iter().enumerate() {
         let at = format!("@{}", 1_700_000_000 + second);
-        home.run(["history", "add", "--command", command, "--at", &at, "--cwd", command])
-            .success();
+        home.run(["history", "add", "--command", command, "--at", &at, "--cwd", command]).success();
     }
     let list = |args: &[&str]| {
         let all = [&["history", "list", "--cmd-only"], args].concat();
@@ -484,15 +360,24 @@ fn show_describes_a_record() {
     let home = TestHome::new();
     let id = home
         .run([
-            "history", "add", "--command", "first\nsecond", "--at", "@1700000000", "--exit", "0",
-            "--duration-ns", "61000000000", "--tag", "x",
+            "history",
+            "add",
+            "--command",
+            "first\nsecond",
+            "--at",
+            "@1700000000",
+            "--exit",
+            "0",
+            "--duration-ns",
+            "61000000000",
+            "--tag",
+            "x",
         ])
         .success()
         .stdout;
     let shown = home.run(["history", "show", &id[..13]]).success().stdout;
-    let told = |label: &str| {
-        shown.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim().to_owned()
-    };
+    let told =
+        |label: &str| shown.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default().trim().to_owned();
     assert!(shown.starts_with("Command    first\n           second\n"), "{shown}");
     assert_eq!(told("Exit"), "0");
     assert_eq!(told("Started"), "2023-11-14 22:13:20");
@@ -505,7 +390,7 @@ fn show_describes_a_record() {
 #[test]
 fn colour_follows_the_flag_and_the_environment() {
     let home = TestHome::new();
-    add(&home, "ls");
+    home.add("ls");
     let colourful = |args: &[&str], vars: &[(&str, &str)]| {
         let mut command = home.command(args);
         command.envs(vars.iter().copied());
@@ -562,54 +447,4 @@ fn the_program_introduces_itself() {
     assert!(help.contains("Examples:\n  "), "{help}");
     assert!(home.run([] as [&str; 0]).failure(2).stderr.contains("Usage: caro"));
     assert!(!home.data_dir().exists(), "asking for help creates nothing");
-}
-
-#[cfg(unix)]
-#[test]
-fn the_files_are_for_their_owner_only() {
-    use std::os::unix::fs::PermissionsExt;
-    let home = TestHome::new();
-    add(&home, "ls");
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&home.data_dir()), 0o700);
-    for file in fs::read_dir(home.data_dir()).unwrap() {
-        assert_eq!(mode(&file.unwrap().path()), 0o600);
-    }
-}
-
-/// Needs `strace`, which `make setup` installs; the system calls are the only witness there is.
-#[cfg(target_os = "linux")]
-#[test]
-fn history_commands_open_no_socket_and_start_no_thread() {
-    let home = TestHome::new();
-    let file = home.file("bash_history", HISTORY);
-    let traced = |args: &[&str]| {
-        let trace = home.path().join("trace");
-        let plain = home.command(args);
-        let mut command = Command::new("strace");
-        command
-            .args(["-f", "-e", "trace=network,clone,clone3,fork,vfork", "-o"])
-            .arg(&trace)
-            .arg(plain.get_program())
-            .args(plain.get_args())
-            .env_clear()
-            .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
-            .current_dir(home.work_dir())
-            .stdin(Stdio::null());
-        let output = command.output().expect("strace is installed");
-        assert!(output.status.success(), "{output:?}");
-        fs::read_to_string(trace).unwrap()
-    };
-    for args in [
-        &["history", "import", "bash", "--file", file.to_str().unwrap()][..],
-        &["history", "add", "--command", "ls"],
-        &["history", "list"],
-        &["history", "search", "ls"],
-        &["history", "last", "--json"],
-    ] {
-        let trace = traced(args);
-        let calls: Vec<&str> = trace.lines().filter(|line| line.contains('(')).collect();
-        assert!(calls.is_empty(), "{args:?} called {calls:?}");
-        assert!(trace.contains("exited with 0"), "strace saw the program");
-    }
 }

@@ -1,7 +1,11 @@
 //! Every integration test in one binary, so that the program's dependencies are linked once.
 
+// A test that panics has said what is wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod common;
 mod history_cli;
+mod history_safety;
 
 /// A test file that is not a module here would never run.
 #[test]

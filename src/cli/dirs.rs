@@ -39,10 +39,7 @@ impl Home {
 
     fn resolve(var: impl Fn(&str) -> Option<OsString>) -> Result<Self, CliError> {
         let given = |name: &str| {
-            var(name)
-                .filter(|value| !value.is_empty())
-                .map(|value| absolute(name, Path::new(&value)))
-                .transpose()
+            var(name).filter(|value| !value.is_empty()).map(|value| absolute(name, Path::new(&value))).transpose()
         };
         let config = given("CARO_CONFIG_DIR")?;
         let data = given("CARO_DATA_DIR")?;
@@ -78,38 +75,26 @@ impl Home {
 
 fn absolute(name: &str, path: &Path) -> Result<PathBuf, CliError> {
     std::path::absolute(path).map_err(|error| {
-        CliError::usage(format!(
-            "{name} is a relative path and the working directory is unknown"
-        ))
-        .hinted(format!("Set {name} to a path that begins at the root."))
-        .caused_by(error)
+        CliError::usage(format!("{name} is a relative path and the working directory is unknown"))
+            .hinted(format!("Set {name} to a path that begins at the root."))
+            .caused_by(error)
     })
 }
 
 fn platform() -> Result<Home, CliError> {
     let base = etcetera::base_strategy::choose_native_strategy().map_err(|error| {
         CliError::usage("the home directory is unknown")
-            .hinted(
-                "Set HOME, or all of CARO_CONFIG_DIR, CARO_DATA_DIR and CARO_STATE_DIR.",
-            )
+            .hinted("Set HOME, or all of CARO_CONFIG_DIR, CARO_DATA_DIR and CARO_STATE_DIR.")
             .caused_by(error)
     })?;
     let data_dir = base.data_dir().join(NAME);
-    let config_dir = if cfg!(target_os = "macos") {
-        data_dir.clone()
-    } else {
-        base.config_dir().join(NAME)
-    };
+    let config_dir = if cfg!(target_os = "macos") { data_dir.clone() } else { base.config_dir().join(NAME) };
     let state_dir = match base.state_dir() {
         Some(state) => state.join(NAME),
         None if cfg!(windows) => base.cache_dir().join(NAME),
         None => data_dir.clone(),
     };
-    Ok(Home {
-        config_dir,
-        data_dir,
-        state_dir,
-    })
+    Ok(Home { config_dir, data_dir, state_dir })
 }
 
 #[cfg(test)]
@@ -117,21 +102,13 @@ mod tests {
     use super::*;
 
     fn resolve(vars: &[(&str, &str)]) -> Home {
-        Home::resolve(|name| {
-            vars.iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| OsString::from(value))
-        })
-        .unwrap()
+        Home::resolve(|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))).unwrap()
     }
 
     #[test]
     fn overrides_replace_the_whole_directory() {
-        let home = resolve(&[
-            ("CARO_CONFIG_DIR", "/x/config"),
-            ("CARO_DATA_DIR", "/x/data"),
-            ("CARO_STATE_DIR", "relative"),
-        ]);
+        let home =
+            resolve(&[("CARO_CONFIG_DIR", "/x/config"), ("CARO_DATA_DIR", "/x/data"), ("CARO_STATE_DIR", "relative")]);
         assert_eq!(home.config_dir, Path::new("/x/config"));
         assert_eq!(home.history_path(), Path::new("/x/data/history.db"));
         assert_eq!(home.state_dir, env::current_dir().unwrap().join("relative"));

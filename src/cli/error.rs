@@ -70,12 +70,7 @@ pub struct CliError {
 impl CliError {
     /// An error of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hint: None,
-            source: None,
-        }
+        Self { kind, message: message.into(), hint: None, source: None }
     }
 
     /// It did not work.
@@ -151,51 +146,32 @@ impl From<io::Error> for CliError {
 impl From<HistoryError> for CliError {
     fn from(error: HistoryError) -> Self {
         let (kind, hint) = match &error {
-            HistoryError::Newer { .. } => (
-                Kind::Failed,
-                "Upgrade caro on this machine; the file was left as it is.",
-            ),
+            HistoryError::Newer { .. } => (Kind::Failed, "Upgrade caro on this machine; the file was left as it is."),
             HistoryError::NotAHistory { .. } => (
                 Kind::Failed,
                 "Move that file away, or set CARO_DATA_DIR to another directory; the file was left \
                  as it is.",
             ),
-            HistoryError::Io { .. } | HistoryError::NotWritable(_) => (
-                Kind::Failed,
-                "Make the directory writable, or set CARO_DATA_DIR to one that is.",
-            ),
-            HistoryError::Busy(_) => (
-                Kind::Failed,
-                "Try again; if it persists, look for a caro process that hangs.",
-            ),
+            HistoryError::Io { .. } | HistoryError::NotWritable(_) => {
+                (Kind::Failed, "Make the directory writable, or set CARO_DATA_DIR to one that is.")
+            }
+            HistoryError::Busy(_) => (Kind::Failed, "Try again; if it persists, look for a caro process that hangs."),
             HistoryError::Damaged(_) => (
                 Kind::Damaged,
                 "Keep a copy of history.db and the files beside it; then move them away and import \
                  or restore your history anew.",
             ),
             HistoryError::DiskFull(_) => (Kind::Failed, "Free some space and try again."),
-            HistoryError::NotFound(_) => (
-                Kind::Failed,
-                "`caro history list --format '{id} {command}'` shows the ids.",
-            ),
+            HistoryError::NotFound(_) => (Kind::Failed, "`caro history list --format '{id} {command}'` shows the ids."),
             HistoryError::Ambiguous(_) => (Kind::Usage, "Give more of the id."),
-            HistoryError::InvalidId(_) => (
-                Kind::Usage,
-                "`caro history list --format '{id} {command}'` shows the ids.",
-            ),
-            HistoryError::InvalidPattern(_) => (
-                Kind::Usage,
-                "Put a backslash before characters that are meant literally, or use `--mode fulltext`.",
-            ),
+            HistoryError::InvalidId(_) => (Kind::Usage, "`caro history list --format '{id} {command}'` shows the ids."),
+            HistoryError::InvalidPattern(_) => {
+                (Kind::Usage, "Put a backslash before characters that are meant literally, or use `--mode fulltext`.")
+            }
             HistoryError::TooLong { .. } => (Kind::Usage, "Shorten it; nothing was stored."),
-            _ => (
-                Kind::Failed,
-                "Run it again with `--verbose` to see the cause.",
-            ),
+            _ => (Kind::Failed, "Run it again with `--verbose` to see the cause."),
         };
-        Self::new(kind, error.to_string())
-            .hinted(hint)
-            .caused_by(error)
+        Self::new(kind, error.to_string()).hinted(hint).caused_by(error)
     }
 }
 

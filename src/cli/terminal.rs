@@ -52,10 +52,7 @@ impl Terminal {
                 .hinted(format!("Use {instead} where nobody can answer."))
                 .caused_by(error)
         })?;
-        Ok(Self {
-            input: Box::new(input),
-            output: Box::new(output),
-        })
+        Ok(Self { input: Box::new(input), output: Box::new(output) })
     }
 
     /// Shows text that may be secret.
@@ -63,10 +60,7 @@ impl Terminal {
     /// # Errors
     /// Where the terminal cannot be written.
     pub fn show(&mut self, text: &str) -> Result<(), CliError> {
-        self.output
-            .write_all(text.as_bytes())
-            .and_then(|()| self.output.flush())
-            .map_err(unusable)
+        self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush()).map_err(unusable)
     }
 
     /// Asks for a line of text, which appears as it is typed.
@@ -90,8 +84,7 @@ impl Terminal {
                 Err(error) => return Err(unusable(error)),
             }
         }
-        let text = std::str::from_utf8(&line)
-            .map_err(|_| CliError::usage("the answer is not valid UTF-8"))?;
+        let text = std::str::from_utf8(&line).map_err(|_| CliError::usage("the answer is not valid UTF-8"))?;
         Ok(Zeroizing::new(text.trim_end_matches('\r').to_owned()))
     }
 
@@ -101,14 +94,10 @@ impl Terminal {
     /// See [`ask`](Self::ask).
     pub fn ask_hidden(&mut self, question: &str) -> Result<Zeroizing<String>, CliError> {
         self.show(question)?;
-        rpassword::read_password()
-            .map(Zeroizing::new)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    CliError::new(Kind::Interrupted, "no answer was given")
-                }
-                _ => unusable(error),
-            })
+        rpassword::read_password().map(Zeroizing::new).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => CliError::new(Kind::Interrupted, "no answer was given"),
+            _ => unusable(error),
+        })
     }
 
     /// Asks a question that is answered with yes or no, until it is; an empty answer means no.
@@ -154,10 +143,7 @@ mod tests {
 
     fn terminal(typed: &'static str) -> (Terminal, Screen) {
         let screen = Screen::default();
-        let terminal = Terminal {
-            input: Box::new(typed.as_bytes()),
-            output: Box::new(screen.clone()),
-        };
+        let terminal = Terminal { input: Box::new(typed.as_bytes()), output: Box::new(screen.clone()) };
         (terminal, screen)
     }
 
@@ -177,9 +163,6 @@ mod tests {
         }
         let (mut terminal, screen) = terminal("maybe\nyes\n");
         assert!(terminal.confirm("Sure?").unwrap());
-        assert_eq!(
-            String::from_utf8_lossy(&screen.0.borrow()),
-            "Sure? [y/N] Please answer yes or no.\nSure? [y/N] "
-        );
+        assert_eq!(String::from_utf8_lossy(&screen.0.borrow()), "Sure? [y/N] Please answer yes or no.\nSure? [y/N] ");
     }
 }

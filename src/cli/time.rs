@@ -32,9 +32,8 @@ pub fn local_zone() -> TimeZone {
             Ok(name) if is_zone_name(&name) => Some(std::path::Path::new(ZONES).join(name)),
             Ok(_) => None,
         };
-        let zone = file
-            .and_then(|file| std::fs::read(file).ok())
-            .and_then(|bytes| TimeZone::tzif("local", &bytes).ok());
+        let zone =
+            file.and_then(|file| std::fs::read(file).ok()).and_then(|bytes| TimeZone::tzif("local", &bytes).ok());
         if let Some(zone) = zone {
             return zone;
         }
@@ -45,10 +44,7 @@ pub fn local_zone() -> TimeZone {
 /// Whether TZ holds a plain name like `Europe/Paris`, as opposed to a rule or a path.
 #[cfg(unix)]
 fn is_zone_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .split('/')
-            .all(|part| part.starts_with(|c: char| c.is_ascii_alphabetic()))
+    !name.is_empty() && name.split('/').all(|part| part.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 /// A moment as `SystemTime` gives it, for example the age of a file.
@@ -108,10 +104,7 @@ pub fn rfc3339(at: UnixNanos) -> String {
 
 /// The moment in the local time zone, to the second.
 pub fn local(at: UnixNanos, zone: &TimeZone) -> String {
-    to_timestamp(at)
-        .to_zoned_datetime(zone.clone())
-        .strftime("%Y-%m-%d %H:%M:%S")
-        .to_string()
+    to_timestamp(at).to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// How long something took, in at most five characters where that is possible.
@@ -119,10 +112,10 @@ pub fn duration(nanoseconds: i64) -> String {
     let seconds = nanoseconds as f64 / 1e9;
     match nanoseconds {
         ..1_000 => format!("{nanoseconds}ns"),
-        ..1_000_000 => format!("{}µs", nanoseconds / 1_000),
-        ..1_000_000_000 => format!("{}ms", nanoseconds / 1_000_000),
-        ..60_000_000_000 => format!("{seconds:.1}s"),
-        ..3_600_000_000_000 => format!("{}m{:02}s", seconds as i64 / 60, seconds as i64 % 60),
+        1_000..1_000_000 => format!("{}µs", nanoseconds / 1_000),
+        1_000_000..1_000_000_000 => format!("{}ms", nanoseconds / 1_000_000),
+        1_000_000_000..60_000_000_000 => format!("{seconds:.1}s"),
+        60_000_000_000..3_600_000_000_000 => format!("{}m{:02}s", seconds as i64 / 60, seconds as i64 % 60),
         _ => format!("{}h{:02}m", seconds as i64 / 3600, seconds as i64 / 60 % 60),
     }
 }
@@ -196,9 +189,8 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        let shown: Vec<_> = [7, 7_100, 7_100_000, 7_100_000_000, 67_000_000_000, 4_000_000_000_000]
-            .map(duration)
-            .into();
+        let shown: Vec<_> =
+            [7, 7_100, 7_100_000, 7_100_000_000, 67_000_000_000, 4_000_000_000_000].map(duration).into();
         assert_eq!(shown, ["7ns", "7µs", "7ms", "7.1s", "1m07s", "1h06m"]);
     }
 }

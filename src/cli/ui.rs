@@ -135,12 +135,7 @@ impl Ui {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
-        Progress {
-            bar,
-            quiet_until: self
-                .err_is_terminal()
-                .then(|| Instant::now() + QUIET_FOR),
-        }
+        Progress { bar, quiet_until: self.err_is_terminal().then(|| Instant::now() + QUIET_FOR) }
     }
 
     /// The controlling terminal, for questions and secrets. `instead` names the flag with which
@@ -190,11 +185,7 @@ fn note(text: &impl Display) {
 }
 
 fn painted(color: bool, style: Style, text: impl Display) -> String {
-    if color {
-        format!("{style}{text}{style:#}")
-    } else {
-        text.to_string()
-    }
+    if color { format!("{style}{text}{style:#}") } else { text.to_string() }
 }
 
 /// `text` with its control characters made visible, except for line ends and tabs.
@@ -231,9 +222,6 @@ mod tests {
     fn colour_follows_the_choice() {
         let style = AnsiColor::Red.on_default();
         assert_eq!(Ui::new(ColorChoice::Never, false).paint(style, "x"), "x");
-        assert_eq!(
-            Ui::new(ColorChoice::Always, false).paint(style, "x"),
-            "\u{1b}[31mx\u{1b}[0m"
-        );
+        assert_eq!(Ui::new(ColorChoice::Always, false).paint(style, "x"), "\u{1b}[31mx\u{1b}[0m");
     }
 }

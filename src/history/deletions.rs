@@ -35,12 +35,7 @@ impl History {
     ///
     /// # Errors
     /// What the database says; then nothing was deleted and the position is unchanged.
-    pub fn ingest_deletions(
-        &self,
-        ids: &[Uuid],
-        now: UnixNanos,
-        cursor: Option<Cursor<'_>>,
-    ) -> Result<u64> {
+    pub fn ingest_deletions(&self, ids: &[Uuid], now: UnixNanos, cursor: Option<Cursor<'_>>) -> Result<u64> {
         let removed = self.write(|db| {
             let removed = delete_all(db, ids, now, false)?;
             save_cursor(db, cursor)?;
@@ -57,10 +52,7 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn is_deleted(&self, id: Uuid) -> Result<bool> {
-        Ok(self
-            .db
-            .prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?
-            .exists([id.as_bytes()])?)
+        Ok(self.db.prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?.exists([id.as_bytes()])?)
     }
 
     /// Up to `limit` ids deleted here that the other devices have not been told of.
@@ -69,12 +61,9 @@ impl History {
     /// What the database says.
     pub fn pending_deletions(&self, limit: usize) -> Result<Vec<Uuid>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut statement = self.db.prepare_cached(
-            "SELECT id FROM deleted_records WHERE pending = 1 ORDER BY id LIMIT ?1",
-        )?;
-        let ids = statement
-            .query_map([limit], |row| rows::id_column(row, 0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let mut statement =
+            self.db.prepare_cached("SELECT id FROM deleted_records WHERE pending = 1 ORDER BY id LIMIT ?1")?;
+        let ids = statement.query_map([limit], |row| rows::id_column(row, 0))?.collect::<rusqlite::Result<_>>()?;
         Ok(ids)
     }
 
@@ -92,8 +81,7 @@ impl History {
     /// What the database says; then all of them stay pending.
     pub fn acknowledge_deletions(&self, ids: &[Uuid]) -> Result<()> {
         self.write(|db| {
-            let mut statement =
-                db.prepare_cached("UPDATE deleted_records SET pending = 0 WHERE id = ?1")?;
+            let mut statement = db.prepare_cached("UPDATE deleted_records SET pending = 0 WHERE id = ?1")?;
             for id in ids {
                 statement.execute([id.as_bytes()])?;
             }

@@ -214,10 +214,8 @@ impl<'de> Visitor<'de> for RecordVisitor {
 /// Takes the fields that are known and understood out of `fields`; the rest stays unknown.
 fn record_from_fields(mut fields: BTreeMap<String, Value>) -> Result<Record, &'static str> {
     let id = take(&mut fields, "id", uuid).ok_or("a record has no valid id")?;
-    let device_id =
-        take(&mut fields, "device_id", uuid).ok_or("a record has no valid device id")?;
-    let started_at =
-        take(&mut fields, "started_at", int).ok_or("a record has no valid start time")?;
+    let device_id = take(&mut fields, "device_id", uuid).ok_or("a record has no valid device id")?;
+    let started_at = take(&mut fields, "started_at", int).ok_or("a record has no valid start time")?;
     let command = take(&mut fields, "command", text).ok_or("a record has no command")?;
     let version = take(&mut fields, "version", int)
         .and_then(|version| u32::try_from(version).ok())
@@ -234,9 +232,8 @@ fn record_from_fields(mut fields: BTreeMap<String, Value>) -> Result<Record, &'s
     record.session = take(&mut fields, "session", text);
     record.shell = take(&mut fields, "shell", text);
     record.host = take(&mut fields, "host", text);
-    record.safety = take(&mut fields, "safety", |value| {
-        text(value).and_then(|name| name.parse().map_err(|_| Value::Text(name)))
-    });
+    record.safety =
+        take(&mut fields, "safety", |value| text(value).and_then(|name| name.parse().map_err(|_| Value::Text(name))));
     record.tags = take(&mut fields, "tags", texts).unwrap_or_default();
     record.model = take(&mut fields, "model", text);
     record.category = take(&mut fields, "category", text);
@@ -272,25 +269,18 @@ fn boolean(value: Value) -> Result<bool, Value> {
 }
 
 fn int(value: Value) -> Result<i64, Value> {
-    value
-        .as_integer()
-        .and_then(|integer| i64::try_from(integer).ok())
-        .ok_or(value)
+    value.as_integer().and_then(|integer| i64::try_from(integer).ok()).ok_or(value)
 }
 
 fn uuid(value: Value) -> Result<Uuid, Value> {
-    value
-        .as_bytes()
-        .and_then(|bytes| Uuid::from_slice(bytes).ok())
-        .ok_or(value)
+    value.as_bytes().and_then(|bytes| Uuid::from_slice(bytes).ok()).ok_or(value)
 }
 
 fn texts(value: Value) -> Result<Vec<String>, Value> {
     match value {
-        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_text) => Ok(items
-            .into_iter()
-            .filter_map(|item| item.into_text().ok())
-            .collect()),
+        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_text) => {
+            Ok(items.into_iter().filter_map(|item| item.into_text().ok()).collect())
+        }
         other => Err(other),
     }
 }
@@ -312,13 +302,10 @@ impl<'de> de::Deserialize<'de> for Batch {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Batch, A::Error> {
-                let format: u64 = seq
-                    .next_element()?
-                    .ok_or_else(|| de::Error::custom("the batch names no format"))?;
+                let format: u64 = seq.next_element()?.ok_or_else(|| de::Error::custom("the batch names no format"))?;
                 let batch = if format == BATCH_FORMAT {
-                    let records: Vec<Wire> = seq
-                        .next_element()?
-                        .ok_or_else(|| de::Error::custom("the batch holds no list"))?;
+                    let records: Vec<Wire> =
+                        seq.next_element()?.ok_or_else(|| de::Error::custom("the batch holds no list"))?;
                     Batch::Records(records.into_iter().map(|wire| wire.0).collect())
                 } else {
                     Batch::OtherFormat(format)
@@ -374,11 +361,7 @@ fn check_structure(bytes: &[u8]) -> Result<(), DecodeError> {
             open.push(children);
         }
     }
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(damaged("followed by other bytes"))
-    }
+    if rest.is_empty() { Ok(()) } else { Err(damaged("followed by other bytes")) }
 }
 
 /// Reads one item head: its major type (0 to 7) and its argument.
@@ -397,9 +380,7 @@ fn read_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
     let value = if width == 0 {
         u64::from(first & 0x1f)
     } else {
-        argument
-            .iter()
-            .fold(0u64, |value, byte| value << 8 | u64::from(*byte))
+        argument.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte))
     };
     Some((first >> 5, value))
 }

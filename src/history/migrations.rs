@@ -3,7 +3,7 @@
 //! `PRAGMA user_version` holds the number of the last step taken; `application_id` marks the file
 //! as ours. A released step is never edited: a change is a new step. All steps that are missing
 //! run in one transaction, so a process killed half-way leaves the old layout. A database with a
-//! later number is refused before anything is written to it, by looking at the file's header alone.
+//! later number is refused before anything is written to it.
 //!
 //! Notes on the layout:
 //! - `records.rowid` exists for the full-text index only; the identity of a record is `id`.
@@ -16,7 +16,7 @@
 //!   whoever writes. `records_by_time` ends with the id so that equal times have one order on all
 //!   devices.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::error::Result;
 
@@ -104,24 +104,45 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 "];
 
-/// The layout number of an open database, and whether it holds no tables at all; both as of one
-/// moment, while other processes may be at work.
-pub(super) fn layout(db: &Connection) -> Result<(u32, bool)> {
-    let layout = db.query_row(
+/// What an open database turned out to be.
+pub(super) enum Layout {
+    /// A history whose layout this program knows; 0 for an empty file.
+    Known(u32),
+    /// A history with a layout of the future.
+    Newer(u32),
+    /// Something else.
+    Foreign,
+}
+
+/// Looks at an open database without changing it, while other processes may be at work on it.
+pub(super) fn layout(db: &Connection) -> Result<Layout> {
+    // One statement, so that all three are of one moment.
+    let read = db.query_row(
         "SELECT (SELECT user_version FROM pragma_user_version), \
+         (SELECT application_id FROM pragma_application_id), \
          NOT EXISTS (SELECT 1 FROM sqlite_schema)",
         [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    Ok(layout)
+        |row| Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?)),
+    );
+    Ok(match read {
+        Ok((0, 0, true)) => Layout::Known(0),
+        Ok((layout, application, _)) if application == i64::from(APPLICATION_ID) => {
+            if layout > LATEST { Layout::Newer(layout) } else { Layout::Known(layout) }
+        }
+        Ok(_) => Layout::Foreign,
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Layout::Foreign,
+        Err(error) => return Err(error.into()),
+    })
 }
 
 /// Takes the steps that are missing; safe with any number of processes doing so at once.
 pub(super) fn apply(db: &Connection) -> Result<()> {
-    let transaction =
-        rusqlite::Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    let transaction = rusqlite::Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     // Another process may have taken the steps while this one waited for its turn.
-    let (done, _) = layout(&transaction)?;
+    let done = match layout(&transaction)? {
+        Layout::Known(done) => done,
+        Layout::Newer(_) | Layout::Foreign => return Ok(()),
+    };
     let missing = MIGRATIONS.get(done as usize..).unwrap_or_default();
     for step in missing {
         transaction.execute_batch(step)?;

@@ -19,16 +19,15 @@ mod record;
 mod rows;
 mod search;
 mod store;
-mod text_index;
 #[cfg(test)]
 pub(crate) mod testing;
+mod text_index;
 
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
 pub use outbox::{Cursor, Ingested};
 pub use record::{
-    MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts,
-    new_id,
+    MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts, new_id,
 };
 pub use search::{Filter, Search, SearchMode};
 pub use store::{History, Stored};

@@ -60,9 +60,7 @@ impl History {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = self.db.prepare_cached(&sql)?;
         let pending = statement
-            .query_map([limit], |row| {
-                Ok((row.get::<_, i64>("seq")?.unsigned_abs(), rows::from_row(row)?))
-            })?
+            .query_map([limit], |row| Ok((row.get::<_, i64>("seq")?.unsigned_abs(), rows::from_row(row)?)))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(pending)
     }
@@ -143,9 +141,7 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn cursors(&self) -> Result<Vec<(String, u64)>> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT key, value FROM cursors ORDER BY key")?;
+        let mut statement = self.db.prepare_cached("SELECT key, value FROM cursors ORDER BY key")?;
         let cursors = statement
             .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?
             .collect::<rusqlite::Result<_>>()?;
@@ -167,8 +163,7 @@ impl History {
 /// Saves a position inside a transaction.
 pub(super) fn save_cursor(db: &Connection, cursor: Option<Cursor<'_>>) -> Result<()> {
     if let Some(Cursor { key, value }) = cursor {
-        let value = i64::try_from(value)
-            .map_err(|error| HistoryError::Damaged(Box::new(error)))?;
+        let value = i64::try_from(value).map_err(|error| HistoryError::Damaged(Box::new(error)))?;
         db.prepare_cached(
             "INSERT INTO cursors (key, value) VALUES (?1, ?2) \
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -80,10 +80,7 @@ impl FromStr for RiskLevel {
     type Err = UnknownRiskLevel;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.as_str() == text)
-            .ok_or(UnknownRiskLevel)
+        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or(UnknownRiskLevel)
     }
 }
 
@@ -139,12 +136,7 @@ impl Record {
     }
 
     /// A record under an id that the caller determined.
-    pub fn with_id(
-        id: Uuid,
-        command: impl Into<String>,
-        started_at: UnixNanos,
-        device_id: Uuid,
-    ) -> Self {
+    pub fn with_id(id: Uuid, command: impl Into<String>, started_at: UnixNanos, device_id: Uuid) -> Self {
         Self {
             id,
             version: RECORD_VERSION,
@@ -186,11 +178,7 @@ impl Record {
 pub fn new_id(at: UnixNanos) -> Uuid {
     let millis = at.millis_for_id();
     let subsec_nanos = (millis % 1000) as u32 * 1_000_000;
-    Uuid::new_v7(uuid::Timestamp::from_unix(
-        uuid::NoContext,
-        millis / 1000,
-        subsec_nanos,
-    ))
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, millis / 1000, subsec_nanos))
 }
 
 /// The UUIDv7 (RFC 9562, section 5.7) made of the time `at` and 74 bits of `rest`.
@@ -207,10 +195,7 @@ mod tests {
         let at = UnixNanos(1_700_000_000_123_456_789);
         let id = new_id(at);
         assert_eq!(id.get_version_num(), 7);
-        assert_eq!(
-            u64::from_str_radix(&id.simple().to_string()[..12], 16),
-            Ok(1_700_000_000_123)
-        );
+        assert_eq!(u64::from_str_radix(&id.simple().to_string()[..12], 16), Ok(1_700_000_000_123));
         assert_ne!(id, new_id(at));
     }
 

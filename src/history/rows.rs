@@ -65,25 +65,20 @@ fn write(db: &Connection, sql: &str, record: &Record) -> Result<bool> {
 /// The record of this id, if there is one.
 pub(super) fn by_id(db: &Connection, id: Uuid) -> Result<Option<Record>> {
     let sql = format!("SELECT {COLUMNS} FROM records WHERE id = ?1");
-    Ok(db
-        .prepare_cached(&sql)?
-        .query_row([id.as_bytes()], from_row)
-        .optional()?)
+    Ok(db.prepare_cached(&sql)?.query_row([id.as_bytes()], from_row).optional()?)
 }
 
 /// Reads a row of [`COLUMNS`].
 pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
     let tags = match row.get_ref(14)?.as_str_or_null()? {
         None => Vec::new(),
-        Some(json) => serde_json::from_str(json).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(14, Type::Text, Box::new(error))
-        })?,
+        Some(json) => serde_json::from_str(json)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(14, Type::Text, Box::new(error)))?,
     };
     let unknown = match row.get_ref(19)?.as_blob_or_null()? {
         None => BTreeMap::new(),
-        Some(bytes) => decode_unknown(bytes).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(19, Type::Blob, Box::new(error))
-        })?,
+        Some(bytes) => decode_unknown(bytes)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(19, Type::Blob, Box::new(error)))?,
     };
     Ok(Record {
         id: Uuid::from_bytes(row.get(0)?),

@@ -92,11 +92,7 @@ impl History {
     ///
     /// # Errors
     /// What the database says.
-    pub fn list_each(
-        &self,
-        filter: &Filter,
-        mut each: impl FnMut(Record) -> ControlFlow<()>,
-    ) -> Result<()> {
+    pub fn list_each(&self, filter: &Filter, mut each: impl FnMut(Record) -> ControlFlow<()>) -> Result<()> {
         let (condition, mut values) = conditions(filter);
         let columns = rows::COLUMNS;
         let whole = filter.limit.is_none() && filter.offset == 0;
@@ -104,9 +100,7 @@ impl History {
             (true, false) => {
                 format!("SELECT {columns} FROM records {condition} ORDER BY started_at, id")
             }
-            (true, true) => format!(
-                "SELECT {columns} FROM records {condition} ORDER BY started_at DESC, id DESC"
-            ),
+            (true, true) => format!("SELECT {columns} FROM records {condition} ORDER BY started_at DESC, id DESC"),
             (false, reverse) => {
                 values.push(Value::from(to_sql(filter.limit.unwrap_or(u64::MAX))));
                 values.push(Value::from(to_sql(filter.offset)));
@@ -114,11 +108,7 @@ impl History {
                     "SELECT {columns} FROM records {condition} \
                      ORDER BY started_at DESC, id DESC LIMIT ? OFFSET ?"
                 );
-                if reverse {
-                    best
-                } else {
-                    format!("SELECT * FROM ({best}) ORDER BY started_at, id")
-                }
+                if reverse { best } else { format!("SELECT * FROM ({best}) ORDER BY started_at, id") }
             }
         };
         let mut statement = self.db.prepare_cached(&sql)?;
@@ -135,10 +125,7 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn last(&self, filter: &Filter) -> Result<Option<Record>> {
-        let newest = Filter {
-            limit: Some(1),
-            ..filter.clone()
-        };
+        let newest = Filter { limit: Some(1), ..filter.clone() };
         Ok(self.list(&newest)?.pop())
     }
 
@@ -154,11 +141,7 @@ impl History {
     ///
     /// # Errors
     /// [`HistoryError::InvalidPattern`], or what the database says.
-    pub fn search_each(
-        &self,
-        search: &Search,
-        mut each: impl FnMut(Record) -> ControlFlow<()>,
-    ) -> Result<()> {
+    pub fn search_each(&self, search: &Search, mut each: impl FnMut(Record) -> ControlFlow<()>) -> Result<()> {
         if search.text.trim().is_empty() {
             return self.list_each(&search.filter, each);
         }
@@ -195,11 +178,8 @@ impl History {
 
     fn find_words(&self, search: &Search) -> Result<Vec<i64>> {
         let ignore_case = smart_case(&search.text);
-        let words = search
-            .text
-            .split_whitespace()
-            .map(|word| literal(word, "", ignore_case))
-            .collect::<Result<Vec<_>>>()?;
+        let words =
+            search.text.split_whitespace().map(|word| literal(word, "", ignore_case)).collect::<Result<Vec<_>>>()?;
         let matches = |command: &str, prompt: Option<&str>| {
             words.iter().all(|word| word.is_match(command))
                 || prompt.is_some_and(|prompt| words.iter().all(|word| word.is_match(prompt)))
@@ -216,11 +196,7 @@ impl History {
 
     fn find_fuzzily(&self, search: &Search) -> Result<Vec<i64>> {
         let query = fuzzy::Query::new(&search.text, smart_case(&search.text));
-        let everything = Filter {
-            limit: None,
-            offset: 0,
-            ..search.filter.clone()
-        };
+        let everything = Filter { limit: None, offset: 0, ..search.filter.clone() };
         let mut scores = Vec::new();
         let newest_first = self.scan(&everything, |command, _| match query.score(command) {
             Some(score) => {
@@ -234,19 +210,10 @@ impl History {
         scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
         let skip = usize::try_from(search.filter.offset).unwrap_or(usize::MAX);
         let limit = usize::try_from(search.filter.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        Ok(scored
-            .into_iter()
-            .skip(skip)
-            .take(limit)
-            .map(|(_, rowid)| rowid)
-            .collect())
+        Ok(scored.into_iter().skip(skip).take(limit).map(|(_, rowid)| rowid).collect())
     }
 
-    fn scan(
-        &self,
-        filter: &Filter,
-        matches: impl FnMut(&str, Option<&str>) -> bool,
-    ) -> Result<Vec<i64>> {
+    fn scan(&self, filter: &Filter, matches: impl FnMut(&str, Option<&str>) -> bool) -> Result<Vec<i64>> {
         self.scan_where(filter, None, matches)
     }
 
@@ -286,9 +253,7 @@ impl History {
     }
 }
 
-fn collect(
-    run: impl FnOnce(&mut dyn FnMut(Record) -> ControlFlow<()>) -> Result<()>,
-) -> Result<Vec<Record>> {
+fn collect(run: impl FnOnce(&mut dyn FnMut(Record) -> ControlFlow<()>) -> Result<()>) -> Result<Vec<Record>> {
     let mut records = Vec::new();
     run(&mut |record| {
         records.push(record);
@@ -319,20 +284,13 @@ fn conditions(filter: &Filter) -> (String, Vec<Value>) {
         terms.push(("started_at >= ?", after.0.into()));
     }
     if let Some(tag) = &filter.tag {
-        terms.push((
-            "EXISTS (SELECT 1 FROM json_each(tags) WHERE json_each.value = ?)",
-            tag.clone().into(),
-        ));
+        terms.push(("EXISTS (SELECT 1 FROM json_each(tags) WHERE json_each.value = ?)", tag.clone().into()));
     }
     if let Some(safety) = filter.safety {
         terms.push(("safety = ?", rows::safety_rank(safety).into()));
     }
     let (texts, values): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
-    let clause = if texts.is_empty() {
-        String::new()
-    } else {
-        format!("WHERE {}", texts.join(" AND "))
-    };
+    let clause = if texts.is_empty() { String::new() } else { format!("WHERE {}", texts.join(" AND ")) };
     (clause, values)
 }
 

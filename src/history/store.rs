@@ -16,18 +16,16 @@
 //! Privacy: the directory is 0700 and the files 0600; deleted content is overwritten
 //! (`secure_delete`), in the log too (see `deletions`).
 
-use std::cell::Cell;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use super::error::{HistoryError, Result};
-use super::migrations::{self, APPLICATION_ID, LATEST};
+use super::migrations::{self, LATEST, Layout};
 use super::record::{MAX_TEXT_BYTES, Record};
 use super::rows;
 
@@ -60,7 +58,8 @@ pub struct History {
     path: Option<PathBuf>,
     /// The write-ahead log beside the database.
     log: Option<PathBuf>,
-    busy_timeout: Cell<Duration>,
+    /// How long to wait for other processes.
+    patience: Duration,
 }
 
 impl History {
@@ -71,36 +70,34 @@ impl History {
     /// [`HistoryError::Newer`] and [`HistoryError::NotAHistory`] leave the file untouched;
     /// [`HistoryError::Io`] where file or directory cannot be used; [`HistoryError::Damaged`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::open_within(path, BUSY_TIMEOUT)
+    }
+
+    /// [`open`](Self::open) for callers that would rather fail than wait: other processes are
+    /// waited for no longer than `patience`, now and in every later call.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open); [`HistoryError::Busy`] when patience runs out.
+    pub fn open_within(path: impl Into<PathBuf>, patience: Duration) -> Result<Self> {
         let path = path.into();
         create_private(&path)?;
-        check_header(&path)?;
-        let db = Connection::open(&path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        db.busy_timeout(BUSY_TIMEOUT)?;
-        let (layout, empty) = retry_while_busy(|| migrations::layout(&db))?;
-        if layout > LATEST {
-            return Err(HistoryError::Newer {
-                path,
-                found: layout,
-                known: LATEST,
-            });
-        }
-        if layout == 0 && !empty {
-            return Err(HistoryError::NotAHistory { path });
-        }
+        db.busy_timeout(patience)?;
+        let layout = match retry_while_busy(patience, || migrations::layout(&db))? {
+            Layout::Known(layout) => layout,
+            Layout::Newer(found) => return Err(HistoryError::Newer { path, found, known: LATEST }),
+            Layout::Foreign => return Err(HistoryError::NotAHistory { path }),
+        };
         configure(&db)?;
         if layout < LATEST {
-            retry_while_busy(|| Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
-            retry_while_busy(|| migrations::apply(&db))?;
+            retry_while_busy(patience, || Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
+            retry_while_busy(patience, || migrations::apply(&db))?;
         }
         let mut log = path.clone().into_os_string();
         log.push("-wal");
-        Ok(Self {
-            db,
-            path: Some(path),
-            log: Some(log.into()),
-            busy_timeout: Cell::new(BUSY_TIMEOUT),
-        })
+        Ok(Self { db, path: Some(path), log: Some(log.into()), patience })
     }
 
     /// An empty history that lives in memory only.
@@ -111,26 +108,12 @@ impl History {
         let db = Connection::open_in_memory()?;
         configure(&db)?;
         migrations::apply(&db)?;
-        Ok(Self {
-            db,
-            path: None,
-            log: None,
-            busy_timeout: Cell::new(BUSY_TIMEOUT),
-        })
+        Ok(Self { db, path: None, log: None, patience: BUSY_TIMEOUT })
     }
 
     /// The file this history lives in; `None` in memory.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
-    }
-
-    /// How long to wait for other processes, instead of 30 seconds.
-    ///
-    /// # Errors
-    /// Fails only where the engine does.
-    pub fn set_busy_timeout(&self, timeout: Duration) -> Result<()> {
-        self.busy_timeout.set(timeout);
-        Ok(self.db.busy_timeout(timeout)?)
     }
 
     /// Stores a record made on this device and queues it for the others.
@@ -173,16 +156,10 @@ impl History {
     /// # Errors
     /// [`HistoryError::InvalidId`], [`HistoryError::NotFound`] or [`HistoryError::Ambiguous`].
     pub fn find(&self, prefix: &str) -> Result<Record> {
-        let (from, to) =
-            id_range(prefix).ok_or_else(|| HistoryError::InvalidId(prefix.to_owned()))?;
-        let sql = format!(
-            "SELECT {} FROM records WHERE id BETWEEN ?1 AND ?2 LIMIT 2",
-            rows::COLUMNS
-        );
+        let (from, to) = id_range(prefix).ok_or_else(|| HistoryError::InvalidId(prefix.to_owned()))?;
+        let sql = format!("SELECT {} FROM records WHERE id BETWEEN ?1 AND ?2 LIMIT 2", rows::COLUMNS);
         let mut statement = self.db.prepare_cached(&sql)?;
-        let mut found = statement
-            .query_map([from, to], rows::from_row)?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut found = statement.query_map([from, to], rows::from_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
         match (found.pop(), found.pop()) {
             (Some(record), None) => Ok(record),
             (None, _) => Err(HistoryError::NotFound(prefix.to_owned())),
@@ -203,13 +180,10 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn count_per_device(&self) -> Result<Vec<(Uuid, u64)>> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT device_id, count(*) FROM records GROUP BY device_id ORDER BY device_id",
-        )?;
+        let mut statement =
+            self.db.prepare_cached("SELECT device_id, count(*) FROM records GROUP BY device_id ORDER BY device_id")?;
         let counts = statement
-            .query_map([], |row| {
-                Ok((rows::id_column(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs()))
-            })?
+            .query_map([], |row| Ok((rows::id_column(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs())))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(counts)
     }
@@ -244,11 +218,7 @@ impl History {
                     "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                     [DEVICE_ID, &Uuid::new_v4().to_string()],
                 )?;
-                Ok(db.query_row(
-                    "SELECT value FROM meta WHERE key = ?1",
-                    [DEVICE_ID],
-                    |row| row.get(0),
-                )?)
+                Ok(db.query_row("SELECT value FROM meta WHERE key = ?1", [DEVICE_ID], |row| row.get(0))?)
             })?,
         };
         Uuid::try_parse(&id).map_err(|error| HistoryError::Damaged(Box::new(error)))
@@ -286,15 +256,10 @@ impl History {
 
     /// Runs `work` in one write transaction: all of it becomes durable, or none.
     pub(super) fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let transaction =
-            Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         transaction.commit()?;
-        let long = self
-            .log
-            .as_deref()
-            .and_then(|log| fs::metadata(log).ok())
-            .is_some_and(|log| log.len() > LONG_LOG);
+        let long = self.log.as_deref().and_then(|log| fs::metadata(log).ok()).is_some_and(|log| log.len() > LONG_LOG);
         if long {
             self.fold_log(Duration::ZERO);
         }
@@ -306,21 +271,17 @@ impl History {
     pub(super) fn fold_log(&self, patience: Duration) -> bool {
         let folded = (|| -> rusqlite::Result<bool> {
             self.db.busy_timeout(patience)?;
-            let busy: i64 = self
-                .db
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
             Ok(busy == 0)
         })();
-        let restored = self.db.busy_timeout(self.busy_timeout.get());
+        let restored = self.db.busy_timeout(self.patience);
         folded.is_ok_and(|empty| empty) && restored.is_ok()
     }
 }
 
 /// Stores one record inside a transaction; `queue` says whether other devices are to learn of it.
 pub(super) fn store(db: &Connection, record: &Record, queue: bool) -> Result<Stored> {
-    let deleted = db
-        .prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?
-        .exists([record.id.as_bytes()])?;
+    let deleted = db.prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?.exists([record.id.as_bytes()])?;
     if deleted {
         return Ok(Stored::Deleted);
     }
@@ -336,8 +297,7 @@ pub(super) fn store(db: &Connection, record: &Record, queue: bool) -> Result<Sto
         }
     };
     if queue && matches!(stored, Stored::Added | Stored::Updated) {
-        db.prepare_cached("INSERT OR REPLACE INTO outbox (id) VALUES (?1)")?
-            .execute([record.id.as_bytes()])?;
+        db.prepare_cached("INSERT OR REPLACE INTO outbox (id) VALUES (?1)")?.execute([record.id.as_bytes()])?;
     }
     Ok(stored)
 }
@@ -365,9 +325,7 @@ fn check_size(record: &Record) -> Result<()> {
 /// The least and the greatest id that begin with `prefix`.
 fn id_range(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
     let digits: String = prefix.chars().filter(|c| *c != '-').collect();
-    let valid = !digits.is_empty()
-        && digits.len() <= 32
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let valid = !digits.is_empty() && digits.len() <= 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !valid {
         return None;
     }
@@ -380,23 +338,18 @@ fn id_range(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
 
 fn configure(db: &Connection) -> Result<()> {
     db.set_prepared_statement_cache_capacity(64);
-    retry_while_busy(|| {
-        Ok(db.execute_batch(
-            "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; \
-             PRAGMA wal_autocheckpoint = 0;",
-        )?)
-    })
+    Ok(db.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; \
+         PRAGMA wal_autocheckpoint = 0;",
+    )?)
 }
 
-/// Repeats what the engine refuses at once, without waiting, when processes meet.
-fn retry_while_busy<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut attempts_left = BUSY_TIMEOUT.as_millis() / RETRY_PAUSE.as_millis();
+/// Repeats, for as long as `patience` lasts, what the engine refuses at once when processes meet.
+fn retry_while_busy<T>(patience: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let began = Instant::now();
     loop {
         match attempt() {
-            Err(HistoryError::Busy(_)) if attempts_left > 0 => {
-                attempts_left -= 1;
-                std::thread::sleep(RETRY_PAUSE);
-            }
+            Err(HistoryError::Busy(_)) if began.elapsed() < patience => std::thread::sleep(RETRY_PAUSE),
             result => return result,
         }
     }
@@ -419,59 +372,22 @@ fn create_private(path: &Path) -> Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(directory).map_err(failed(directory))?;
     }
+    // Never opened if it exists: closing it again would let go of the locks that this process may
+    // hold on it through the engine (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(failed(path))?;
+    match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        created => created.map_err(failed(path))?,
+    };
     // The new name must survive a power cut, or everything committed under it is lost.
     #[cfg(unix)]
     if let Some(directory) = directory {
-        fs::File::open(directory)
-            .and_then(|handle| handle.sync_all())
-            .map_err(failed(directory))?;
+        fs::File::open(directory).and_then(|handle| handle.sync_all()).map_err(failed(directory))?;
     }
     Ok(())
-}
-
-/// Refuses a file that is not ours or is newer, from its first 100 bytes, without touching it.
-///
-/// Source: the database header, <https://www.sqlite.org/fileformat.html>, section 1.3.
-fn check_header(path: &Path) -> Result<()> {
-    let mut header = Vec::with_capacity(100);
-    fs::File::open(path)
-        .and_then(|file| file.take(100).read_to_end(&mut header))
-        .map_err(|source| HistoryError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-    if header.is_empty() {
-        return Ok(());
-    }
-    let field = |at: usize| {
-        header
-            .get(at..at + 4)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u32::from_be_bytes)
-    };
-    match (field(60), field(68)) {
-        (Some(layout), Some(application))
-            if header.starts_with(b"SQLite format 3\0")
-                && (application == APPLICATION_ID || (application == 0 && layout == 0)) =>
-        {
-            if layout > LATEST {
-                return Err(HistoryError::Newer {
-                    path: path.to_owned(),
-                    found: layout,
-                    known: LATEST,
-                });
-            }
-            Ok(())
-        }
-        _ => Err(HistoryError::NotAHistory {
-            path: path.to_owned(),
-        }),
-    }
 }
 
 #[cfg(test)]

@@ -49,8 +49,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
-            proptest::collection::vec((".{0,5}".prop_map(Value::Text), inner), 0..4)
-                .prop_map(Value::Map),
+            proptest::collection::vec((".{0,5}".prop_map(Value::Text), inner), 0..4).prop_map(Value::Map),
         ]
     })
 }
@@ -58,12 +57,7 @@ fn any_value() -> impl Strategy<Value = Value> {
 /// Any record at all, unknown fields included.
 pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     let text = || option::of(".{0,40}");
-    let told = (
-        text(),
-        text(),
-        option::of(any::<i32>()),
-        option::of(any::<i64>()),
-    );
+    let told = (text(), text(), option::of(any::<i32>()), option::of(any::<i64>()));
     let place = (text(), text(), text(), text());
     let kind = (
         option::of(proptest::sample::select(RiskLevel::ALL.to_vec())),
@@ -75,34 +69,16 @@ pub(crate) fn any_record() -> impl Strategy<Value = Record> {
     );
     let unknown: BoxedStrategy<BTreeMap<String, Value>> =
         proptest::collection::btree_map("new_[a-z]{1,12}", any_value(), 0..3).boxed();
-    (
-        (any::<u128>(), any::<u32>(), any::<i64>(), any::<u128>()),
-        "(.|\n){0,60}",
-        told,
-        place,
-        kind,
-        unknown,
-    )
-        .prop_map(|(ids, command, told, place, kind, unknown)| {
+    ((any::<u128>(), any::<u32>(), any::<i64>(), any::<u128>()), "(.|\n){0,60}", told, place, kind, unknown).prop_map(
+        |(ids, command, told, place, kind, unknown)| {
             let (id, version, at, device) = ids;
-            let mut record = Record::with_id(
-                Uuid::from_u128(id),
-                command,
-                UnixNanos(at),
-                Uuid::from_u128(device),
-            );
+            let mut record = Record::with_id(Uuid::from_u128(id), command, UnixNanos(at), Uuid::from_u128(device));
             record.version = version;
             (record.prompt, record.explanation, record.exit, record.duration_ns) = told;
             (record.cwd, record.session, record.shell, record.host) = place;
-            (
-                record.safety,
-                record.tags,
-                record.model,
-                record.category,
-                record.executed,
-                record.imported_from,
-            ) = kind;
+            (record.safety, record.tags, record.model, record.category, record.executed, record.imported_from) = kind;
             record.unknown = unknown;
             record
-        })
+        },
+    )
 }

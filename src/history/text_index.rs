@@ -50,9 +50,7 @@ impl History {
     fn backlog(&self) -> Result<i64> {
         let backlog = self
             .db
-            .prepare_cached(
-                "SELECT coalesce((SELECT max(rowid) FROM records), 0) - indexed FROM text_index",
-            )?
+            .prepare_cached("SELECT coalesce((SELECT max(rowid) FROM records), 0) - indexed FROM text_index")?
             .query_row([], |row| row.get(0))?;
         Ok(backlog)
     }
@@ -64,21 +62,13 @@ impl History {
             return Ok(Candidates::Many);
         }
         // Read first: rows that another process indexes after this are then looked at twice.
-        let indexed = self
-            .db
-            .prepare_cached("SELECT indexed FROM text_index")?
-            .query_row([], |row| row.get(0))?;
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT rowid FROM records_text WHERE records_text MATCH ?1 LIMIT ?2")?;
+        let indexed = self.db.prepare_cached("SELECT indexed FROM text_index")?.query_row([], |row| row.get(0))?;
+        let mut statement =
+            self.db.prepare_cached("SELECT rowid FROM records_text WHERE records_text MATCH ?1 LIMIT ?2")?;
         let rowids = statement
             .query_map(rusqlite::params![query, FEW + 1], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
-        Ok(if rowids.len() as i64 > FEW {
-            Candidates::Many
-        } else {
-            Candidates::Few(rowids, indexed)
-        })
+        Ok(if rowids.len() as i64 > FEW { Candidates::Many } else { Candidates::Few(rowids, indexed) })
     }
 }
 
@@ -126,10 +116,7 @@ mod tests {
     use crate::history::{Filter, Search, UnixNanos};
 
     fn found(history: &History, text: &str) -> u64 {
-        let search = Search {
-            text: text.into(),
-            ..Search::default()
-        };
+        let search = Search { text: text.into(), ..Search::default() };
         history.search(&search).unwrap().len() as u64
     }
 
@@ -152,9 +139,7 @@ mod tests {
     #[test]
     fn a_full_backlog_is_indexed_and_a_small_one_is_not() {
         let history = History::in_memory().unwrap();
-        let records: Vec<_> = (0..BACKLOG - 1)
-            .map(|second| plain(&format!("echo {second}"), second))
-            .collect();
+        let records: Vec<_> = (0..BACKLOG - 1).map(|second| plain(&format!("echo {second}"), second)).collect();
         history.add_batch(&records).unwrap();
         assert_eq!(history.backlog().unwrap(), BACKLOG - 1);
         assert_eq!(found(&history, "echo"), records.len() as u64);

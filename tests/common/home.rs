@@ -89,14 +89,23 @@ impl TestHome {
 
     /// Runs the program with these arguments and this on standard input.
     #[must_use = "say whether it should succeed"]
-    pub fn run_with_input(
-        &self,
-        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
-        input: impl AsRef<[u8]>,
-    ) -> Run {
+    pub fn run_with_input(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: impl AsRef<[u8]>) -> Run {
         let mut command = self.command(args);
         command.stdin(Stdio::piped());
         self.finish(command, input.as_ref())
+    }
+
+    /// Records a command and returns its id.
+    pub fn add(&self, command: &str) -> String {
+        let run = self.run(["history", "add", "--command", command]).success();
+        run.stdout.trim_end().to_owned()
+    }
+
+    /// Imports a history file of bash and returns the report.
+    pub fn import(&self, file: &Path) -> Value {
+        let args = [OsStr::new("history"), "import".as_ref(), "bash".as_ref(), "--json".as_ref()];
+        let run = self.run(args.into_iter().chain(["--file".as_ref(), file.as_os_str()])).success();
+        serde_json::from_str(&run.stdout).expect("a report in JSON")
     }
 
     /// Runs a prepared command to its end.
@@ -118,11 +127,7 @@ impl TestHome {
                 .expect("the program prints UTF-8")
                 .replace(&self.path().display().to_string(), "$HOME")
         };
-        Run {
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-            code: output.status.code(),
-        }
+        Run { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
     }
 }
 
@@ -157,10 +162,7 @@ impl Run {
 
     /// The JSON values on standard output, one a line.
     pub fn json(&self) -> Vec<Value> {
-        self.stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("a line of JSON"))
-            .collect()
+        self.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 }
 

@@ -95,15 +95,11 @@ fn record_from(args: Args, history: &History) -> Result<Option<Record>, CliError
         return Ok(None);
     };
     if command.trim().is_empty() {
-        return Err(CliError::usage("the command is empty")
-            .hinted("Give the command line after `--command`."));
+        return Err(CliError::usage("the command is empty").hinted("Give the command line after `--command`."));
     }
     let ran_for = args.duration_ns.unwrap_or(0);
-    let started_at = args
-        .at
-        .unwrap_or_else(|| UnixNanos(time::now().0.saturating_sub(ran_for)));
-    let mut record =
-        Record::with_id(new_id(started_at), command, started_at, history.device_id()?);
+    let started_at = args.at.unwrap_or_else(|| UnixNanos(time::now().0.saturating_sub(ran_for)));
+    let mut record = Record::with_id(new_id(started_at), command, started_at, history.device_id()?);
     record.prompt = args.prompt;
     record.exit = args.exit;
     record.duration_ns = args.duration_ns;
@@ -132,9 +128,7 @@ fn add_lines(history: &History, input: impl Read, json: bool, ui: &mut Ui) -> Re
         let read = (&mut reader)
             .take(MAX_LINE as u64 + 1)
             .read_until(b'\n', &mut line)
-            .map_err(|error| {
-                CliError::failed("standard input could not be read").caused_by(error)
-            })?;
+            .map_err(|error| CliError::failed("standard input could not be read").caused_by(error))?;
         let parsed = match std::str::from_utf8(&line) {
             _ if line.len() > MAX_LINE => Err("it is too long".to_owned()),
             Err(_) => Err("not valid UTF-8".to_owned()),
@@ -155,11 +149,10 @@ fn add_lines(history: &History, input: impl Read, json: bool, ui: &mut Ui) -> Re
             batch.clear();
         }
         if let Some(reason) = failed {
-            return Err(CliError::usage(format!("line {number} is not a record: {reason}"))
-                .hinted(
-                    "The lines before it are stored, nothing from it on is; correct it and send \
+            return Err(CliError::usage(format!("line {number} is not a record: {reason}")).hinted(
+                "The lines before it are stored, nothing from it on is; correct it and send \
                      the rest.",
-                ));
+            ));
         }
         if read == 0 {
             return Ok(());
@@ -182,31 +175,19 @@ fn store(history: &History, batch: &[Record], json: bool, ui: &mut Ui) -> Result
     })
 }
 
-fn print_ids(
-    batch: &[Record],
-    outcomes: &[Stored],
-    json: bool,
-    ui: &mut Ui,
-) -> Result<(), CliError> {
+fn print_ids(batch: &[Record], outcomes: &[Stored], json: bool, ui: &mut Ui) -> Result<(), CliError> {
     for (record, outcome) in batch.iter().zip(outcomes) {
         let stored = match outcome {
             Stored::Added => "added",
             Stored::Updated => "updated",
             Stored::AlreadyThere => "already_there",
             Stored::Deleted => {
-                ui.warn(format_args!(
-                    "{} was deleted earlier and is not stored again",
-                    record.id
-                ));
+                ui.warn(format_args!("{} was deleted earlier and is not stored again", record.id));
                 continue;
             }
         };
         if json {
-            ui.json(&AddedJson {
-                schema_version: SCHEMA_VERSION,
-                id: record.id.to_string(),
-                stored,
-            })?;
+            ui.json(&AddedJson { schema_version: SCHEMA_VERSION, id: record.id.to_string(), stored })?;
         } else {
             ui.line(record.id)?;
         }

@@ -89,14 +89,7 @@ pub(super) fn run(source: &Source, ui: &mut Ui, home: &Home) -> Result<(), CliEr
             deleted_earlier: report.deleted_earlier,
             repaired: report.repaired,
             skipped: report.skipped,
-            notes: report
-                .notes
-                .iter()
-                .map(|note| NoteJson {
-                    line: note.line,
-                    reason: note.reason.as_str(),
-                })
-                .collect(),
+            notes: report.notes.iter().map(|note| NoteJson { line: note.line, reason: note.reason.as_str() }).collect(),
         });
     }
     tell(ui, &name, &report);
@@ -105,11 +98,9 @@ pub(super) fn run(source: &Source, ui: &mut Ui, home: &Home) -> Result<(), CliEr
 
 /// Bash's history file: HISTFILE where that is one of bash's, else the usual place.
 fn default_file() -> Result<PathBuf, CliError> {
-    let named = env::var_os("HISTFILE").map(PathBuf::from).filter(|path| {
-        path.file_name()
-            .and_then(OsStr::to_str)
-            .is_some_and(|name| name.contains("bash"))
-    });
+    let named = env::var_os("HISTFILE")
+        .map(PathBuf::from)
+        .filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.contains("bash")));
     if let Some(path) = named {
         return Ok(path);
     }
@@ -130,17 +121,10 @@ fn open(path: &Path) -> Result<(File, UnixNanos), CliError> {
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(
-            CliError::usage(format!("{} is not a regular file", path.display())).hinted(
-                "The file is read twice; save what comes from a pipe to a file first.",
-            ),
-        );
+        return Err(CliError::usage(format!("{} is not a regular file", path.display()))
+            .hinted("The file is read twice; save what comes from a pipe to a file first."));
     }
-    let modified_at = metadata
-        .modified()
-        .ok()
-        .and_then(time::from_system)
-        .unwrap_or_else(time::now);
+    let modified_at = metadata.modified().ok().and_then(time::from_system).unwrap_or_else(time::now);
     Ok((file, modified_at))
 }
 
@@ -151,16 +135,9 @@ fn tell(ui: &Ui, name: &str, report: &Report) {
         (report.repaired, "repaired"),
         (report.skipped, "skipped"),
     ];
-    let more: Vec<String> = more
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    let more = if more.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", more.join(", "))
-    };
+    let more: Vec<String> =
+        more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let noun = if report.added == 1 { "command" } else { "commands" };
     ui.status(format_args!("Added {} {noun} from {name}{more}", report.added));
     for note in &report.notes {

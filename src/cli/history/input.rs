@@ -47,9 +47,7 @@ pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Recor
     }
     let input: Input = serde_json::from_str(line).map_err(|error| describe(&error))?;
     if let Some(version) = input.schema_version.filter(|version| *version > SCHEMA_VERSION) {
-        return Err(format!(
-            "schema_version {version} is newer than this version of caro knows"
-        ));
+        return Err(format!("schema_version {version} is newer than this version of caro knows"));
     }
     if input.command.trim().is_empty() {
         return Err("the command is empty".to_owned());
@@ -58,8 +56,9 @@ pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Recor
         return Err("duration_ns is negative".to_owned());
     }
     let started_at = match &input.started_at {
-        Some(text) => time::parse_rfc3339(text)
-            .ok_or("started_at is not an RFC 3339 time like 2026-01-31T14:30:00Z")?,
+        Some(text) => {
+            time::parse_rfc3339(text).ok_or("started_at is not an RFC 3339 time like 2026-01-31T14:30:00Z")?
+        }
         None => UnixNanos(now.0.saturating_sub(input.duration_ns.unwrap_or(0))),
     };
     let id = match input.id {
@@ -98,11 +97,7 @@ fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let what = text.strip_suffix(&place).unwrap_or(&text);
-    if error.is_data() {
-        what.to_owned()
-    } else {
-        format!("not valid JSON: {what}")
-    }
+    if error.is_data() { what.to_owned() } else { format!("not valid JSON: {what}") }
 }
 
 #[cfg(test)]

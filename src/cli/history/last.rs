@@ -24,9 +24,8 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     let history = open(home)?;
     let filter = args.selection.filter(&Page::default(), &history)?;
     let record = history.last(&filter)?.ok_or_else(|| {
-        CliError::failed("no command is remembered that fits").hinted(
-            "`caro history import bash` takes over what bash remembers; fewer filters find more.",
-        )
+        CliError::failed("no command is remembered that fits")
+            .hinted("`caro history import bash` takes over what bash remembers; fewer filters find more.")
     })?;
     Printer::new(&args.output, ui).print(&record, ui)
 }

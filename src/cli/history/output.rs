@@ -105,11 +105,7 @@ impl<'a> Printer<'a> {
     pub(super) fn new(output: &'a Output, ui: &Ui) -> Self {
         Self {
             output,
-            zone: if output.json || output.cmd_only {
-                TimeZone::UTC
-            } else {
-                time::local_zone()
-            },
+            zone: if output.json || output.cmd_only { TimeZone::UTC } else { time::local_zone() },
             for_eyes: ui.out_is_terminal(),
         }
     }
@@ -141,17 +137,9 @@ impl<'a> Printer<'a> {
         let when = time::local(record.started_at, &self.zone);
         let exit = record.exit.map(|exit| exit.to_string()).unwrap_or_default();
         let exit = format!("{exit:>3}");
-        let exit = if record.exit.is_some_and(|exit| exit != 0) {
-            ui.paint(BAD, exit)
-        } else {
-            exit
-        };
+        let exit = if record.exit.is_some_and(|exit| exit != 0) { ui.paint(BAD, exit) } else { exit };
         let duration = record.duration_ns.map(time::duration).unwrap_or_default();
         let command = visible(&record.command).replace('\n', "\\n");
-        format!(
-            "{}  {exit}  {}  {command}",
-            ui.paint(DIM, when),
-            ui.paint(DIM, format_args!("{duration:>6}")),
-        )
+        format!("{}  {exit}  {}  {command}", ui.paint(DIM, when), ui.paint(DIM, format_args!("{duration:>6}")),)
     }
 }

@@ -59,11 +59,7 @@ impl Selection {
     ///
     /// # Errors
     /// Where no device, or more than one, is meant.
-    pub(super) fn filter(
-        &self,
-        page: &Page,
-        history: &History,
-    ) -> Result<Filter, CliError> {
+    pub(super) fn filter(&self, page: &Page, history: &History) -> Result<Filter, CliError> {
         let device = match self.device.as_deref() {
             None => None,
             Some("this") => Some(history.device_id()?),
@@ -95,13 +91,11 @@ pub(super) fn open(home: &Home) -> Result<History, CliError> {
 /// # Errors
 /// Where it is relative and the working directory is gone.
 pub(super) fn directory(given: &str) -> Result<String, CliError> {
-    std::path::absolute(Path::new(given))
-        .map(|path| path.to_string_lossy().into_owned())
-        .map_err(|error| {
-            CliError::usage("the working directory is unknown")
-                .hinted("Give the directory as a path that begins at the root.")
-                .caused_by(error)
-        })
+    std::path::absolute(Path::new(given)).map(|path| path.to_string_lossy().into_owned()).map_err(|error| {
+        CliError::usage("the working directory is unknown")
+            .hinted("Give the directory as a path that begins at the root.")
+            .caused_by(error)
+    })
 }
 
 fn device(history: &History, prefix: &str) -> Result<uuid::Uuid, CliError> {
@@ -113,14 +107,12 @@ fn device(history: &History, prefix: &str) -> Result<uuid::Uuid, CliError> {
         .filter(|device| device.simple().to_string().starts_with(&wanted));
     match (known.next(), known.next()) {
         (Some(device), None) if !wanted.is_empty() => Ok(device),
-        (None, _) => Err(CliError::failed(format!(
-            "no command was recorded by a device whose id begins with `{prefix}`"
-        ))
-        .hinted("`caro history list --format '{device} {command}'` shows the devices.")),
-        _ => Err(CliError::usage(format!(
-            "several devices have an id that begins with `{prefix}`"
-        ))
-        .hinted("Give more of the id.")),
+        (None, _) => {
+            Err(CliError::failed(format!("no command was recorded by a device whose id begins with `{prefix}`"))
+                .hinted("`caro history list --format '{device} {command}'` shows the devices."))
+        }
+        _ => Err(CliError::usage(format!("several devices have an id that begins with `{prefix}`"))
+            .hinted("Give more of the id.")),
     }
 }
 
@@ -131,6 +123,5 @@ pub(super) fn moment(text: &str) -> Result<UnixNanos, String> {
 
 /// Parses a safety level on the command line.
 pub(super) fn safety_parser() -> impl TypedValueParser<Value = RiskLevel> {
-    PossibleValuesParser::new(RiskLevel::ALL.map(RiskLevel::as_str))
-        .try_map(|name| name.parse::<RiskLevel>())
+    PossibleValuesParser::new(RiskLevel::ALL.map(RiskLevel::as_str)).try_map(|name| name.parse::<RiskLevel>())
 }

@@ -36,11 +36,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     let lines = describe(&record, &time::local_zone());
     let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
     for (label, value) in lines {
-        let value = if ui.out_is_terminal() {
-            visible(&value)
-        } else {
-            value
-        };
+        let value = if ui.out_is_terminal() { visible(&value) } else { value };
         // Further lines stand under the first.
         let value = value.replace('\n', &format!("\n{:width$}  ", ""));
         let label = ui.paint(LABEL, format_args!("{label:width$}"));

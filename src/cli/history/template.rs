@@ -13,22 +13,16 @@ const FIELDS: &[(&str, Field)] = &[
     ("command", |record, _| record.command.clone()),
     ("prompt", |record, _| text(&record.prompt)),
     ("explanation", |record, _| text(&record.explanation)),
-    ("exit", |record, _| {
-        record.exit.map(|exit| exit.to_string()).unwrap_or_default()
-    }),
+    ("exit", |record, _| record.exit.map(|exit| exit.to_string()).unwrap_or_default()),
     ("time", |record, zone| time::local(record.started_at, zone)),
-    ("duration", |record, _| {
-        record.duration_ns.map(time::duration).unwrap_or_default()
-    }),
+    ("duration", |record, _| record.duration_ns.map(time::duration).unwrap_or_default()),
     ("directory", |record, _| text(&record.cwd)),
     ("session", |record, _| text(&record.session)),
     ("shell", |record, _| text(&record.shell)),
     ("host", |record, _| text(&record.host)),
     ("device", |record, _| record.device_id.to_string()),
     ("id", |record, _| record.id.to_string()),
-    ("safety", |record, _| {
-        record.safety.map(|safety| safety.to_string()).unwrap_or_default()
-    }),
+    ("safety", |record, _| record.safety.map(|safety| safety.to_string()).unwrap_or_default()),
     ("tags", |record, _| record.tags.join(",")),
     ("model", |record, _| text(&record.model)),
     ("category", |record, _| text(&record.category)),
@@ -77,10 +71,7 @@ impl Template {
                             None => return Err(format!("`{{{name}` has no closing brace")),
                         }
                     }
-                    let field = FIELDS
-                        .iter()
-                        .position(|(known, _)| *known == name)
-                        .ok_or_else(|| unknown(&name))?;
+                    let field = FIELDS.iter().position(|(known, _)| *known == name).ok_or_else(|| unknown(&name))?;
                     parts.push(Part::Text(std::mem::take(&mut plain)));
                     parts.push(Part::Field(field));
                 }
@@ -119,10 +110,7 @@ impl Template {
 
 fn unknown(name: &str) -> String {
     let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
-    format!(
-        "there is no field `{name}`; the fields are {}",
-        known.join(", ")
-    )
+    format!("there is no field `{name}`; the fields are {}", known.join(", "))
 }
 
 #[cfg(test)]

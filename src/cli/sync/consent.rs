@@ -33,7 +33,7 @@ fn text(relay: Option<&RelayAddress>, records: u64) -> String {
          \x20               rounded size of encrypted blocks. Not your commands, not your devices' names.\n\
          Who can read    whoever has your recovery phrase. If you lose it and all your devices, nobody\n\
          \x20               can bring your history back.\n\
-         To undo it      stop running `caro sync`; your local history stays yours in any case.\n",
+         To undo it      `caro sync relay set none` ends it; your local history stays yours in any case.\n",
         relay.shown()
     )
 }

@@ -88,8 +88,7 @@ impl SetupArgs {
         let store = self.keys.store(home, history)?;
         if store.protection().map_err(SyncError::from)? == Protection::Plain {
             ui.warn(
-                "this machine has no key store, so the keys go into a file that is protected by its \
-                 permissions alone; --passphrase-file seals it",
+                "the keys go into a file that is protected by its permissions alone; --passphrase-file seals it",
             );
         }
         Ok(store)

@@ -12,10 +12,7 @@ fn deletions_made_here_are_pending_and_those_of_others_are_not() {
     history.add_batch(&[mine.clone(), theirs.clone()]).unwrap();
     assert_eq!(history.delete(&[mine.id, mine.id], UnixNanos(5)).unwrap(), 1);
     let cursor = Some(Cursor { key: "d", value: 3 });
-    assert_eq!(
-        history.ingest_deletions(&[theirs.id], UnixNanos(5), cursor).unwrap(),
-        1
-    );
+    assert_eq!(history.ingest_deletions(&[theirs.id], UnixNanos(5), cursor).unwrap(), 1);
     assert!(history.is_deleted(mine.id).unwrap() && history.is_deleted(theirs.id).unwrap());
     assert_eq!(history.cursor("d").unwrap(), Some(3));
     assert_eq!(history.pending_deletions(10).unwrap(), [mine.id]);
@@ -29,10 +26,7 @@ fn deletions_made_here_are_pending_and_those_of_others_are_not() {
 fn a_deletion_that_arrives_before_its_record_wins() {
     let history = History::in_memory().unwrap();
     let record = plain("a", 1);
-    assert_eq!(
-        history.ingest_deletions(&[record.id], UnixNanos(5), None).unwrap(),
-        0
-    );
+    assert_eq!(history.ingest_deletions(&[record.id], UnixNanos(5), None).unwrap(), 0);
     history.ingest(std::slice::from_ref(&record), None).unwrap();
     assert_eq!(history.count().unwrap(), 0);
 }
@@ -60,13 +54,7 @@ fn nothing_of_deleted_content_stays_in_any_file() {
     history.delete(&[secret.id], UnixNanos(5)).unwrap();
     assert!(!holds(b"zqxjkvbwm"));
     assert!(!holds(b"zqx"));
-    let check: String = history
-        .db
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .unwrap();
+    let check: String = history.db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
-    history
-        .db
-        .execute_batch("INSERT INTO records_text (records_text, rank) VALUES ('integrity-check', 1)")
-        .unwrap();
+    history.db.execute_batch("INSERT INTO records_text (records_text, rank) VALUES ('integrity-check', 1)").unwrap();
 }

@@ -50,10 +50,7 @@ fn value_map(bytes: &[u8]) -> Vec<(Value, Value)> {
 }
 
 fn batch_of(record: Value) -> Vec<u8> {
-    to_bytes(&Value::Array(vec![
-        Value::from(1),
-        Value::Array(vec![record]),
-    ]))
+    to_bytes(&Value::Array(vec![Value::from(1), Value::Array(vec![record])]))
 }
 
 #[test]
@@ -61,10 +58,8 @@ fn keys_are_in_deterministic_order() {
     let mut record = sample("true");
     record.unknown.insert("zz".into(), Value::from(1));
     record.unknown.insert("a_field_from_tomorrow".into(), Value::Bool(true));
-    let keys: Vec<String> = value_map(&record.canonical())
-        .into_iter()
-        .map(|(key, _)| key.into_text().unwrap())
-        .collect();
+    let keys: Vec<String> =
+        value_map(&record.canonical()).into_iter().map(|(key, _)| key.into_text().unwrap()).collect();
     let mut sorted = keys.clone();
     sorted.sort_by_key(|key| (key.len(), key.clone()));
     assert_eq!(keys, sorted);
@@ -121,11 +116,8 @@ fn a_later_format_asks_for_an_upgrade() {
 #[test]
 fn more_array_elements_than_known_are_ignored() {
     let record = Value::Map(value_map(&sample("true").canonical()));
-    let bytes = to_bytes(&Value::Array(vec![
-        Value::from(1),
-        Value::Array(vec![record]),
-        Value::Text("added later".into()),
-    ]));
+    let bytes =
+        to_bytes(&Value::Array(vec![Value::from(1), Value::Array(vec![record]), Value::Text("added later".into())]));
     assert_eq!(decode_batch(&bytes).unwrap().len(), 1);
 }
 

@@ -32,15 +32,8 @@ pub fn import_file(
 ) -> Result<Report> {
     let mut reader = io::BufReader::with_capacity(64 * 1024, file);
     let first_stamp = first_stamp(&mut reader).map_err(HistoryError::Import)?;
-    reader
-        .seek(SeekFrom::Start(0))
-        .map_err(HistoryError::Import)?;
-    let origin = Origin {
-        kind: KIND,
-        device_id,
-        host,
-        anchor: first_stamp.unwrap_or(modified_at),
-    };
+    reader.seek(SeekFrom::Start(0)).map_err(HistoryError::Import)?;
+    let origin = Origin { kind: KIND, device_id, host, anchor: first_stamp.unwrap_or(modified_at) };
     import(history, &origin, Entries::new(reader), progress)
 }
 
@@ -82,14 +75,7 @@ struct Open {
 
 impl Open {
     fn new(line: u64, stamp: Option<i64>) -> Self {
-        Self {
-            line,
-            stamp,
-            command: String::new(),
-            repaired: None,
-            too_long: false,
-            blanks: 0,
-        }
+        Self { line, stamp, command: String::new(), repaired: None, too_long: false, blanks: 0 }
     }
 
     fn push(&mut self, text: &str, repaired: Option<Reason>) {
@@ -102,8 +88,7 @@ impl Open {
             return;
         }
         if !self.command.is_empty() {
-            self.command
-                .extend(std::iter::repeat_n('\n', self.blanks.min(MAX_TEXT_BYTES) + 1));
+            self.command.extend(std::iter::repeat_n('\n', self.blanks.min(MAX_TEXT_BYTES) + 1));
         }
         self.blanks = 0;
         self.command.push_str(text);
@@ -122,11 +107,7 @@ impl Open {
         let content = if self.too_long {
             Content::Skipped(Reason::TooLong)
         } else if !self.command.is_empty() {
-            Content::Entry {
-                command: self.command,
-                stamp: self.stamp,
-                repaired: self.repaired,
-            }
+            Content::Entry { command: self.command, stamp: self.stamp, repaired: self.repaired }
         } else if self.stamp.is_some() {
             Content::Skipped(Reason::NoCommand)
         } else {
@@ -139,13 +120,7 @@ impl Open {
 impl<R: BufRead> Entries<R> {
     /// Reads entries from `reader`.
     pub fn new(reader: R) -> Self {
-        Self {
-            lines: Lines::new(reader),
-            open: None,
-            gathering: false,
-            ready: VecDeque::new(),
-            finished: false,
-        }
+        Self { lines: Lines::new(reader), open: None, gathering: false, ready: VecDeque::new(), finished: false }
     }
 
     /// Completes the command being gathered.
@@ -156,11 +131,7 @@ impl<R: BufRead> Entries<R> {
     }
 
     fn emit(&mut self, line: u64, content: Content) {
-        self.ready.push_back(Item {
-            line,
-            bytes: self.lines.bytes(),
-            content,
-        });
+        self.ready.push_back(Item { line, bytes: self.lines.bytes(), content });
     }
 
     /// Takes in one line; false at the end of the file.
@@ -187,9 +158,7 @@ impl<R: BufRead> Entries<R> {
                 self.emit(number, Content::Skipped(reason));
             }
             Parsed::Text(text, repaired) => {
-                self.open
-                    .get_or_insert_with(|| Open::new(number, None))
-                    .push(&text, repaired);
+                self.open.get_or_insert_with(|| Open::new(number, None)).push(&text, repaired);
                 if !self.gathering {
                     self.close();
                 }

@@ -23,12 +23,7 @@ pub(super) struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self {
-            reader,
-            buffer: Vec::new(),
-            number: 0,
-            bytes: 0,
-        }
+        Self { reader, buffer: Vec::new(), number: 0, bytes: 0 }
     }
 
     /// The number of the line read last, counted from 1.

@@ -150,17 +150,9 @@ pub fn import(
     let mut maker = RecordMaker::new(origin);
     let mut batch = Vec::with_capacity(BATCH);
     for item in items {
-        let Item {
-            line,
-            bytes,
-            content,
-        } = item.map_err(HistoryError::Import)?;
+        let Item { line, bytes, content } = item.map_err(HistoryError::Import)?;
         let reason = match content {
-            Content::Entry {
-                command,
-                stamp,
-                repaired,
-            } => {
+            Content::Entry { command, stamp, repaired } => {
                 batch.push(maker.record(command, stamp));
                 report.repaired += u64::from(repaired.is_some());
                 repaired
@@ -209,12 +201,7 @@ struct RecordMaker<'a> {
 
 impl<'a> RecordMaker<'a> {
     fn new(origin: &'a Origin) -> Self {
-        Self {
-            origin,
-            ordinals: Ordinals::default(),
-            run: (i64::MIN, 0),
-            without_time: 0,
-        }
+        Self { origin, ordinals: Ordinals::default(), run: (i64::MIN, 0), without_time: 0 }
     }
 
     fn record(&mut self, command: String, stamp: Option<i64>) -> Record {
@@ -230,12 +217,7 @@ impl<'a> RecordMaker<'a> {
             None => {
                 hasher.update(b"\0device\0");
                 hasher.update(self.origin.device_id.as_bytes());
-                let at = self
-                    .origin
-                    .anchor
-                    .0
-                    .saturating_sub(BEFORE_ANCHOR)
-                    .saturating_add(self.without_time);
+                let at = self.origin.anchor.0.saturating_sub(BEFORE_ANCHOR).saturating_add(self.without_time);
                 self.without_time += 1;
                 (UnixNanos(at), UnixNanos(0))
             }

@@ -96,12 +96,8 @@ fn what_was_deleted_stays_deleted() {
 fn ids_are_frozen() {
     let history = History::in_memory().unwrap();
     run(&history, "without a time\n#1700000000\nwith a time\n#1700000000\nwith a time\n");
-    let ids: Vec<String> = history
-        .list(&Filter::default())
-        .unwrap()
-        .iter()
-        .map(|record| record.id.to_string())
-        .collect();
+    let ids: Vec<String> =
+        history.list(&Filter::default()).unwrap().iter().map(|record| record.id.to_string()).collect();
     let frozen = [
         "00000000-0000-70bb-920e-80044d8cfc45",
         "018bcfe5-6800-7ea0-81b3-85a72217e71f",
@@ -114,12 +110,7 @@ fn ids_are_frozen() {
 fn times_follow_the_file() {
     let history = History::in_memory().unwrap();
     run(&history, "a\nb\n#1600000000\nc\n#1600000000\nd\n");
-    let times: Vec<i64> = history
-        .list(&Filter::default())
-        .unwrap()
-        .iter()
-        .map(|record| record.started_at.0)
-        .collect();
+    let times: Vec<i64> = history.list(&Filter::default()).unwrap().iter().map(|record| record.started_at.0).collect();
     let stamp = 1_600_000_000_000_000_000;
     assert_eq!(times, [stamp - 1_000_000_000, stamp - 999_999_999, stamp, stamp + 1]);
 }
@@ -132,9 +123,7 @@ fn the_report_counts_and_names_the_first_peculiar_lines() {
         bytes.extend_from_slice(b"bad \xff\n\0\n");
     }
     let mut told = 0;
-    let report =
-        bash::import_file(&history, DEVICE, None, Cursor::new(&bytes), MODIFIED, |_| told += 1)
-            .unwrap();
+    let report = bash::import_file(&history, DEVICE, None, Cursor::new(&bytes), MODIFIED, |_| told += 1).unwrap();
     assert_eq!((report.added, report.repaired, report.skipped), (21, 20, 20));
     assert_eq!(report.notes.len(), NOTES);
     let first = Note { line: 2, reason: Reason::NotUtf8 };

@@ -5,20 +5,13 @@ use crate::history::testing::{DEVICE, plain, sample};
 use crate::history::{Record, UnixNanos};
 
 fn queued(history: &History) -> Vec<(u64, String)> {
-    history
-        .pending(100)
-        .unwrap()
-        .into_iter()
-        .map(|(number, record)| (number, record.command))
-        .collect()
+    history.pending(100).unwrap().into_iter().map(|(number, record)| (number, record.command)).collect()
 }
 
 #[test]
 fn what_is_added_here_is_queued_until_it_is_acknowledged() {
     let history = History::in_memory().unwrap();
-    history
-        .add_batch(&[plain("a", 3), plain("b", 2), plain("c", 1)])
-        .unwrap();
+    history.add_batch(&[plain("a", 3), plain("b", 2), plain("c", 1)]).unwrap();
     let pending = queued(&history);
     let commands: Vec<_> = pending.iter().map(|(_, command)| command.as_str()).collect();
     assert_eq!(commands, ["a", "b", "c"]);

@@ -20,33 +20,19 @@ impl Query {
     /// Prepares the words of `text`.
     pub(super) fn new(text: &str, ignore_case: bool) -> Self {
         let fold = |c: char| fold(c, ignore_case);
-        Self {
-            words: text
-                .split_whitespace()
-                .map(|word| word.chars().map(fold).collect())
-                .collect(),
-            ignore_case,
-        }
+        Self { words: text.split_whitespace().map(|word| word.chars().map(fold).collect()).collect(), ignore_case }
     }
 
     /// How well `text` matches, or `None` where some word does not.
     pub(super) fn score(&self, text: &str) -> Option<u32> {
-        let text: Vec<char> = text
-            .chars()
-            .take(LOOKED_AT)
-            .map(|c| fold(c, self.ignore_case))
-            .collect();
+        let text: Vec<char> = text.chars().take(LOOKED_AT).map(|c| fold(c, self.ignore_case)).collect();
         self.words.iter().map(|word| score_word(word, &text)).sum()
     }
 }
 
 /// One letter for one letter: the few that fold to several keep their first.
 fn fold(c: char, ignore_case: bool) -> char {
-    if ignore_case {
-        c.to_lowercase().next().unwrap_or(c)
-    } else {
-        c
-    }
+    if ignore_case { c.to_lowercase().next().unwrap_or(c) } else { c }
 }
 
 fn score_word(word: &[char], text: &[char]) -> Option<u32> {
@@ -56,10 +42,7 @@ fn score_word(word: &[char], text: &[char]) -> Option<u32> {
         let start = find_backward(word, text, end);
         let stretch = (end - start + 1).max(1);
         let closeness = FULL * u32::try_from(word.len()).ok()? / u32::try_from(stretch).ok()?;
-        let at_word_start = start == 0
-            || text
-                .get(start - 1)
-                .is_some_and(|before| !before.is_alphanumeric());
+        let at_word_start = start == 0 || text.get(start - 1).is_some_and(|before| !before.is_alphanumeric());
         let score = closeness + if at_word_start { WORD_START } else { 0 };
         best = best.max(Some(score));
         from = start + 1;

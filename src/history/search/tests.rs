@@ -10,11 +10,7 @@ fn commands(records: &[Record]) -> Vec<&str> {
 }
 
 fn found(history: &History, mode: SearchMode, text: &str) -> Vec<String> {
-    let search = Search {
-        text: text.into(),
-        mode,
-        filter: Filter::default(),
-    };
+    let search = Search { text: text.into(), mode, filter: Filter::default() };
     let records = history.search(&search).unwrap();
     records.into_iter().map(|record| record.command).collect()
 }
@@ -31,12 +27,7 @@ fn history_of(list: &[&str]) -> History {
 fn the_newest_is_last_and_limit_counts_from_it() {
     let history = history_of(&["a", "b", "c", "d"]);
     let list = |limit, offset, reverse| {
-        let filter = Filter {
-            limit,
-            offset,
-            reverse,
-            ..Filter::default()
-        };
+        let filter = Filter { limit, offset, reverse, ..Filter::default() };
         let records = history.list(&filter).unwrap();
         commands(&records).concat()
     };
@@ -47,10 +38,7 @@ fn the_newest_is_last_and_limit_counts_from_it() {
     assert_eq!(list(Some(2), 1, true), "cb");
     assert_eq!(list(None, 3, false), "a");
     assert_eq!(list(Some(0), 0, false), "");
-    assert_eq!(
-        history.last(&Filter::default()).unwrap().unwrap().command,
-        "d"
-    );
+    assert_eq!(history.last(&Filter::default()).unwrap().unwrap().command, "d");
 }
 
 #[test]
@@ -112,22 +100,13 @@ fn fulltext_finds_a_command_by_what_was_asked_for() {
 
 #[test]
 fn many_candidates_are_found_like_few() {
-    let list: Vec<String> = (0..6_000)
-        .map(|number| format!("common {number}"))
-        .collect();
+    let list: Vec<String> = (0..6_000).map(|number| format!("common {number}")).collect();
     let history = History::in_memory().unwrap();
-    let records: Vec<_> = list
-        .iter()
-        .enumerate()
-        .map(|(second, command)| plain(command, second as i64))
-        .collect();
+    let records: Vec<_> = list.iter().enumerate().map(|(second, command)| plain(command, second as i64)).collect();
     history.add_batch(&records).unwrap();
     assert_eq!(found(&history, SearchMode::Fulltext, "common"), list);
-    let newest = Search {
-        text: "common".into(),
-        filter: Filter { limit: Some(2), ..Filter::default() },
-        ..Search::default()
-    };
+    let newest =
+        Search { text: "common".into(), filter: Filter { limit: Some(2), ..Filter::default() }, ..Search::default() };
     assert_eq!(commands(&history.search(&newest).unwrap()), list[list.len() - 2..]);
 }
 

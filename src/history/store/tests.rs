@@ -72,18 +72,8 @@ fn a_batch_is_stored_whole_or_not_at_all() {
 #[test]
 fn a_record_is_found_by_a_unique_prefix_of_its_id() {
     let history = History::in_memory().unwrap();
-    let one = Record::with_id(
-        Uuid::from_u128(0xabcd_ef00 << 96),
-        "one",
-        UnixNanos(1),
-        DEVICE,
-    );
-    let two = Record::with_id(
-        Uuid::from_u128(0xabcd_e100 << 96),
-        "two",
-        UnixNanos(2),
-        DEVICE,
-    );
+    let one = Record::with_id(Uuid::from_u128(0xabcd_ef00 << 96), "one", UnixNanos(1), DEVICE);
+    let two = Record::with_id(Uuid::from_u128(0xabcd_e100 << 96), "two", UnixNanos(2), DEVICE);
     history.add_batch(&[one.clone(), two]).unwrap();
     assert_eq!(history.find("abcdef").unwrap(), one);
     assert_eq!(history.find("ABCDEF00-0000").unwrap(), one);
@@ -101,13 +91,8 @@ fn counts_are_per_device() {
     let other = Uuid::from_u128(1);
     let mut foreign = plain("c", 3);
     foreign.device_id = other;
-    history
-        .add_batch(&[plain("a", 1), plain("b", 2), foreign])
-        .unwrap();
-    assert_eq!(
-        history.count_per_device().unwrap(),
-        [(other, 1), (DEVICE, 2)]
-    );
+    history.add_batch(&[plain("a", 1), plain("b", 2), foreign]).unwrap();
+    assert_eq!(history.count_per_device().unwrap(), [(other, 1), (DEVICE, 2)]);
 }
 
 #[test]
@@ -178,6 +163,7 @@ fn writers_that_meet_on_the_first_run_lose_nothing() {
     assert_eq!(history.pending_count().unwrap(), threads * each as u64);
 }
 
+/// Every file but the engine's shared memory, which holds nothing of its own.
 fn tree(directory: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(directory)
         .unwrap()
@@ -185,6 +171,7 @@ fn tree(directory: &Path) -> Vec<(std::ffi::OsString, Vec<u8>)> {
             let entry = entry.unwrap();
             (entry.file_name(), fs::read(entry.path()).unwrap())
         })
+        .filter(|(name, _)| !name.to_string_lossy().ends_with("-shm"))
         .collect();
     files.sort();
     files
@@ -287,4 +274,28 @@ fn a_reader_does_not_hold_up_a_writer() {
     }
     assert_eq!(seen(), 1);
     assert_eq!(history.count().unwrap(), 11);
+}
+
+#[test]
+fn patience_runs_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.db");
+    let holder = History::open(&path).unwrap();
+    let _held = Transaction::new_unchecked(&holder.db, TransactionBehavior::Immediate).unwrap();
+    let impatient = History::open_within(&path, Duration::from_millis(20)).unwrap();
+    assert!(matches!(impatient.add(&plain("ls", 1)), Err(HistoryError::Busy(_))));
+}
+
+#[test]
+fn opening_once_more_keeps_the_locks_of_this_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.db");
+    let holder = History::open(&path).unwrap();
+    let held = Transaction::new_unchecked(&holder.db, TransactionBehavior::Immediate).unwrap();
+    let other = History::open(&path).unwrap();
+    assert_eq!(other.count().unwrap(), 0);
+    drop(other);
+    store(&held, &plain("ls", 1), true).unwrap();
+    held.commit().unwrap();
+    assert_eq!(holder.count().unwrap(), 1);
 }

@@ -3,18 +3,11 @@
 use super::*;
 
 fn read(bytes: &[u8]) -> Vec<(u64, Content)> {
-    Entries::new(bytes)
-        .map(|item| item.unwrap())
-        .map(|item| (item.line, item.content))
-        .collect()
+    Entries::new(bytes).map(|item| item.unwrap()).map(|item| (item.line, item.content)).collect()
 }
 
 fn entry(command: &str, stamp: Option<i64>) -> Content {
-    Content::Entry {
-        command: command.into(),
-        stamp,
-        repaired: None,
-    }
+    Content::Entry { command: command.into(), stamp, repaired: None }
 }
 
 #[test]
@@ -34,20 +27,13 @@ fn without_times_a_line_is_a_command() {
 fn between_times_the_lines_are_one_command() {
     assert_eq!(
         read(b"old\n#10\nfor i in 1\ndo\n\n  echo\ndone\n\n#11\nls\n"),
-        [
-            (1, entry("old", None)),
-            (2, entry("for i in 1\ndo\n\n  echo\ndone", Some(10))),
-            (9, entry("ls", Some(11))),
-        ]
+        [(1, entry("old", None)), (2, entry("for i in 1\ndo\n\n  echo\ndone", Some(10))), (9, entry("ls", Some(11))),]
     );
 }
 
 #[test]
 fn windows_line_ends_are_dropped() {
-    assert_eq!(
-        read(b"#10\r\na\r\nb\r\n#11\r\nc\r\n"),
-        [(1, entry("a\nb", Some(10))), (4, entry("c", Some(11)))]
-    );
+    assert_eq!(read(b"#10\r\na\r\nb\r\n#11\r\nc\r\n"), [(1, entry("a\nb", Some(10))), (4, entry("c", Some(11)))]);
 }
 
 #[test]
@@ -66,11 +52,8 @@ fn a_time_without_a_command_and_a_bad_time_are_skipped() {
 
 #[test]
 fn what_can_be_kept_of_a_bad_line_is_kept() {
-    let repaired = |command: &str, reason| Content::Entry {
-        command: command.into(),
-        stamp: None,
-        repaired: Some(reason),
-    };
+    let repaired =
+        |command: &str, reason| Content::Entry { command: command.into(), stamp: None, repaired: Some(reason) };
     assert_eq!(
         read(b"a\xffb\n\0\0\0\nc\0d\n"),
         [

@@ -1,0 +1,184 @@
+//! What `caro history` promises beyond its output: nothing acknowledged is lost, whoever else is at work
+//! and whenever it is killed; a file it does not understand is left alone; nothing leaves the machine.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::common::home::{TestHome, wait_until};
+
+#[test]
+fn sixty_four_first_runs_at_once_lose_nothing() {
+    for _ in 0..3 {
+        let home = TestHome::new();
+        let children: Vec<_> = (0..64)
+            .map(|number| {
+                let command = format!("echo {number}");
+                home.command(["history", "add", "--json", "--command", &command]).spawn().unwrap()
+            })
+            .collect();
+        let mut ids = BTreeSet::new();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(printed["stored"], "added");
+            ids.insert(printed["id"].as_str().unwrap().to_owned());
+        }
+        let records = home.run(["history", "list", "--json"]).success().json();
+        let field = |name: &str| -> BTreeSet<String> {
+            records.iter().map(|record| record[name].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(records.len(), 64);
+        assert_eq!(field("id"), ids);
+        assert_eq!(field("command").len(), 64);
+        assert_eq!(field("device_id").len(), 1);
+        assert_eq!(home.history().pending_count().unwrap(), 64);
+    }
+}
+
+#[test]
+fn an_import_killed_half_way_is_completed_by_the_next() {
+    let lines: String =
+        (0..60_000).map(|number| format!("#{}\necho {}\n", 1_600_000_000 + number / 3, number % 1000)).collect();
+    let home = TestHome::new();
+    let file = home.file("bash_history", lines);
+    let path = file.to_str().unwrap();
+    let list = |home: &TestHome| home.run(["history", "list", "--format", "{id} {time} {command}"]).success().stdout;
+    // Opened first, so that looking never creates the database itself.
+    let history = home.history();
+    for wanted in [1_000, 20_000, 40_000] {
+        let mut child = home.command(["history", "import", "bash", "--file", path]).spawn().unwrap();
+        wait_until("some of it is imported", || history.count().unwrap() >= wanted);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let stored = history.count().unwrap();
+        assert_eq!(stored % 1_000, 0, "a batch is stored whole or not at all");
+        assert_eq!(history.pending_count().unwrap(), stored);
+    }
+    drop(history);
+    home.import(&file);
+    let other = TestHome::new();
+    let copy = other.file("bash_history", fs::read(&file).unwrap());
+    assert_eq!(other.import(&copy)["added"], 60_000);
+    assert!(list(&home) == list(&other), "both hold exactly the file");
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_untouched() {
+    let home = TestHome::new();
+    home.add("ls");
+    {
+        let db = rusqlite::Connection::open(home.history_path()).unwrap();
+        db.pragma_update(None, "user_version", 999).unwrap();
+    }
+    let tree = || -> Vec<_> {
+        let mut files: Vec<_> = fs::read_dir(home.data_dir())
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = tree();
+    for args in [vec!["history", "list"], vec!["history", "add", "--command", "pwd"]] {
+        let run = home.run(args).failure(1);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(run.stderr, @r"
+            Error: the history at $HOME/data/history.db was written by a newer version of caro (layout 999, this version knows 1)
+            Hint: Upgrade caro on this machine; the file was left as it is.
+            ");
+        }
+    }
+    assert!(tree() == before, "nothing was written");
+}
+
+#[test]
+fn a_damaged_and_a_foreign_database_are_two_errors() {
+    let home = TestHome::new();
+    fs::create_dir(home.data_dir()).unwrap();
+    fs::write(home.history_path(), "a shopping list").unwrap();
+    let run = home.run(["history", "list"]).failure(1);
+    insta::assert_snapshot!(run.stderr, @r"
+    Error: the file $HOME/data/history.db is not a caro history
+    Hint: Move that file away, or set CARO_DATA_DIR to another directory; the file was left as it is.
+    ");
+    fs::remove_file(home.history_path()).unwrap();
+    home.add("ls");
+    {
+        let db = rusqlite::Connection::open(home.history_path()).unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    }
+    let mut bytes = fs::read(home.history_path()).unwrap();
+    bytes[100..].fill(0x5a);
+    fs::write(home.history_path(), bytes).unwrap();
+    let run = home.run(["history", "list"]).failure(6);
+    assert!(run.stderr.starts_with("Error: the history database is damaged\nHint: Keep a copy"));
+    let run = home.run(["--verbose", "history", "list"]).failure(6);
+    assert!(run.stderr.contains("\nCaused by: "), "{}", run.stderr);
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_is_named() {
+    let home = TestHome::new();
+    home.file("data", "in the way");
+    let run = home.run(["history", "add", "--command", "ls"]).failure(1);
+    insta::assert_snapshot!(run.stderr, @r"
+    Error: cannot use $HOME/data: File exists (os error 17)
+    Hint: Make the directory writable, or set CARO_DATA_DIR to one that is.
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_files_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = TestHome::new();
+    home.add("ls");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&home.data_dir()), 0o700);
+    for file in fs::read_dir(home.data_dir()).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+}
+
+/// Needs `strace`, which `make setup` installs; the system calls are the only witness there is.
+#[cfg(target_os = "linux")]
+#[test]
+fn history_commands_open_no_socket_and_start_no_thread() {
+    let home = TestHome::new();
+    let file = home.file("bash_history", "ls\n#1700000000\ngit status\n");
+    let traced = |args: &[&str]| {
+        let trace = home.path().join("trace");
+        let plain = home.command(args);
+        let mut command = Command::new("strace");
+        command
+            .args(["-f", "-e", "trace=network,clone,clone3,fork,vfork", "-o"])
+            .arg(&trace)
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env_clear()
+            .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(home.work_dir())
+            .stdin(Stdio::null());
+        let output = command.output().expect("strace is installed");
+        assert!(output.status.success(), "{output:?}");
+        fs::read_to_string(trace).unwrap()
+    };
+    for args in [
+        &["history", "import", "bash", "--file", file.to_str().unwrap()][..],
+        &["history", "add", "--command", "ls"],
+        &["history", "list"],
+        &["history", "search", "ls"],
+        &["history", "last", "--json"],
+    ] {
+        let trace = traced(args);
+        let calls: Vec<&str> = trace.lines().filter(|line| line.contains('(')).collect();
+        assert!(calls.is_empty(), "{args:?} called {calls:?}");
+        assert!(trace.contains("exited with 0"), "strace saw the program");
+    }
+}
