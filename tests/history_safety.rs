@@ -79,7 +79,9 @@ fn a_newer_database_is_refused_and_left_untouched() {
         let mut files: Vec<_> = fs::read_dir(home.data_dir())
             .unwrap()
             .map(|file| file.unwrap().path())
+            .filter(|path| !path.to_string_lossy().ends_with("-shm"))
             .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .filter(|(_, bytes)| !bytes.is_empty())
             .collect();
         files.sort();
         files

@@ -6,6 +6,9 @@
 mod common;
 mod history_cli;
 mod history_safety;
+mod sync_two_homes;
+mod sync_errors;
+mod official_peers;
 
 /// A test file that is not a module here would never run.
 #[test]

@@ -76,6 +76,12 @@ class Utf8Encoder {
   }
 }
 
+/** Whether the bytes are these, with or without a byte-order mark before them. */
+function isEncodedBy(bytes: Uint8Array, encoded: Uint8Array): boolean {
+  const start = bytes.length - encoded.length;
+  return (start === 0 || start === 3) && encoded.every((byte, index) => bytes[start + index] === byte);
+}
+
 /** Only whole UTF-8 inputs: the SDK never streams. */
 class Utf8Decoder {
   readonly encoding = "utf-8";
@@ -89,7 +95,12 @@ class Utf8Decoder {
     const bytes = ArrayBuffer.isView(input)
       ? new Uint8Array(input.buffer, input.byteOffset, input.byteLength)
       : new Uint8Array(input);
-    return core.decode(bytes);
+    const text = core.decode(bytes);
+    // Where nothing had to be replaced, encoding gives the input back, but for a byte-order mark.
+    if (this.fatal && text.includes("\uFFFD") && !isEncodedBy(bytes, core.encode(text))) {
+      throw new TypeError("the input is not valid UTF-8");
+    }
+    return text;
   }
 }
 
@@ -151,6 +162,15 @@ const globals: Record<string, unknown> = {
 for (const [name, value] of Object.entries(globals)) {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
 }
+
+/** Whole numbers below this are exact, and one of them over it is a fraction with all its bits. */
+const FRACTIONS = 2 ** 53;
+
+// The engine's own generator is predictable, and its state would be part of the snapshot.
+Math.random = () => {
+  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+  return ((high >>> 11) * 2 ** 32 + low) / FRACTIONS;
+};
 
 // The clock has one seam, so that the host decides what time it is.
 Date.now = () => Math.floor(core.ops.op_clock_now());

@@ -70,14 +70,13 @@ export class HostSocket {
 
   private opened(handle: number): void {
     this.handle = handle;
-    if (this.readyState !== CONNECTING) {
+    if (this.readyState === CONNECTING) {
+      this.readyState = OPEN;
+      this.emit("open", {});
+    } else {
       // Closed by us while it was being dialled.
       ops().op_socket_close(handle);
-      this.closed();
-      return;
     }
-    this.readyState = OPEN;
-    this.emit("open", {});
     void this.receive(handle);
   }
 
@@ -91,7 +90,7 @@ export class HostSocket {
         text = null;
       }
       if (text === null) break;
-      this.emit("message", { data: text });
+      if (this.readyState === OPEN) this.emit("message", { data: text });
     }
     this.closed();
   }

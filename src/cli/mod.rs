@@ -130,9 +130,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Color::Always => clap::ColorChoice::Always,
         Color::Never => clap::ColorChoice::Never,
     });
-    let parsed = parser
-        .try_get_matches_from(args)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = parser.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
@@ -143,9 +141,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut ui = Ui::new(cli.color.choice(), cli.verbose);
-    let result = start_log()
-        .and_then(|()| Home::from_env())
-        .and_then(|home| cli.command.run(&mut ui, &home));
+    let result = start_log().and_then(|()| Home::from_env()).and_then(|home| cli.command.run(&mut ui, &home));
     // Whatever a failed command had printed before it failed is data too.
     match result.and(ui.flush()) {
         Ok(()) => ExitCode::SUCCESS,

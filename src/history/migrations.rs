@@ -127,7 +127,11 @@ pub(super) fn layout(db: &Connection) -> Result<Layout> {
     Ok(match read {
         Ok((0, 0, true)) => Layout::Known(0),
         Ok((layout, application, _)) if application == i64::from(APPLICATION_ID) => {
-            if layout > LATEST { Layout::Newer(layout) } else { Layout::Known(layout) }
+            if layout > LATEST {
+                Layout::Newer(layout)
+            } else {
+                Layout::Known(layout)
+            }
         }
         Ok(_) => Layout::Foreign,
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Layout::Foreign,

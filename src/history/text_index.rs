@@ -8,7 +8,7 @@
 //! Indexing one record costs more than storing it, and in bulk a seventh of that. So a record is
 //! stored without, and rows up to `text_index.indexed` are indexed; the few after it are looked at
 //! one by one when searching. Whoever finds too many of them indexes them all: an import at its
-//! end, otherwise every so manieth command.
+//! end, otherwise one command in some thousands.
 
 use rusqlite::Connection;
 

@@ -4,35 +4,34 @@
 //! inside (an exception, an endless loop, too much memory, a panic) reaches the caller as an
 //! [`IsolateError`]; the process lives on.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use deno_core::{JsRuntime, PollEventLoopOptions, RuntimeOptions, v8};
+use deno_core::{JsRuntime, PollEventLoopOptions, v8};
 use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::ops::clock::Started;
-use super::ops::session_map::SessionMaps;
+use super::boot::{BootOptions, boot, is_stopped};
 use super::ops::socket::{Dialer, Frames, Sockets};
-use super::ops::storage::Database;
-use super::ops::{self, Host, HostMessage};
+use super::ops::{Host, HostMessage};
 use super::protocol::{Event, Failure, Request};
-
-/// The heap with the script loaded, made by `build.rs`.
-static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/isolate.snapshot"));
 
 /// A single turn of the event loop that takes longer is an endless loop: the SDK yields every 50 ms.
 const LONGEST_TURN: Duration = Duration::from_secs(30);
 /// How often a waiting caller looks whether the isolate hangs.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How long a turn may go on after the handle was dropped: nobody waits for its outcome any more.
+const LAST_TURN: Duration = Duration::from_secs(2);
 /// Stack of the isolate's thread; the engine's own recursion limit is far below.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -44,6 +43,15 @@ pub struct IsolateOptions {
     pub dialer: Option<Dialer>,
     /// Bytes of heap beyond which the script is stopped.
     pub memory_limit: usize,
+}
+
+/// What only tests do with an isolate: the program runs its own script and no other.
+#[doc(hidden)]
+pub struct TestHooks {
+    /// Runs before the script takes its first request.
+    pub script: &'static str,
+    /// In place of the 30 seconds that one turn of the event loop may take.
+    pub longest_turn: Duration,
 }
 
 /// Why a request was not answered with a result.
@@ -74,6 +82,8 @@ struct Shared {
     has_ended: Condvar,
     /// Milliseconds since the start at which the running turn began, plus one; 0 between turns.
     turn_began: AtomicU64,
+    /// Whether a turn took too long and was told to end.
+    overran: AtomicBool,
     engine: Mutex<Option<v8::IsolateHandle>>,
 }
 
@@ -90,6 +100,7 @@ pub struct Isolate {
     shared: Arc<Shared>,
     next_id: AtomicU64,
     started: Instant,
+    longest_turn: Duration,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -100,6 +111,16 @@ impl Isolate {
     ///
     /// [`IsolateError::Stopped`] where the operating system gives no thread.
     pub fn start(options: IsolateOptions) -> Result<Self, IsolateError> {
+        Self::start_with(options, TestHooks { script: "", longest_turn: LONGEST_TURN })
+    }
+
+    /// As [`Isolate::start`], with a test's script inside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Isolate::start`].
+    #[doc(hidden)]
+    pub fn start_with(options: IsolateOptions, hooks: TestHooks) -> Result<Self, IsolateError> {
         let (request_sender, request_receiver) = async_mpsc::unbounded_channel();
         let (connections, accepted) = async_mpsc::unbounded_channel();
         let (message_sender, message_receiver) = mpsc::channel();
@@ -114,7 +135,8 @@ impl Isolate {
         let thread = spawn("caro-isolate", {
             let shared = shared.clone();
             move || {
-                let parts = Parts { options, request_receiver, accepted, message_sender, started };
+                let script = hooks.script;
+                let parts = Parts { options, script, request_receiver, accepted, message_sender, started };
                 let end = catch_unwind(AssertUnwindSafe(|| run(parts, &shared)))
                     .unwrap_or_else(|_| Err("internal error".into()));
                 let reason = end.err().unwrap_or_else(|| "it was closed".into());
@@ -132,6 +154,7 @@ impl Isolate {
             shared,
             next_id: AtomicU64::new(1),
             started,
+            longest_turn: hooks.longest_turn,
             thread: Some(thread),
         })
     }
@@ -146,7 +169,7 @@ impl Isolate {
         let give_up = Instant::now() + deadline;
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
-            match wait(&mut answer, left.min(WATCH_EVERY)) {
+            match wait(&mut answer, left.min(self.watch_every())) {
                 Some(Ok(reply)) => return read::<R>(reply),
                 Some(Err(_)) => return Err(self.stopped()),
                 None if left.is_zero() => return Err(IsolateError::TimedOut(deadline)),
@@ -161,13 +184,15 @@ impl Isolate {
     ///
     /// As [`Isolate::call`].
     pub async fn call_async<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Answer, IsolateError> {
-        let answer = self.send(request)?;
-        match tokio::time::timeout(deadline, answer).await {
-            Ok(Ok(reply)) => read::<R>(reply),
-            Ok(Err(_)) => Err(self.stopped()),
-            Err(_) => {
-                self.stop_endless_turn();
-                Err(IsolateError::TimedOut(deadline))
+        let mut answer = self.send(request)?;
+        let give_up = Instant::now() + deadline;
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            match tokio::time::timeout(left.min(self.watch_every()), &mut answer).await {
+                Ok(Ok(reply)) => return read::<R>(reply),
+                Ok(Err(_)) => return Err(self.stopped()),
+                Err(_) if left.is_zero() => return Err(IsolateError::TimedOut(deadline)),
+                Err(_) => self.stop_endless_turn(),
             }
         }
     }
@@ -195,17 +220,26 @@ impl Isolate {
 
     /// Ends the isolate if one turn of its event loop has been running for too long.
     pub fn stop_endless_turn(&self) {
+        self.stop_turn_after(self.longest_turn);
+    }
+
+    fn stop_turn_after(&self, longest: Duration) {
         let began = self.shared.turn_began.load(Ordering::Relaxed);
         if began == 0 {
             return;
         }
         let now = millis(self.started.elapsed());
-        if Duration::from_millis(now.saturating_sub(began - 1)) > LONGEST_TURN {
-            tracing::error!("the script does not come to an end; stopping it");
+        if Duration::from_millis(now.saturating_sub(began - 1)) > longest {
+            self.shared.overran.store(true, Ordering::Relaxed);
             if let Some(engine) = lock(&self.shared.engine).as_ref() {
                 engine.terminate_execution();
             }
         }
+    }
+
+    /// How often a caller looks whether the isolate hangs.
+    fn watch_every(&self) -> Duration {
+        WATCH_EVERY.min(self.longest_turn / 2)
     }
 
     fn send<R: Request>(&self, request: &R) -> Result<oneshot::Receiver<Reply>, IsolateError> {
@@ -236,14 +270,15 @@ impl Isolate {
 
 impl Drop for Isolate {
     fn drop(&mut self) {
-        // The script's loop ends when there are no more requests.
+        // The engine's thread ends when there are no more requests.
         self.requests.take();
         let Some(thread) = self.thread.take() else { return };
+        let longest = self.longest_turn.min(LAST_TURN);
         let give_up = Instant::now() + 2 * LONGEST_TURN;
         let mut ended = lock(&self.shared.ended);
         while ended.is_none() && Instant::now() < give_up {
-            self.stop_endless_turn();
-            ended = match self.shared.has_ended.wait_timeout(ended, WATCH_EVERY) {
+            self.stop_turn_after(longest);
+            ended = match self.shared.has_ended.wait_timeout(ended, longest / 2) {
                 Ok((guard, _)) => guard,
                 Err(poisoned) => poisoned.into_inner().0,
             };
@@ -341,58 +376,11 @@ fn route(messages: &mpsc::Receiver<HostMessage>, shared: &Shared, events: &mpsc:
 /// What the engine's thread takes over.
 struct Parts {
     options: IsolateOptions,
+    script: &'static str,
     request_receiver: async_mpsc::UnboundedReceiver<String>,
     accepted: async_mpsc::UnboundedReceiver<(Frames, oneshot::Sender<u32>)>,
     message_sender: mpsc::Sender<HostMessage>,
     started: Instant,
-}
-
-/// What a bare engine needs; public for the test target that runs the SDK's own suite.
-#[doc(hidden)]
-pub struct BootOptions {
-    pub database: Connection,
-    pub dialer: Option<Dialer>,
-    pub memory_limit: usize,
-    pub extensions: Vec<deno_core::Extension>,
-}
-
-/// Boots an engine from the snapshot with our ops bound. Must run inside a tokio runtime.
-///
-/// # Errors
-///
-/// What the engine says when the snapshot does not fit it.
-#[doc(hidden)]
-pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
-    let mut extensions = vec![ops::extension()];
-    extensions.extend(options.extensions);
-    let mut runtime = JsRuntime::try_new(RuntimeOptions {
-        startup_snapshot: Some(SNAPSHOT),
-        extensions,
-        create_params: Some(v8::CreateParams::default().heap_limits(0, options.memory_limit)),
-        ..Default::default()
-    })
-    .map_err(|e| e.to_string())?;
-    end_script_at_memory_limit(&mut runtime);
-    let state = runtime.op_state();
-    let mut state = state.borrow_mut();
-    state.put(Started(Instant::now()));
-    state.put(Database(options.database));
-    state.put(Sockets::new(options.dialer));
-    state.put(SessionMaps::default());
-    drop(state);
-    Ok(runtime)
-}
-
-/// V8 would end the process at its heap limit; this ends the script instead, with some room left to
-/// do so. QuickJS throws by itself.
-fn end_script_at_memory_limit(runtime: &mut JsRuntime) {
-    if cfg!(feature = "engine-v8") {
-        let engine = runtime.v8_isolate().thread_safe_handle();
-        runtime.add_near_heap_limit_callback(move |current, _initial| {
-            engine.terminate_execution();
-            current + current / 4
-        });
-    }
 }
 
 /// Runs the script until there are no more requests; the reason if it ended otherwise.
@@ -402,32 +390,56 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
         .build()
         .map_err(|e| format!("the system gave no event queue ({e})"))?;
     tokio.block_on(async move {
-        let Parts { options, request_receiver, mut accepted, message_sender, started } = parts;
+        let Parts { options, script, request_receiver, mut accepted, message_sender, started } = parts;
+        let memory_limit = options.memory_limit;
         let mut runtime = boot(BootOptions {
             database: options.database,
             dialer: options.dialer,
-            memory_limit: options.memory_limit,
+            memory_limit,
             extensions: vec![],
         })?;
         *lock(&shared.engine) = Some(runtime.v8_isolate().thread_safe_handle());
         let state = runtime.op_state();
+        let closed = Rc::new(Cell::new(false));
         state.borrow_mut().put(Host {
-            requests: std::rc::Rc::new(tokio::sync::Mutex::new(request_receiver)),
+            requests: Rc::new(tokio::sync::Mutex::new(request_receiver)),
             messages: message_sender,
+            closed: closed.clone(),
         });
-        runtime.execute_script("boot", "void caro.run()").map_err(|e| e.to_string())?;
+        let began = |at: u64| shared.turn_began.store(at, Ordering::Relaxed);
+        let stopped = |runtime: &mut JsRuntime| {
+            if shared.overran.load(Ordering::Relaxed) {
+                Some("a step of it did not come to an end".to_owned())
+            } else {
+                is_stopped(runtime).then(|| format!("it needs more than {} MiB of memory", memory_limit >> 20))
+            }
+        };
+
+        began(millis(started.elapsed()) + 1);
+        let ran = runtime.execute_script("boot", script).and_then(|_| runtime.execute_script("boot", "void caro.run()"));
+        began(0);
+        if let Err(error) = ran {
+            return Err(stopped(&mut runtime).unwrap_or_else(|| error.to_string()));
+        }
 
         poll_fn(|cx| {
             while let Poll::Ready(Some((frames, handle))) = accepted.poll_recv(cx) {
                 // The listener may have given up meanwhile; then the connection just ends.
                 let _ = handle.send(state.borrow_mut().borrow_mut::<Sockets>().add(frames));
             }
-            shared.turn_began.store(millis(started.elapsed()) + 1, Ordering::Relaxed);
+            began(millis(started.elapsed()) + 1);
             let polled = runtime.poll_event_loop(cx, PollEventLoopOptions::default());
-            shared.turn_began.store(0, Ordering::Relaxed);
-            polled
+            began(0);
+            if let Some(reason) = stopped(&mut runtime) {
+                return Poll::Ready(Err(reason));
+            }
+            match polled {
+                Poll::Ready(ended) => Poll::Ready(ended.map_err(|e| e.to_string())),
+                // Timers and connections that are still there are of no use to anyone.
+                Poll::Pending if closed.get() => Poll::Ready(Ok(())),
+                Poll::Pending => Poll::Pending,
+            }
         })
         .await
-        .map_err(|e| e.to_string())
     })
 }

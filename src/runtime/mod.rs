@@ -4,6 +4,7 @@
 //! ([`protocol`]); the script talks to the machine through a fixed list of ops ([`ops`]). What
 //! crosses this border is sealed already: no command, phrase or data key ever comes in here.
 
+mod boot;
 pub mod crypto;
 mod isolate;
 mod ops;
@@ -11,6 +12,10 @@ pub mod protocol;
 
 pub use isolate::{Isolate, IsolateError, IsolateOptions};
 #[doc(hidden)]
-pub use isolate::{boot, BootOptions};
+pub use boot::{BootOptions, boot};
+#[doc(hidden)]
+pub use isolate::TestHooks;
 pub use ops::socket::{Dialer, Frames};
 pub use ops::storage::open_database;
+#[doc(hidden)]
+pub use ops::storage::{query_for_script, run_for_script};

@@ -91,7 +91,7 @@ mod tests {
             let pending = records.iter().cloned().enumerate().map(|(i, r)| (i as u64, r)).collect();
             let cut = cut(pending);
             prop_assert!(cut.too_large.is_empty());
-            let mut numbers = vec![];
+            let mut numbers: Vec<u64> = vec![];
             for batch in &cut.batches {
                 let inside = decode_batch(&batch.plaintext).unwrap();
                 prop_assert!(inside.len() <= RECORDS_IN_ENTRY);

@@ -2,5 +2,7 @@
 
 pub mod home;
 pub mod node;
+pub mod sync;
+pub mod wire;
 
 pub use home::{Run, TestHome};

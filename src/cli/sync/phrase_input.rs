@@ -8,7 +8,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::cli::{CliError, Kind, Ui};
-use crate::identity::{Phrase, PhraseError};
+use crate::identity::{Phrase, PhraseError, UnknownWords};
 
 /// No phrase is longer; a file that is, is something else.
 const LONGEST: u64 = 4096;
@@ -22,9 +22,23 @@ pub(super) fn ask(ui: &Ui, instead: &str) -> Result<Phrase, CliError> {
         let typed = terminal.ask("Recovery phrase (12 or 24 words): ")?;
         match Phrase::parse(&typed) {
             Ok(phrase) => return Ok(phrase),
-            Err(error) => terminal.show(&format!("{error}\n"))?,
+            Err(error) => {
+                terminal.show(&format!("{error}\n"))?;
+                if let PhraseError::UnknownWords(words) = &error {
+                    terminal.show(&suggestions(words))?;
+                }
+            }
         }
     }
+}
+
+/// What words may have been meant; for the terminal only, since they are part of the phrase.
+fn suggestions(words: &UnknownWords) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(512));
+    for word in words.words().iter().filter(|word| !word.suggestions.is_empty()) {
+        text.push_str(&format!("  word {}: did you mean {}?\n", word.position, word.suggestions.join(" or ")));
+    }
+    text
 }
 
 /// Reads a phrase from a file; `-` is standard input.

@@ -1,6 +1,6 @@
 //! The way between the program and the script: requests in, answers and events out, all JSON.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::mpsc;
 
@@ -19,26 +19,39 @@ pub(crate) enum HostMessage {
 pub(crate) struct Host {
     pub requests: Rc<tokio::sync::Mutex<UnboundedReceiver<String>>>,
     pub messages: mpsc::Sender<HostMessage>,
+    /// Set once the script knows that there will be no more requests.
+    pub closed: Rc<Cell<bool>>,
 }
 
 /// The next request, or null when there will be none.
 #[op2]
 #[string]
 pub async fn op_host_receive(state: Rc<RefCell<OpState>>) -> Option<String> {
-    let requests = state.borrow().borrow::<Host>().requests.clone();
-    let mut requests = requests.lock().await;
-    requests.recv().await
+    let (requests, closed) = {
+        let state = state.borrow();
+        let host = state.try_borrow::<Host>()?;
+        (host.requests.clone(), host.closed.clone())
+    };
+    let request = requests.lock().await.recv().await;
+    closed.set(request.is_none());
+    request
 }
 
 /// Answers a request.
 #[op2(fast)]
 pub fn op_host_reply(state: &OpState, #[string] json: String) {
-    // Nobody listens any more when the program is ending; then the answer has no use.
-    let _ = state.borrow::<Host>().messages.send(HostMessage::Reply(json));
+    send(state, HostMessage::Reply(json));
 }
 
 /// Tells what happened.
 #[op2(fast)]
 pub fn op_host_event(state: &OpState, #[string] json: String) {
-    let _ = state.borrow::<Host>().messages.send(HostMessage::Event(json));
+    send(state, HostMessage::Event(json));
+}
+
+/// Nobody listens where an engine was booted bare, or when the program is ending.
+fn send(state: &OpState, message: HostMessage) {
+    if let Some(host) = state.try_borrow::<Host>() {
+        let _ = host.messages.send(message);
+    }
 }

@@ -15,11 +15,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use deno_core::{Extension, OpDecl};
 use deno_error::JsErrorBox;
+use futures::FutureExt;
 
 pub(super) use host::{Host, HostMessage};
 
-/// Ops of the engine that the script has no business with. They stay callable (the engine's own
-/// script refers to them) and do nothing.
+/// Ops of the engine that the script has no business with. They stay where the engine's own script
+/// looks for them; a call does nothing and throws.
 const DISABLED: [&str; 28] = [
     "op_print",
     "op_panic",
@@ -117,6 +118,14 @@ pub(super) fn extension() -> Extension {
 /// have to unwind through the engine's C frames, which ends the process.
 fn guarded<T>(body: impl FnOnce() -> Result<T, JsErrorBox>) -> Result<T, JsErrorBox> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        tracing::error!("an op panicked");
+        Err(JsErrorBox::generic("internal error in an op"))
+    })
+}
+
+/// [`guarded`] for an op that waits.
+async fn guarded_async<T>(body: impl Future<Output = Result<T, JsErrorBox>>) -> Result<T, JsErrorBox> {
+    AssertUnwindSafe(body).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("an op panicked");
         Err(JsErrorBox::generic("internal error in an op"))
     })

@@ -15,7 +15,7 @@ use deno_error::JsErrorBox;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use super::exception;
+use super::{exception, guarded_async};
 
 /// Dials the configured relay; the error is in plain words.
 pub type Dialer = Box<dyn Fn() -> BoxFuture<'static, Result<Frames, String>> + Send>;
@@ -69,11 +69,14 @@ impl Sockets {
 #[op2]
 #[smi]
 pub async fn op_socket_connect(state: Rc<RefCell<OpState>>) -> Result<u32, JsErrorBox> {
-    let dialling = match &state.borrow().borrow::<Sockets>().dialer {
-        Some(dial) => dial(),
-        None => return Err(JsErrorBox::generic("no relay is configured")),
-    };
-    let frames = dialling.await.map_err(exception)?;
+    let frames = guarded_async(async {
+        let dialling = match &state.borrow().borrow::<Sockets>().dialer {
+            Some(dial) => dial(),
+            None => return Err(JsErrorBox::generic("no relay is configured")),
+        };
+        dialling.await.map_err(exception)
+    })
+    .await?;
     Ok(state.borrow_mut().borrow_mut::<Sockets>().add(frames))
 }
 

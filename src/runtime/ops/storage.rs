@@ -1,15 +1,18 @@
 //! SQL on the one database that was opened for this isolate.
 //!
 //! The SDK owns the schema; we own the file: private to the user, write-ahead logged, and
-//! overwriting what is deleted. A transaction is on disk when it has been committed
+//! overwriting what is deleted. No statement reaches any other file. A transaction is on disk when it has been committed
 //! (`synchronous = FULL`), since the SDK sends right after.
 
+use std::cell::RefCell;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
+use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 
@@ -20,8 +23,13 @@ const CACHED_STATEMENTS: usize = 128;
 /// How long to wait for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The isolate's database.
-pub(crate) struct Database(pub Connection);
+/// The isolate's database. An op holds a count of its own and nothing else of the isolate's state,
+/// since reading its parameters may run the script, and with it other ops.
+pub(crate) struct Database(pub Rc<Connection>);
+
+fn database(state: &RefCell<OpState>) -> Rc<Connection> {
+    state.borrow().borrow::<Database>().0.clone()
+}
 
 /// Opens a database for an isolate, or makes it; none for one in memory.
 ///
@@ -43,6 +51,8 @@ pub fn open_database(path: Option<&Path>) -> rusqlite::Result<Connection> {
         }
         None => Connection::open_in_memory()?,
     };
+    // `ATTACH` and `VACUUM INTO` would be a way to other files.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.execute_batch(
@@ -58,25 +68,54 @@ pub fn open_database(path: Option<&Path>) -> rusqlite::Result<Connection> {
 #[op2(fast)]
 pub fn op_sql_run<'s, 'i>(
     scope: &mut v8::PinScope<'s, 'i>,
-    state: &OpState,
+    state: Rc<RefCell<OpState>>,
     #[string] sql: &str,
     params: v8::Local<'s, v8::Array>,
 ) -> Result<(), JsErrorBox> {
-    let params = parameters(scope, params)?;
-    let database = &state.borrow::<Database>().0;
-    guarded(|| run(database, sql, &params).map_err(exception))
+    run_for_script(scope, &database(&state), sql, params)
 }
 
 /// All rows of a query, as objects keyed by column name.
 #[op2]
 pub fn op_sql_query<'s, 'i>(
     scope: &mut v8::PinScope<'s, 'i>,
-    state: &OpState,
+    state: Rc<RefCell<OpState>>,
     #[string] sql: &str,
     params: v8::Local<'s, v8::Array>,
 ) -> Result<v8::Local<'s, v8::Array>, JsErrorBox> {
+    query_for_script(scope, &database(&state), sql, params)
+}
+
+/// What [`op_sql_run`] does, on any database; public for the test target that runs the SDK's own suite.
+///
+/// # Errors
+///
+/// What SQLite says, or that a parameter has no form in SQL; both as exceptions.
+#[doc(hidden)]
+pub fn run_for_script<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    database: &Connection,
+    sql: &str,
+    params: v8::Local<'s, v8::Array>,
+) -> Result<(), JsErrorBox> {
     let params = parameters(scope, params)?;
-    let (columns, rows) = guarded(|| query(&state.borrow::<Database>().0, sql, &params).map_err(exception))?;
+    guarded(|| run(database, sql, &params).map_err(exception))
+}
+
+/// What [`op_sql_query`] does, on any database; public as [`run_for_script`] is.
+///
+/// # Errors
+///
+/// As [`run_for_script`], or that a value is too long for the script.
+#[doc(hidden)]
+pub fn query_for_script<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    database: &Connection,
+    sql: &str,
+    params: v8::Local<'s, v8::Array>,
+) -> Result<v8::Local<'s, v8::Array>, JsErrorBox> {
+    let params = parameters(scope, params)?;
+    let (columns, rows) = guarded(|| query(database, sql, &params).map_err(exception))?;
 
     let mut names = Vec::with_capacity(columns.len());
     for column in &columns {

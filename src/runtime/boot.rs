@@ -1,0 +1,81 @@
+//! Boots an engine from the snapshot, with our ops bound and a limit on its memory.
+//!
+//! Nothing else is given to it: no module loader, no inspector, no way to the machine but the ops. The
+//! limit ends the script, never the process: QuickJS marks the script as ended by itself, V8 would
+//! abort the process and is stopped shortly before that.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use deno_core::{JsRuntime, RuntimeOptions, v8};
+use rusqlite::Connection;
+
+use super::ops;
+use super::ops::clock::Started;
+use super::ops::session_map::SessionMaps;
+use super::ops::socket::{Dialer, Sockets};
+use super::ops::storage::Database;
+
+/// The heap with the script loaded, made by `build.rs`.
+static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/isolate.snapshot"));
+
+/// What a bare engine needs; public for the test target that runs the SDK's own suite.
+#[doc(hidden)]
+pub struct BootOptions {
+    pub database: Connection,
+    pub dialer: Option<Dialer>,
+    pub memory_limit: usize,
+    pub extensions: Vec<deno_core::Extension>,
+}
+
+/// Whether the script has run into the limit of its memory.
+struct MemoryExhausted(Arc<AtomicBool>);
+
+/// Boots an engine from the snapshot with our ops bound. Must run inside a tokio runtime.
+///
+/// # Errors
+///
+/// What the engine says when the snapshot does not fit it.
+#[doc(hidden)]
+pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
+    let mut extensions = vec![ops::extension()];
+    extensions.extend(options.extensions);
+    let mut runtime = JsRuntime::try_new(RuntimeOptions {
+        startup_snapshot: Some(SNAPSHOT),
+        extensions,
+        create_params: Some(v8::CreateParams::default().heap_limits(0, options.memory_limit)),
+        ..Default::default()
+    })
+    .map_err(|e| e.to_string())?;
+    let exhausted = Arc::new(AtomicBool::new(false));
+    if cfg!(feature = "engine-v8") {
+        stop_at_memory_limit(&mut runtime, exhausted.clone());
+    }
+    let state = runtime.op_state();
+    let mut state = state.borrow_mut();
+    state.put(MemoryExhausted(exhausted));
+    state.put(Started(Instant::now()));
+    state.put(Database(Rc::new(options.database)));
+    state.put(Sockets::new(options.dialer));
+    state.put(SessionMaps::default());
+    drop(state);
+    Ok(runtime)
+}
+
+/// Ends the script at the limit, with some room left to unwind.
+fn stop_at_memory_limit(runtime: &mut JsRuntime, exhausted: Arc<AtomicBool>) {
+    let engine = runtime.v8_isolate().thread_safe_handle();
+    runtime.add_near_heap_limit_callback(move |current, _initial| {
+        exhausted.store(true, Ordering::Relaxed);
+        engine.terminate_execution();
+        current + current / 4
+    });
+}
+
+/// Whether the engine has run into its memory limit, or was told to stop: it runs no script any more.
+pub(super) fn is_stopped(runtime: &mut JsRuntime) -> bool {
+    let exhausted = runtime.op_state().borrow().borrow::<MemoryExhausted>().0.load(Ordering::Relaxed);
+    exhausted || runtime.v8_isolate().is_execution_terminating()
+}

@@ -1,0 +1,63 @@
+//! `make bench`: what syncing costs, side by side with the official SDK on Node, in one run.
+//!
+//! Two tables. The first has the SDK's own work (the same batches through the same protocol): in our isolate over our
+//! relay, and under Node with its native core over the official relay. The second has whole commands, as a user runs
+//! them. The machine may be noisy: compare within one run, and quote ratios.
+
+#[path = "../common/node/mod.rs"]
+#[allow(dead_code, reason = "the tests use more of the peers than this")]
+mod node;
+mod program;
+mod sdk;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Records in every step.
+const RECORDS: usize = 10_000;
+/// Records in one transaction of the SDK's work.
+const BATCH: usize = 100;
+/// Single updates sent live.
+const ROUNDS: usize = 100;
+
+fn main() -> ExitCode {
+    if std::env::var_os(program::MEASURE).is_some() {
+        return program::measure();
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let engine = if cfg!(feature = "engine-v8") { "V8" } else { "QuickJS" };
+    println!("engine {engine}, {RECORDS} records, batches of {BATCH}\n");
+
+    let node = sdk::on_node(folder.path());
+    let ours = sdk::in_isolate(folder.path());
+    println!("{:<34}{:>12}{:>12}{:>8}", "the SDK's work", "caro, ms", "node, ms", "ratio");
+    for (name, ours, node) in [
+        ("up: create and confirm", ours.up, node.up),
+        ("down: open an empty device", ours.down, node.down),
+        ("live: one update, p50", ours.live_p50, node.live_p50),
+        ("live: one update, p95", ours.live_p95, node.live_p95),
+    ] {
+        println!("{name:<34}{:>12.1}{:>12.1}{:>8.2}", ms(ours), ms(node), ours.as_secs_f64() / node.as_secs_f64());
+    }
+
+    println!("\n{:<34}{:>12}{:>14}", "whole commands", "ms", "peak MB");
+    for step in program::run(folder.path(), RECORDS) {
+        println!("{:<34}{:>12.1}{:>14}", step.name, ms(step.time), step.peak_mb());
+    }
+    println!("\nnode relay's peak MB {:>35.1}", megabytes(node.relay_peak));
+    println!("binary, MB {:>45.1}", megabytes(size(Path::new(program::BINARY))));
+    ExitCode::SUCCESS
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
