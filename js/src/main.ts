@@ -1,11 +1,12 @@
 /**
  * The bundle's entry. Loading it defines `globalThis.caro`, which the snapshot then holds; the host
- * calls `caro.run()` once the ops are there.
+ * calls `caro.run()` once the ops are there. `caro.newCrypto()` is for tests of the provider.
  */
 
 import "./globals";
 import { cojsonInternals } from "cojson";
 import { Client } from "./client";
+import { CaroCrypto } from "./crypto";
 import { serveHost } from "./host";
 import { logToHost } from "./log";
 import type { Handlers } from "./protocol";
@@ -43,6 +44,6 @@ async function run(): Promise<void> {
 }
 
 declare global {
-  var caro: { run(): Promise<void> };
+  var caro: { run(): Promise<void>; newCrypto(): CaroCrypto };
 }
-globalThis.caro = { run };
+globalThis.caro = { run, newCrypto: () => new CaroCrypto() };

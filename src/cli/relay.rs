@@ -11,7 +11,6 @@ use crate::relay::{RelayError, RelayOptions, serve};
 /// A relay of your own.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve a relay until stopped
     Serve(ServeArgs),
 }
 

@@ -1,10 +1,8 @@
 //! Dials a relay: `ws://` or `wss://`, through a proxy where one is configured.
 //!
 //! Certificates are checked against the system's roots, or against one that the user names for a relay
-//! of his own. A proxy is asked to open a tunnel (HTTP `CONNECT`, or SOCKS), also for `ws://`, since
-//! a WebSocket does not pass a forwarding proxy otherwise.
+//! of his own. Whatever goes wrong is told in plain words, without those of the libraries underneath.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,23 +10,17 @@ use std::time::Duration;
 use deno_core::url::Url;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::Matcher;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
-use tower_service::Service;
 
+use super::proxy::{Proxies, Stream, connect};
 use super::pump::{Frame, MAX_FRAME_BYTES, frames_for};
 use crate::runtime::{Dialer, Frames};
 
-/// How long one attempt may take, from the name's look-up to the end of the handshake.
+/// How long one attempt may take at the most, from the name's look-up to the end of the handshake.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// A relay that can be dialled.
@@ -37,17 +29,7 @@ pub struct RelayAddress {
     url: Url,
     root_certificate: Option<PathBuf>,
     proxies: Proxies,
-}
-
-/// What the environment says about proxies (`HTTPS_PROXY` and its kin); the caller reads it.
-#[derive(Clone, Default)]
-pub struct Proxies {
-    /// For `wss://`.
-    pub https: Option<String>,
-    /// For `ws://`.
-    pub http: Option<String>,
-    /// Hosts that are dialled directly.
-    pub none_for: Option<String>,
+    patience: Duration,
 }
 
 /// Why an address cannot be used.
@@ -78,7 +60,14 @@ impl RelayAddress {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(AddressError::NoHost);
         }
-        Ok(Self { url, root_certificate, proxies })
+        Ok(Self { url, root_certificate, proxies, patience: ATTEMPT })
+    }
+
+    /// The same relay, dialled with this patience; more than ten seconds are never waited.
+    #[must_use]
+    pub fn within(mut self, patience: Duration) -> Self {
+        self.patience = patience.min(ATTEMPT);
+        self
     }
 
     /// The address as it is dialled.
@@ -129,7 +118,7 @@ impl Connection {
         let attempt = move || {
             let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
             let dialling = runtime.spawn(async move {
-                let dialled = match tokio::time::timeout(ATTEMPT, dial(&address)).await {
+                let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
                     Ok(Ok(socket)) => Ok(frames_for(socket, Message::text::<String>, to_frame, &handle, || {})),
                     Ok(Err(reason)) => Err(reason),
                     Err(_) => Err("it did not answer in time".into()),
@@ -175,9 +164,6 @@ fn to_frame(message: Message) -> Frame {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<Box<dyn Stream>>>;
 
 async fn dial(address: &RelayAddress) -> Result<Socket, String> {
@@ -186,7 +172,8 @@ async fn dial(address: &RelayAddress) -> Result<Socket, String> {
     } else {
         Connector::Plain
     };
-    let stream = connect(address).await?;
+    let (host, port) = address.target();
+    let stream = connect(&host, port, address.is_secure(), &address.proxies).await?;
     let mut config = WebSocketConfig::default();
     config.max_message_size = Some(MAX_FRAME_BYTES);
     config.max_frame_size = Some(MAX_FRAME_BYTES);
@@ -194,60 +181,6 @@ async fn dial(address: &RelayAddress) -> Result<Socket, String> {
         .await
         .map_err(|error| in_words(&error))?;
     Ok(socket)
-}
-
-/// A stream to the relay's host, direct or through a proxy.
-async fn connect(address: &RelayAddress) -> Result<Box<dyn Stream>, String> {
-    let (host, port) = address.target();
-    let Some(proxy) = proxy_for(address, &host, port) else {
-        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|e| plain(&e))?;
-        stream.set_nodelay(true).map_err(|e| plain(&e))?;
-        return Ok(Box::new(stream));
-    };
-    let bracketed = if host.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()) { format!("[{host}]") } else { host };
-    let target: Uri = format!("https://{bracketed}:{port}").parse().map_err(|_| "its address is not valid".to_owned())?;
-    let mut tunnel = Tunnel::new(proxy.uri().clone(), ViaTcp);
-    if let Some(credentials) = proxy.basic_auth() {
-        tunnel = tunnel.with_auth(credentials.clone());
-    }
-    let stream = tunnel.call(target).await.map_err(|_| "the proxy did not let us through".to_owned())?;
-    Ok(Box::new(stream.into_inner()))
-}
-
-/// Dials the proxy itself.
-#[derive(Clone)]
-struct ViaTcp;
-
-impl Service<Uri> for ViaTcp {
-    type Response = TokioIo<TcpStream>;
-    type Error = std::io::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, proxy: Uri) -> Self::Future {
-        async move {
-            let host = proxy.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-            let stream = TcpStream::connect((host.as_str(), proxy.port_u16().unwrap_or(80))).await?;
-            stream.set_nodelay(true)?;
-            Ok(TokioIo::new(stream))
-        }
-        .boxed()
-    }
-}
-
-fn proxy_for(address: &RelayAddress, host: &str, port: u16) -> Option<hyper_util::client::proxy::matcher::Intercept> {
-    let Proxies { https, http, none_for } = &address.proxies;
-    let matcher = Matcher::builder()
-        .https(https.clone().unwrap_or_default())
-        .http(http.clone().unwrap_or_default())
-        .no(none_for.clone().unwrap_or_default())
-        .build();
-    let scheme = if address.is_secure() { "https" } else { "http" };
-    let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    matcher.intercept(&format!("{scheme}://{bracketed}:{port}").parse().ok()?)
 }
 
 /// Which certificates are believed.
@@ -293,16 +226,39 @@ fn in_words(error: &SocketError) -> String {
     }
 }
 
-fn plain(error: &std::io::Error) -> String {
+pub(super) fn plain(error: &std::io::Error) -> String {
     use std::io::ErrorKind as Kind;
+    if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        return untrusted(error).into();
+    }
     match error.kind() {
         Kind::ConnectionRefused => "nothing listens there".into(),
         Kind::TimedOut => "it did not answer in time".into(),
         Kind::HostUnreachable | Kind::NetworkUnreachable => "there is no way to it on this network".into(),
         Kind::ConnectionReset | Kind::UnexpectedEof | Kind::BrokenPipe => "it closed the connection".into(),
-        Kind::InvalidData => "its certificate is not one that this machine trusts".into(),
         Kind::PermissionDenied => "this machine does not allow the connection".into(),
         _ if error.to_string().contains("lookup") => "its name is not known".into(),
         _ => "the connection could not be opened".into(),
+    }
+}
+
+/// What is wrong with the other side's identity, or with its TLS.
+fn untrusted(error: &rustls::Error) -> &'static str {
+    use rustls::{CertificateError as Certificate, Error};
+    match error {
+        Error::InvalidCertificate(
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. },
+        ) => "its certificate is not valid at this time (check this machine's clock)",
+        Error::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
+            "its certificate is for another name"
+        }
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => {
+            "its certificate is not one that this machine trusts"
+        }
+        Error::InvalidMessage(_) => "it answers, but without TLS (is it a ws:// address?)",
+        _ => "no secure connection could be agreed on",
     }
 }

@@ -4,11 +4,13 @@
 //! script. An isolate sees only queues of text frames ([`crate::runtime::Frames`]).
 
 mod dial;
+mod proxy;
 mod pump;
 
 use std::future::Future;
 
-pub use dial::{AddressError, Connection, LastFailure, Proxies, RelayAddress};
+pub use dial::{AddressError, Connection, LastFailure, RelayAddress};
+pub use proxy::Proxies;
 pub(crate) use pump::{Frame, MAX_FRAME_BYTES, frames_for};
 
 /// The network thread: a small runtime that ends with its owner.

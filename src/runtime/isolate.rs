@@ -4,7 +4,6 @@
 //! inside (an exception, an endless loop, too much memory, a panic) reaches the caller as an
 //! [`IsolateError`]; the process lives on.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -94,8 +93,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A running isolate. Dropping it ends it.
 pub struct Isolate {
-    requests: Option<async_mpsc::UnboundedSender<String>>,
-    connections: async_mpsc::UnboundedSender<(Frames, oneshot::Sender<u32>)>,
+    requests: async_mpsc::UnboundedSender<String>,
+    /// None once the isolate is to end.
+    connections: Option<async_mpsc::UnboundedSender<(Frames, oneshot::Sender<u32>)>>,
     events: Mutex<mpsc::Receiver<Event>>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
@@ -148,8 +148,8 @@ impl Isolate {
             }
         })?;
         Ok(Self {
-            requests: Some(request_sender),
-            connections,
+            requests: request_sender,
+            connections: Some(connections),
             events: Mutex::new(events),
             shared,
             next_id: AtomicU64::new(1),
@@ -204,7 +204,8 @@ impl Isolate {
     /// [`IsolateError::Stopped`].
     pub async fn add_connection(&self, frames: Frames) -> Result<u32, IsolateError> {
         let (sender, receiver) = oneshot::channel();
-        self.connections.send((frames, sender)).map_err(|_| self.stopped())?;
+        let connections = self.connections.as_ref().ok_or_else(|| self.stopped())?;
+        connections.send((frames, sender)).map_err(|_| self.stopped())?;
         receiver.await.map_err(|_| self.stopped())
     }
 
@@ -253,8 +254,7 @@ impl Isolate {
         let text = serde_json::to_string(&Envelope { id, method: R::METHOD, params: request })?;
         let (sender, receiver) = oneshot::channel();
         lock(&self.shared.pending).insert(id, sender);
-        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(text).is_ok());
-        if !sent || self.has_ended() {
+        if self.requests.send(text).is_err() || self.has_ended() {
             lock(&self.shared.pending).remove(&id);
             return Err(self.stopped());
         }
@@ -270,8 +270,8 @@ impl Isolate {
 
 impl Drop for Isolate {
     fn drop(&mut self) {
-        // The engine's thread ends when there are no more requests.
-        self.requests.take();
+        // This is what ends the engine's thread.
+        self.connections.take();
         let Some(thread) = self.thread.take() else { return };
         let longest = self.longest_turn.min(LAST_TURN);
         let give_up = Instant::now() + 2 * LONGEST_TURN;
@@ -383,7 +383,7 @@ struct Parts {
     started: Instant,
 }
 
-/// Runs the script until there are no more requests; the reason if it ended otherwise.
+/// Runs the script until the handle is gone; the reason if it ended otherwise.
 fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -400,11 +400,9 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
         })?;
         *lock(&shared.engine) = Some(runtime.v8_isolate().thread_safe_handle());
         let state = runtime.op_state();
-        let closed = Rc::new(Cell::new(false));
         state.borrow_mut().put(Host {
             requests: Rc::new(tokio::sync::Mutex::new(request_receiver)),
             messages: message_sender,
-            closed: closed.clone(),
         });
         let began = |at: u64| shared.turn_began.store(at, Ordering::Relaxed);
         let stopped = |runtime: &mut JsRuntime| {
@@ -423,7 +421,9 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
         }
 
         poll_fn(|cx| {
-            while let Poll::Ready(Some((frames, handle))) = accepted.poll_recv(cx) {
+            while let Poll::Ready(accepted) = accepted.poll_recv(cx) {
+                // Without a handle, whatever is still waited for is of no use to anyone.
+                let Some((frames, handle)) = accepted else { return Poll::Ready(Ok(())) };
                 // The listener may have given up meanwhile; then the connection just ends.
                 let _ = handle.send(state.borrow_mut().borrow_mut::<Sockets>().add(frames));
             }
@@ -433,12 +433,7 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
             if let Some(reason) = stopped(&mut runtime) {
                 return Poll::Ready(Err(reason));
             }
-            match polled {
-                Poll::Ready(ended) => Poll::Ready(ended.map_err(|e| e.to_string())),
-                // Timers and connections that are still there are of no use to anyone.
-                Poll::Pending if closed.get() => Poll::Ready(Ok(())),
-                Poll::Pending => Poll::Pending,
-            }
+            polled.map_err(|e| e.to_string())
         })
         .await
     })

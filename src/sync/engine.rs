@@ -130,7 +130,7 @@ impl Engine {
         let network = Network::start()?;
         let last_failure = Arc::new(Mutex::new(None));
         let connection = setting.relay.clone().map(|relay| {
-            Connection::begin(relay, network.handle(), last_failure.clone())
+            Connection::begin(relay.within(setting.patience), network.handle(), last_failure.clone())
         });
         let database =
             open_database(Some(&setting.paths.database)).map_err(|e| SyncError::Store(e.to_string()))?;

@@ -34,19 +34,14 @@ Examples:
   caro sync now                                   exchange with the relay once
   caro sync status                                see whether all is well
 ")]
+// What each command says of itself stands with its arguments.
 pub(super) enum Command {
-    /// Set sync up: a new identity, or join with an existing phrase
     Init(init::InitArgs),
-    /// Join with a phrase and fetch the whole history
     Restore(restore::RestoreArgs),
-    /// One full exchange with the relay
     Now(now::NowArgs),
-    /// Whether sync is on, what waits, and how the last exchange went
     Status(status::StatusArgs),
-    /// The recovery phrase of this identity
     #[command(subcommand)]
     Phrase(phrase::Command),
-    /// The relay in use
     #[command(subcommand)]
     Relay(relay::Command),
 }

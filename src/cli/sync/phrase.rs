@@ -14,9 +14,7 @@ use crate::identity::Phrase;
 /// The recovery phrase of this identity
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the phrase, to write it down or to set up another device
     Show(ShowArgs),
-    /// Check that what you wrote down is this identity's phrase
     Verify(VerifyArgs),
 }
 

@@ -12,9 +12,7 @@ use crate::sync::SyncConfig;
 /// The relay in use
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print the relay's address
     Show(ShowArgs),
-    /// Use another relay from now on
     Set(SetArgs),
 }
 

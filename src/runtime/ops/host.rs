@@ -1,6 +1,6 @@
 //! The way between the program and the script: requests in, answers and events out, all JSON.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::mpsc;
 
@@ -19,22 +19,15 @@ pub(crate) enum HostMessage {
 pub(crate) struct Host {
     pub requests: Rc<tokio::sync::Mutex<UnboundedReceiver<String>>>,
     pub messages: mpsc::Sender<HostMessage>,
-    /// Set once the script knows that there will be no more requests.
-    pub closed: Rc<Cell<bool>>,
 }
 
 /// The next request, or null when there will be none.
 #[op2]
 #[string]
 pub async fn op_host_receive(state: Rc<RefCell<OpState>>) -> Option<String> {
-    let (requests, closed) = {
-        let state = state.borrow();
-        let host = state.try_borrow::<Host>()?;
-        (host.requests.clone(), host.closed.clone())
-    };
-    let request = requests.lock().await.recv().await;
-    closed.set(request.is_none());
-    request
+    let requests = state.borrow().try_borrow::<Host>()?.requests.clone();
+    let mut requests = requests.lock().await;
+    requests.recv().await
 }
 
 /// Answers a request.

@@ -5,7 +5,8 @@
 //! (`synchronous = FULL`), since the SDK sends right after.
 
 use std::cell::RefCell;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -40,13 +41,7 @@ fn database(state: &RefCell<OpState>) -> Rc<Connection> {
 pub fn open_database(path: Option<&Path>) -> rusqlite::Result<Connection> {
     let connection = match path {
         Some(path) => {
-            // Made by us first, so that it is private from its first byte on.
-            std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+            make_private(path).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
             Connection::open(path)?
         }
         None => Connection::open_in_memory()?,
@@ -64,8 +59,18 @@ pub fn open_database(path: Option<&Path>) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Makes the file before SQLite does, so that it is private from its first byte on; SQLite gives its
+/// log the same permissions.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
 /// Runs one statement for its effect.
-#[op2(fast)]
+#[op2(fast, reentrant)]
 pub fn op_sql_run<'s, 'i>(
     scope: &mut v8::PinScope<'s, 'i>,
     state: Rc<RefCell<OpState>>,
@@ -76,7 +81,7 @@ pub fn op_sql_run<'s, 'i>(
 }
 
 /// All rows of a query, as objects keyed by column name.
-#[op2]
+#[op2(reentrant)]
 pub fn op_sql_query<'s, 'i>(
     scope: &mut v8::PinScope<'s, 'i>,
     state: Rc<RefCell<OpState>>,

@@ -17,7 +17,15 @@ pub struct Suite {
     /// What runs before every file: polyfills, runner, matchers.
     pub prelude: Arc<str>,
     names: Vec<String>,
-    scripts: HashMap<String, Arc<str>>,
+    scripts: HashMap<String, Script>,
+}
+
+/// What runs one test file.
+#[derive(Clone)]
+pub struct Script {
+    /// Its place in the bundle, by which stack traces name it.
+    pub path: String,
+    pub text: Arc<str>,
 }
 
 #[derive(Deserialize)]
@@ -46,7 +54,8 @@ impl Suite {
             serde_json::from_str(&read(&list)?).map_err(|e| format!("{} is not the list: {e}", list.display()))?;
         let mut scripts = HashMap::new();
         for entry in &entries {
-            scripts.insert(entry.file.clone(), read(&bundle.join(&entry.script))?.into());
+            let text = read(&bundle.join(&entry.script))?.into();
+            scripts.insert(entry.file.clone(), Script { path: entry.script.clone(), text });
         }
         Ok(Self {
             prelude: read(&bundle.join("prelude.js"))?.into(),
@@ -61,7 +70,7 @@ impl Suite {
     }
 
     /// One file's script.
-    pub fn script(&self, file: &str) -> Option<Arc<str>> {
+    pub fn script(&self, file: &str) -> Option<Script> {
         self.scripts.get(file).cloned()
     }
 }

@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
@@ -19,7 +18,7 @@ use deno_core::{PollEventLoopOptions, v8};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::bundle::Suite;
+use crate::bundle::{Script, Suite};
 use crate::expected::State;
 use crate::ops::{self, Bench, Record};
 
@@ -57,9 +56,8 @@ pub struct FileRun {
 struct Engine(OnceLock<v8::IsolateHandle>);
 
 struct Job {
-    file: String,
     prelude: Arc<str>,
-    script: Arc<str>,
+    script: Script,
     /// JavaScript that sets `conformanceConfig`.
     config: String,
 }
@@ -75,7 +73,7 @@ pub fn run_file(suite: &Suite, file: &str, only: Option<&[String]>) -> FileRun {
                 config["only"] = json!(only);
             }
             let config = format!("globalThis.conformanceConfig = {config};");
-            watch(Job { file: file.to_owned(), prelude: suite.prelude.clone(), script, config }, &mut run);
+            watch(Job { prelude: suite.prelude.clone(), script, config }, &mut run);
         }
         None => run.problems.push("the bundle has no script for it".into()),
     }
@@ -90,10 +88,7 @@ fn watch(job: Job, run: &mut FileRun) {
     let engine = Arc::new(Engine::default());
     let thread = std::thread::Builder::new().name("isolate".into()).stack_size(STACK_BYTES).spawn({
         let engine = engine.clone();
-        move || {
-            catch_unwind(AssertUnwindSafe(|| in_isolate(job, sender, stopped, &engine)))
-                .unwrap_or_else(|_| Err("the isolate panicked".into()))
-        }
+        move || in_isolate(job, sender, stopped, &engine)
     });
     let thread = match thread {
         Ok(thread) => thread,
@@ -136,11 +131,14 @@ fn watch(job: Job, run: &mut FileRun) {
     }
     match thread.join() {
         Ok(Ok(())) => {}
+        // What a script says that was stopped is not news.
+        Ok(Err(_)) if stop.is_none() => {}
         Ok(Err(reason)) => run.problems.push(format!("{reason} (in {current})")),
-        Err(_) => run.problems.push("its thread panicked".into()),
+        Err(_) => run.problems.push(format!("its isolate panicked, in {current}")),
     }
     match done {
-        None => run.problems.push(format!("it did not come to its end; the last test was {current}")),
+        None if run.problems.is_empty() => run.problems.push(format!("it ended early, in {current}")),
+        None => {}
         Some((_, Some(error))) => run.problems.push(format!("outside of its tests: {error}")),
         Some((tests, None)) if tests != run.tests.len() => {
             run.problems.push(format!("it counts {tests} tests and told of {}", run.tests.len()));
@@ -170,9 +168,11 @@ fn in_isolate(
         let done = Rc::new(Cell::new(false));
         runtime.op_state().borrow_mut().put(Bench::new(folder.path().to_owned(), records, done.clone()));
 
-        for (name, script) in
-            [("prelude.js".to_owned(), &*job.prelude), ("config.js".to_owned(), &*job.config), (job.file, &*job.script)]
-        {
+        for (name, script) in [
+            ("prelude.js".to_owned(), &*job.prelude),
+            ("config.js".to_owned(), &*job.config),
+            (job.script.path, &*job.script.text),
+        ] {
             runtime.execute_script(name, script.to_owned()).map_err(|e| e.to_string())?;
         }
         let turning = poll_fn(|cx| {

@@ -97,7 +97,7 @@ fn op_test_sql_open(state: &mut OpState, #[string] name: &str) -> Result<u32, Js
     Ok(handle)
 }
 
-#[op2(fast)]
+#[op2(fast, reentrant)]
 fn op_test_sql_run<'s, 'i>(
     scope: &mut v8::PinScope<'s, 'i>,
     state: Rc<RefCell<OpState>>,
@@ -108,7 +108,7 @@ fn op_test_sql_run<'s, 'i>(
     run_for_script(scope, &*opened(&state, database)?, sql, params)
 }
 
-#[op2]
+#[op2(reentrant)]
 fn op_test_sql_query<'s, 'i>(
     scope: &mut v8::PinScope<'s, 'i>,
     state: Rc<RefCell<OpState>>,

@@ -1,0 +1,195 @@
+//! The isolate's database: private, durable, erasing, and honest about its failures.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use caro::runtime::protocol::{Append, Close, CreateSegment, Event, Exchange, FailureCode, Items, LoadRegistries, Open, Set};
+use caro::runtime::{Isolate, IsolateError, IsolateOptions, open_database};
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::bare::{Bare, agent_secret};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const MONTH: &str = "2026-11-01T00:00:00.000Z";
+
+fn pragma(connection: &Connection, name: &str) -> String {
+    let value = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    match value {
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_file_and_its_log_are_private_and_durable_and_erase() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.db");
+    let connection = open_database(Some(&path)).unwrap();
+    connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+    for (name, value) in [("journal_mode", "wal"), ("synchronous", "2"), ("secure_delete", "1"), ("temp_store", "2")] {
+        assert_eq!(pragma(&connection, name), value, "{name}");
+    }
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        files += 1;
+    }
+    assert_eq!(files, 3, "the database, its log and the log's index");
+}
+
+#[test]
+fn a_file_that_others_could_read_is_made_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.db");
+    std::fs::write(&path, b"").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    drop(open_database(Some(&path)).unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.db");
+    std::fs::write(&path, vec![b'x'; 8192]).unwrap();
+    assert!(open_database(Some(&path)).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), vec![b'x'; 8192]);
+    assert!(open_database(Some(&folder.path().join("missing/sync.db"))).is_err());
+}
+
+#[test]
+fn a_mistake_in_sql_is_an_exception_with_its_reason() {
+    let mut engine = Bare::boot();
+    let said = engine.value(
+        "const { ops } = Deno.core;
+         ops.op_sql_run('CREATE TABLE t (x INTEGER PRIMARY KEY)', []);
+         ops.op_sql_run('INSERT INTO t VALUES (1)', []);
+         const said = [];
+         for (const [sql, params] of [['SELEKT 1', []], ['SELECT * FROM nowhere', []], ['INSERT INTO t VALUES (1)', []],
+                                      ['SELECT ?', []], ['SELECT 1', [1]], ['SELECT ?', [{}]], ['SELECT 1; SELECT 2', []]]) {
+           try { ops.op_sql_query(sql, params); said.push('nothing'); } catch (error) { said.push(error.message); }
+         }
+         return said;",
+    );
+    for (index, part) in
+        ["syntax error", "no such table: nowhere", "UNIQUE constraint", "parameter", "parameter", "neither text", "ultiple"]
+            .into_iter()
+            .enumerate()
+    {
+        assert!(said[index].as_str().unwrap().contains(part), "{index}: {said}");
+    }
+}
+
+#[test]
+fn values_come_back_as_they_went_in() {
+    let mut engine = Bare::boot();
+    let differ = engine.value(
+        r#"const { ops } = Deno.core;
+           ops.op_sql_run("CREATE TABLE t (x)", []);
+           const differ = [];
+           const long = "é😀\n".repeat(100000);
+           for (const value of ["", "é😀\0x", long, 0, -1, 1.5, 2 ** 53, -(2 ** 53), 1e300, null]) {
+             ops.op_sql_run("DELETE FROM t", []);
+             ops.op_sql_run("INSERT INTO t VALUES (?)", [value]);
+             const [row] = ops.op_sql_query("SELECT x FROM t", []);
+             if (row.x !== value) differ.push([value, row.x]);
+           }
+           return differ;"#,
+    );
+    assert_eq!(differ, json!([]));
+}
+
+/// A client with an account and one segment in this database.
+struct Client {
+    isolate: Isolate,
+    secret: String,
+    index: String,
+    segment: String,
+}
+
+fn open(database: Connection, secret: &str, create: bool) -> (Isolate, String) {
+    let isolate = Isolate::start(IsolateOptions { database, dialer: None, memory_limit: 256 << 20 }).unwrap();
+    isolate.call(&Open { agent_secret: secret, session: None, create, peer: None, month: MONTH, timeout_ms: 20_000 }, DEADLINE).unwrap();
+    let index = isolate.call(&LoadRegistries { timeout_ms: 20_000 }, DEADLINE).unwrap().registries.index;
+    (isolate, index)
+}
+
+fn client(database: Connection) -> Client {
+    let secret = agent_secret();
+    let (isolate, index) = open(database, &secret, true);
+    let segment = isolate.call(&CreateSegment { month: MONTH.into() }, DEADLINE).unwrap().id;
+    Client { isolate, secret, index, segment }
+}
+
+impl Client {
+    fn append(&self, value: String) -> Result<u64, IsolateError> {
+        let written = self.isolate.call(&Append { id: self.segment.clone(), values: vec![value] }, DEADLINE)?;
+        Ok(written.entries)
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_never_a_silent_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.db");
+    let database = open_database(Some(&path)).unwrap();
+    database.pragma_update(None, "max_page_count", 200).unwrap();
+    let client = client(database);
+
+    let mut stored = 0;
+    let failure = loop {
+        match client.append(format!("{stored}-{}", "x".repeat(20_000))) {
+            Ok(entries) => {
+                stored += 1;
+                assert_eq!(entries, stored);
+            }
+            Err(error) => break error,
+        }
+        assert!(stored < 1_000, "the disk never got full");
+    };
+    assert!(stored > 3, "{stored}: {failure:?}");
+    let IsolateError::Failed(failure) = failure else { panic!("{failure:?}") };
+    assert_eq!(failure.code, FailureCode::Storage, "{failure:?}");
+    let set = client.isolate.call(
+        &Set { id: client.index.clone(), entries: BTreeMap::from([("k".into(), "x".repeat(50_000))]) },
+        DEADLINE,
+    );
+    assert!(matches!(&set, Err(IsolateError::Failed(f)) if f.code == FailureCode::Storage), "{set:?}");
+
+    let (secret, segment) = (client.secret.clone(), client.segment.clone());
+    drop(client);
+    let (again, _) = open(open_database(Some(&path)).unwrap(), &secret, false);
+    again.call(&Exchange { ids: vec![segment.clone()], timeout_ms: 20_000 }, DEADLINE).unwrap();
+    let items = again.call(&Items { id: segment, after: BTreeMap::new() }, DEADLINE).unwrap().items;
+    assert_eq!(items.len() as u64, stored, "what was confirmed is there, and nothing else");
+}
+
+#[test]
+fn what_was_answered_is_in_the_file_when_the_process_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.db");
+    let client = client(open_database(Some(&path)).unwrap());
+    for number in 0..20 {
+        client.append(format!("value-{number}")).unwrap();
+    }
+    // Another connection sees it already, so it is committed.
+    let reader = Connection::open(&path).unwrap();
+    let stored: i64 = reader.query_row("SELECT count(*) FROM transactions", [], |row| row.get(0)).unwrap();
+    let (secret, segment, index) = (client.secret.clone(), client.segment.clone(), client.index.clone());
+    assert!(stored >= 20, "{stored}");
+    client.isolate.call(&Close {}, DEADLINE).unwrap();
+    drop(client);
+    drop(reader);
+    let (again, index_again) = open(open_database(Some(&path)).unwrap(), &secret, false);
+    assert_eq!(index, index_again);
+    again.call(&Exchange { ids: vec![segment.clone()], timeout_ms: 20_000 }, DEADLINE).unwrap();
+    let items = again.call(&Items { id: segment, after: BTreeMap::new() }, DEADLINE).unwrap().items;
+    let values: Vec<_> = items.into_iter().map(|(_, _, value)| value).collect();
+    assert_eq!(values, (0..20).map(|n| format!("value-{n}")).collect::<Vec<_>>());
+    assert_eq!(again.next_event(Duration::ZERO), None::<Event>);
+}
