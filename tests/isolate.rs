@@ -4,7 +4,7 @@
 //! it; [`caro::runtime::Isolate`] is what the program uses, with a test's script inside where something
 //! has to go wrong there.
 
-mod bare;
+pub mod bare;
 mod faults;
 mod globals;
 mod memory;

@@ -12,6 +12,7 @@ mod keyring_secret_service;
 mod official_peers;
 mod sync_errors;
 mod sync_two_homes;
+mod transport;
 
 /// A test file that is not a module here would never run.
 #[test]

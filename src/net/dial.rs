@@ -12,6 +12,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
@@ -167,11 +168,7 @@ fn to_frame(message: Message) -> Frame {
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<Box<dyn Stream>>>;
 
 async fn dial(address: &RelayAddress) -> Result<Socket, String> {
-    let connector = if address.is_secure() {
-        Connector::Rustls(Arc::new(tls(address)?))
-    } else {
-        Connector::Plain
-    };
+    let connector = if address.is_secure() { Connector::Rustls(Arc::new(tls(address)?)) } else { Connector::Plain };
     let (host, port) = address.target();
     let stream = connect(&host, port, address.is_secure(), &address.proxies).await?;
     let mut config = WebSocketConfig::default();
@@ -200,7 +197,10 @@ fn tls(address: &RelayAddress) -> Result<rustls::ClientConfig, String> {
             let found = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(found.certs);
             if roots.is_empty() {
-                return Err("this system has no root certificates to check it with (Debian: apt-get install ca-certificates)".into());
+                return Err(
+                    "this system has no root certificates to check it with (Debian: apt-get install ca-certificates)"
+                        .into(),
+                );
             }
         }
     }
@@ -214,13 +214,14 @@ fn tls(address: &RelayAddress) -> Result<rustls::ClientConfig, String> {
 fn in_words(error: &SocketError) -> String {
     match error {
         SocketError::Io(error) => plain(error),
-        SocketError::Tls(_) => "its certificate is not one that this machine trusts".into(),
+        SocketError::Tls(_) => "no secure connection could be agreed on".into(),
         SocketError::Http(response) => match response.status().as_u16() {
             401 | 403 => "it refused us: its operator wants a token in the address".into(),
             404 => "it answers, but has no relay at that path".into(),
             429 | 503 => "it is too busy at the moment".into(),
             status => format!("it answers, but not as a relay (HTTP {status})"),
         },
+        SocketError::Protocol(ProtocolError::HandshakeIncomplete) => "it closed the connection".into(),
         SocketError::Protocol(_) | SocketError::HttpFormat(_) => "it answers, but not as a relay".into(),
         _ => "the connection could not be opened".into(),
     }

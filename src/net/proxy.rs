@@ -34,12 +34,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Connects to a host (without the brackets of an IPv6 address); the error is in plain words.
-pub(super) async fn connect(
-    host: &str,
-    port: u16,
-    secure: bool,
-    proxies: &Proxies,
-) -> Result<Box<dyn Stream>, String> {
+pub(super) async fn connect(host: &str, port: u16, secure: bool, proxies: &Proxies) -> Result<Box<dyn Stream>, String> {
     let Some(proxy) = proxies.find(host, port, secure)? else {
         let stream = TcpStream::connect((host, port)).await.map_err(|e| plain(&e))?;
         stream.set_nodelay(true).map_err(|e| plain(&e))?;
@@ -74,7 +69,8 @@ impl Proxies {
         let Some(setting) = setting.as_deref().map(str::trim).filter(|setting| !setting.is_empty()) else {
             return Ok(None);
         };
-        let is_loopback = host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let is_loopback =
+            host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
         if is_loopback {
             return Ok(None);
         }
@@ -153,7 +149,8 @@ mod tests {
 
     #[test]
     fn each_scheme_has_its_own_setting() {
-        let both = Proxies { https: Some("http://a.example".into()), http: Some("http://b.example".into()), none_for: None };
+        let both =
+            Proxies { https: Some("http://a.example".into()), http: Some("http://b.example".into()), none_for: None };
         let found = |secure| both.find("relay.example", 443, secure).unwrap().unwrap().uri().to_string();
         assert_eq!((found(true).as_str(), found(false).as_str()), ("http://a.example/", "http://b.example/"));
         assert!(proxies("http://a.example", "").find("relay.example", 80, false).unwrap().is_none());

@@ -1,22 +1,24 @@
 //! Moves text frames between a WebSocket and the queues of an isolate.
 //!
 //! Outgoing frames are counted until the operating system has taken them, so that the SDK's
-//! back-pressure sees the truth. Incoming frames wait in a short queue; when it is full the socket is
-//! not read, and TCP slows the other side down.
+//! back-pressure sees the truth. Incoming frames wait in a queue that is bounded in number and in
+//! bytes; when it is full the socket is not read, and TCP slows the other side down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use crate::runtime::Frames;
+use crate::runtime::{Frames, Received};
 
 /// The largest frame taken: the SDK can merge many messages into one frame.
 pub const MAX_FRAME_BYTES: usize = 64 << 20;
 /// Incoming frames that may wait for the script.
 const INCOMING_QUEUE: usize = 64;
+/// Kibibytes that they may have together: those of the largest frame.
+const INCOMING_KIB: u32 = 64 << 10;
 /// How long a closing connection may take to send what is queued.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -50,6 +52,7 @@ where
     let (received, incoming) = mpsc::channel(INCOMING_QUEUE);
     let buffered = Arc::new(AtomicUsize::new(0));
 
+    let room = Arc::new(Semaphore::new(INCOMING_KIB as usize));
     let counter = buffered.clone();
     runtime.spawn(async move {
         let writer = async move {
@@ -69,7 +72,9 @@ where
             while let Some(message) = stream.next().await {
                 match message.map(to_frame) {
                     Ok(Frame::Text(text)) => {
-                        if received.send(text).await.is_err() {
+                        let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
+                        let Ok(room) = room.clone().acquire_many_owned(size.min(INCOMING_KIB)).await else { return };
+                        if received.send(Received { text, room }).await.is_err() {
                             return;
                         }
                     }

@@ -392,18 +392,13 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
     tokio.block_on(async move {
         let Parts { options, script, request_receiver, mut accepted, message_sender, started } = parts;
         let memory_limit = options.memory_limit;
-        let mut runtime = boot(BootOptions {
-            database: options.database,
-            dialer: options.dialer,
-            memory_limit,
-            extensions: vec![],
-        })?;
+        let mut runtime =
+            boot(BootOptions { database: options.database, dialer: options.dialer, memory_limit, extensions: vec![] })?;
         *lock(&shared.engine) = Some(runtime.v8_isolate().thread_safe_handle());
         let state = runtime.op_state();
-        state.borrow_mut().put(Host {
-            requests: Rc::new(tokio::sync::Mutex::new(request_receiver)),
-            messages: message_sender,
-        });
+        state
+            .borrow_mut()
+            .put(Host { requests: Rc::new(tokio::sync::Mutex::new(request_receiver)), messages: message_sender });
         let began = |at: u64| shared.turn_began.store(at, Ordering::Relaxed);
         let stopped = |runtime: &mut JsRuntime| {
             if shared.overran.load(Ordering::Relaxed) {
@@ -414,7 +409,8 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
         };
 
         began(millis(started.elapsed()) + 1);
-        let ran = runtime.execute_script("boot", script).and_then(|_| runtime.execute_script("boot", "void caro.run()"));
+        let ran =
+            runtime.execute_script("boot", script).and_then(|_| runtime.execute_script("boot", "void caro.run()"));
         began(0);
         if let Err(error) = ran {
             return Err(stopped(&mut runtime).unwrap_or_else(|| error.to_string()));

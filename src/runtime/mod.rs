@@ -15,7 +15,7 @@ pub use isolate::{Isolate, IsolateError, IsolateOptions};
 pub use boot::{BootOptions, boot};
 #[doc(hidden)]
 pub use isolate::TestHooks;
-pub use ops::socket::{Dialer, Frames};
-pub use ops::storage::open_database;
+pub use ops::socket::{Dialer, Frames, Received};
+pub use ops::storage::{flush_database, open_database, open_database_deferred};
 #[doc(hidden)]
 pub use ops::storage::{query_for_script, run_for_script};

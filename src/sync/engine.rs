@@ -17,7 +17,7 @@ use crate::net::{Connection, Network, RelayAddress};
 use crate::runtime::protocol::{
     Close, Entries, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request,
 };
-use crate::runtime::{Isolate, IsolateError, IsolateOptions, open_database};
+use crate::runtime::{Isolate, IsolateError, IsolateOptions, flush_database, open_database_deferred};
 use crate::sync::month::Month;
 
 /// Heap of a device's isolate.
@@ -133,7 +133,7 @@ impl Engine {
             Connection::begin(relay.within(setting.patience), network.handle(), last_failure.clone())
         });
         let database =
-            open_database(Some(&setting.paths.database)).map_err(|e| SyncError::Store(e.to_string()))?;
+            open_database_deferred(&setting.paths.database).map_err(|e| SyncError::Store(e.to_string()))?;
         let (dialer, dialled) = match connection {
             Some(connection) => {
                 let (dialer, dialled) = connection.split();
@@ -217,6 +217,18 @@ impl Engine {
             too_large: pushed.too_large,
             missing: pulled.missing,
             unreadable: pulled.unreadable + self.index.newer,
+        })
+    }
+
+    /// Brings what was written to the sync store to disk, before anything counts on it.
+    ///
+    /// The store is not synced with each of its transactions: what a power cut takes from a download comes down
+    /// again, and nothing is written to the account before this device has caught up with the relay.
+    pub(super) fn flush(&self) -> Result<(), SyncError> {
+        flush_database(&self.paths.database).map_err(|source| SyncError::File {
+            file: self.paths.database.display().to_string(),
+            action: "written",
+            source,
         })
     }
 

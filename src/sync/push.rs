@@ -80,6 +80,7 @@ fn write_run(engine: &mut Engine, month: Month, run: &[Batch], pushed: &mut Push
         engine.index.note(Segment { id: id.clone(), device, description });
     }
 
+    engine.flush()?;
     let numbers: Vec<u64> = run.iter().flat_map(|batch| batch.numbers.iter().copied()).collect();
     engine.history.acknowledge(&numbers)?;
     pull::skip_own(engine, &id, written.transaction)?;

@@ -85,6 +85,7 @@ fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result
     engine.ask(&Set { id: registry.clone(), entries: BTreeMap::from([entry]) })?;
     engine.confirm(vec![registry, engine.registries.keyring.clone()])?;
 
+    engine.flush()?;
     set_up.key_store.store(set_up.credentials)?;
     set_up.config.save(&engine.paths().config)?;
     engine.history.clear_cursors()?;

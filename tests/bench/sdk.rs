@@ -10,7 +10,7 @@ use caro::net::{Connection, Network, Proxies, RelayAddress};
 use caro::runtime::protocol::{
     Append, CreateSegment, Entries, Event, Exchange, Items, LoadRegistries, Open, Outcome, Registries, Set, Watch,
 };
-use caro::runtime::{Isolate, IsolateOptions, crypto, open_database};
+use caro::runtime::{Isolate, IsolateOptions, crypto, open_database_deferred};
 
 use crate::node::{NodeRelay, node_script};
 use crate::program::{BINARY, percentile, random_text};
@@ -132,10 +132,9 @@ impl Device {
         let peer = address.fingerprint();
         let (dialer, dialled) = Connection::begin(address, network.handle(), Default::default()).split();
         let isolate = Isolate::start(IsolateOptions {
-            database: open_database(Some(database)).expect("a database"),
+            database: open_database_deferred(database).expect("a database"),
             dialer: Some(dialer),
             memory_limit: 1 << 30,
-            ..Default::default()
         })
         .expect("an isolate");
         network.block_on(dialled).expect("the relay takes the connection");

@@ -5,7 +5,7 @@
 //! them. The machine may be noisy: compare within one run, and quote ratios.
 
 #[path = "../common/node/mod.rs"]
-#[allow(dead_code, reason = "the tests use more of the peers than this")]
+#[allow(dead_code, unused_imports, reason = "the tests use more of the peers than this")]
 mod node;
 mod program;
 mod sdk;

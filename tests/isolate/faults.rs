@@ -59,7 +59,14 @@ fn assert_lives(isolate: &Isolate) {
 
 fn open_client(isolate: &Isolate) {
     let secret = agent_secret();
-    let open = Open { agent_secret: &secret, session: None, create: true, peer: None, month: "2026-11-01T00:00:00.000Z", timeout_ms: 10_000 };
+    let open = Open {
+        agent_secret: &secret,
+        session: None,
+        create: true,
+        peer: None,
+        month: "2026-11-01T00:00:00.000Z",
+        timeout_ms: 10_000,
+    };
     isolate.call(&open, DEADLINE).unwrap();
 }
 
@@ -202,16 +209,16 @@ fn many_callers_all_learn_that_it_stopped() {
 fn too_much_memory_ends_the_script_and_not_the_process() {
     for script in [
         when_asked_to_watch!("const hoard = []; for (;;) hoard.push({ a: [1, 2, 3], b: 'x' + hoard.length });"),
-        when_asked_to_watch!("let text = 'x'; const hoard = []; for (;;) { hoard.push(text + hoard.length); text += 'yz'; }"),
+        when_asked_to_watch!(
+            "let text = 'x'; const hoard = []; for (;;) { hoard.push(text + hoard.length); text += 'yz'; }"
+        ),
         when_asked_to_watch!(
             "const hoard = new Map(); for (let i = 0; ; i += 1) { try { hoard.set(i, { i }); } catch { hoard.set(-i, [i]); } }"
         ),
     ] {
-        let isolate = Isolate::start_with(
-            options(48 << 20, None),
-            TestHooks { script, longest_turn: Duration::from_secs(30) },
-        )
-        .unwrap();
+        let isolate =
+            Isolate::start_with(options(48 << 20, None), TestHooks { script, longest_turn: Duration::from_secs(30) })
+                .unwrap();
         match ask(&isolate) {
             Err(IsolateError::Stopped(reason)) => assert_eq!(reason, "it needs more than 48 MiB of memory", "{script}"),
             other => panic!("{script}: {other:?}"),

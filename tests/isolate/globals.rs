@@ -19,6 +19,22 @@ fn randomness_is_different_at_each_boot() {
     assert_ne!(a[1], a[2]);
 }
 
+/// The engines' own generator and clock must not come back when the snapshot is restored.
+#[test]
+fn every_global_is_ours_and_none_the_engines() {
+    let mut engine = Bare::boot();
+    let native = engine.value(
+        "const globals = { 'Math.random': Math.random, 'Date.now': Date.now };
+         for (const name of ['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval', 'setImmediate', 'clearImmediate',
+                             'queueMicrotask', 'TextEncoder', 'TextDecoder']) globals[name] = globalThis[name];
+         for (const name of ['error', 'warn', 'info', 'log', 'debug', 'trace']) globals[`console.${name}`] = console[name];
+         globals.getRandomValues = crypto.getRandomValues;
+         globals.now = performance.now;
+         return Object.keys(globals).filter((name) => String(globals[name]).includes('[native code]'));",
+    );
+    assert_eq!(native, json!([]));
+}
+
 #[test]
 fn get_random_values_fills_exactly_the_view_it_is_given() {
     let mut engine = Bare::boot();

@@ -50,11 +50,12 @@ fn the_ops_are_those_on_the_checked_in_list_and_no_others() {
 
 #[test]
 fn the_ops_of_ours_are_those_that_the_script_has_types_for() {
-    let ours: BTreeSet<String> = ["op_clock_", "op_crypto_", "op_host_", "op_log", "op_session_map_", "op_socket_", "op_sql_"]
-        .iter()
-        .flat_map(|prefix| listed().into_iter().filter(move |(name, _)| name.starts_with(prefix)))
-        .map(|(name, _)| name.to_owned())
-        .collect();
+    let ours: BTreeSet<String> =
+        ["op_clock_", "op_crypto_", "op_host_", "op_log", "op_session_map_", "op_socket_", "op_sql_"]
+            .iter()
+            .flat_map(|prefix| listed().into_iter().filter(move |(name, _)| name.starts_with(prefix)))
+            .map(|(name, _)| name.to_owned())
+            .collect();
     assert_eq!(ours, declared());
 }
 
@@ -141,7 +142,7 @@ fn nothing_global_reaches_the_machine() {
     let there = engine.value(
         "const names = ['process', 'require', 'module', 'Buffer', 'fetch', 'XMLHttpRequest', 'WebSocket', 'EventSource',
            'Worker', 'navigator', 'localStorage', 'indexedDB', 'std', 'os', 'bjson', 'print', 'load', 'read', 'scriptArgs',
-           'importScripts', 'Bun', 'alert', 'd8', 'version', 'quit'];
+           'importScripts', 'Bun', 'WebAssembly', 'SharedArrayBuffer', 'Atomics', 'alert', 'd8', 'version', 'quit'];
          const there = names.filter((name) => name in globalThis);
          const deno = Object.keys(Deno).filter((name) => name !== 'core');
          const indirect = (0, eval)('typeof process + typeof require + typeof Deno.env + typeof Deno.readFile');
@@ -155,7 +156,10 @@ fn nothing_global_reaches_the_machine() {
 fn sql_reaches_no_other_file() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.db");
-    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE secret (x); INSERT INTO secret VALUES (1)").unwrap();
+    rusqlite::Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE secret (x); INSERT INTO secret VALUES (1)")
+        .unwrap();
     let copy = folder.path().join("copy.db");
     let mut engine = Bare::boot();
     let worked = engine.value(&format!(

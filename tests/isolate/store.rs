@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use caro::runtime::protocol::{Append, Close, CreateSegment, Event, Exchange, FailureCode, Items, LoadRegistries, Open, Set};
+use caro::runtime::protocol::{
+    Append, Close, CreateSegment, Event, Exchange, FailureCode, Items, LoadRegistries, Open, Set,
+};
 use caro::runtime::{Isolate, IsolateError, IsolateOptions, open_database};
 use rusqlite::Connection;
 use serde_json::json;
@@ -15,7 +17,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const MONTH: &str = "2026-11-01T00:00:00.000Z";
 
 fn pragma(connection: &Connection, name: &str) -> String {
-    let value = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    let value =
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
     match value {
         rusqlite::types::Value::Integer(number) => number.to_string(),
         rusqlite::types::Value::Text(text) => text,
@@ -76,10 +79,17 @@ fn a_mistake_in_sql_is_an_exception_with_its_reason() {
          }
          return said;",
     );
-    for (index, part) in
-        ["syntax error", "no such table: nowhere", "UNIQUE constraint", "parameter", "parameter", "neither text", "ultiple"]
-            .into_iter()
-            .enumerate()
+    for (index, part) in [
+        "syntax error",
+        "no such table: nowhere",
+        "UNIQUE constraint",
+        "parameter",
+        "parameter",
+        "neither text",
+        "ultiple",
+    ]
+    .into_iter()
+    .enumerate()
     {
         assert!(said[index].as_str().unwrap().contains(part), "{index}: {said}");
     }
@@ -114,7 +124,12 @@ struct Client {
 
 fn open(database: Connection, secret: &str, create: bool) -> (Isolate, String) {
     let isolate = Isolate::start(IsolateOptions { database, dialer: None, memory_limit: 256 << 20 }).unwrap();
-    isolate.call(&Open { agent_secret: secret, session: None, create, peer: None, month: MONTH, timeout_ms: 20_000 }, DEADLINE).unwrap();
+    isolate
+        .call(
+            &Open { agent_secret: secret, session: None, create, peer: None, month: MONTH, timeout_ms: 20_000 },
+            DEADLINE,
+        )
+        .unwrap();
     let index = isolate.call(&LoadRegistries { timeout_ms: 20_000 }, DEADLINE).unwrap().registries.index;
     (isolate, index)
 }
@@ -155,10 +170,9 @@ fn a_full_disk_is_an_error_and_never_a_silent_loss() {
     assert!(stored > 3, "{stored}: {failure:?}");
     let IsolateError::Failed(failure) = failure else { panic!("{failure:?}") };
     assert_eq!(failure.code, FailureCode::Storage, "{failure:?}");
-    let set = client.isolate.call(
-        &Set { id: client.index.clone(), entries: BTreeMap::from([("k".into(), "x".repeat(50_000))]) },
-        DEADLINE,
-    );
+    let set = client
+        .isolate
+        .call(&Set { id: client.index.clone(), entries: BTreeMap::from([("k".into(), "x".repeat(50_000))]) }, DEADLINE);
     assert!(matches!(&set, Err(IsolateError::Failed(f)) if f.code == FailureCode::Storage), "{set:?}");
 
     let (secret, segment) = (client.secret.clone(), client.segment.clone());

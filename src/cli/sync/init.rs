@@ -21,7 +21,7 @@ Examples:
   caro sync init --new --relay wss://relay.example --phrase-out phrase.txt --yes
   caro sync init --phrase-file phrase.txt --relay wss://relay.example --yes
 ")]
-pub(super) struct InitArgs {
+pub(in crate::cli) struct InitArgs {
     /// Make a new identity
     #[arg(long, conflicts_with = "phrase_file")]
     new: bool,

@@ -61,7 +61,7 @@ impl Command {
 
 /// How the keys of this home are opened.
 #[derive(Debug, Args)]
-struct KeyArgs {
+pub(in crate::cli) struct KeyArgs {
     /// File with the passphrase that seals the key file (see CARO_KEYSTORE=file)
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,

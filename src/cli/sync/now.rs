@@ -11,7 +11,7 @@ use crate::sync::{Engine, Report, SyncConfig, SyncError};
 
 /// Exchange with the relay once: what others wrote comes down, what waits here goes up.
 #[derive(Debug, Args)]
-pub(super) struct NowArgs {
+pub(in crate::cli) struct NowArgs {
     /// Give up when the relay takes longer over one step
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,

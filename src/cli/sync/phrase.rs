@@ -13,14 +13,14 @@ use crate::identity::Phrase;
 
 /// The recovery phrase of this identity
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(in crate::cli) enum Command {
     Show(ShowArgs),
     Verify(VerifyArgs),
 }
 
 /// Show the phrase, to write it down or to set up another device
 #[derive(Debug, Args)]
-pub(super) struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// Draw it as a code for a camera; `caro sync restore --qr-image` reads a picture of it
     #[arg(long)]
     qr: bool,
@@ -35,7 +35,7 @@ pub(super) struct ShowArgs {
 
 /// Check that what you wrote down is this identity's phrase
 #[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
+pub(in crate::cli) struct VerifyArgs {
     /// Read the phrase from this file; `-` is standard input
     #[arg(long, value_name = "FILE")]
     phrase_file: Option<PathBuf>,

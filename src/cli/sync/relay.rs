@@ -11,14 +11,14 @@ use crate::sync::SyncConfig;
 
 /// The relay in use
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(in crate::cli) enum Command {
     Show(ShowArgs),
     Set(SetArgs),
 }
 
 /// Print the relay's address
 #[derive(Debug, Args)]
-pub(super) struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -28,7 +28,7 @@ pub(super) struct ShowArgs {
 ///
 /// The next exchange brings it everything that this device has.
 #[derive(Debug, Args)]
-pub(super) struct SetArgs {
+pub(in crate::cli) struct SetArgs {
     /// wss://… or ws://…, or `none`
     #[arg(value_name = "URL")]
     url: String,

@@ -21,7 +21,7 @@ Examples:
   caro sync restore --relay wss://relay.example --phrase-file phrase.txt --yes
   caro sync restore --relay wss://relay.example --qr-image code.png
 ")]
-pub(super) struct RestoreArgs {
+pub(in crate::cli) struct RestoreArgs {
     /// Read the phrase from this file; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "qr_image")]
     phrase_file: Option<PathBuf>,

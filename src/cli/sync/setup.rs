@@ -15,7 +15,7 @@ use crate::sync::{SyncConfig, SyncError};
 
 /// Flags of every setup.
 #[derive(Debug, Args)]
-pub(super) struct SetupArgs {
+pub(in crate::cli) struct SetupArgs {
     /// The relay: wss://… or ws://…, or `none` to choose one later
     #[arg(long, value_name = "URL")]
     pub relay: Option<String>,

@@ -16,7 +16,7 @@ const PROBE: Duration = Duration::from_secs(3);
 
 /// Whether sync is on, what waits, and how the last exchange went.
 #[derive(Debug, Args)]
-pub(super) struct StatusArgs {
+pub(in crate::cli) struct StatusArgs {
     /// Do not try whether the relay can be reached
     #[arg(long)]
     offline: bool,

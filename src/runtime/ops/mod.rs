@@ -111,9 +111,7 @@ deno_core::extension!(
 /// Our ops, with the engine's unneeded ones switched off.
 pub(super) fn extension() -> Extension {
     let mut extension = caro::init();
-    extension.middleware_fn = Some(Box::new(|op: OpDecl| {
-        if DISABLED.contains(&op.name) { op.disable() } else { op }
-    }));
+    extension.middleware_fn = Some(Box::new(|op: OpDecl| if DISABLED.contains(&op.name) { op.disable() } else { op }));
     extension
 }
 

@@ -107,8 +107,7 @@ pub fn op_session_map_add(
 ) -> Result<(), JsErrorBox> {
     let map = maps_mut(state).get_mut(map)?;
     guarded(|| {
-        map.add_transactions(session_id, given(signer_id), transactions_json, signature, skip_verify)
-            .map_err(exception)
+        map.add_transactions(session_id, given(signer_id), transactions_json, signature, skip_verify).map_err(exception)
     })
 }
 
@@ -150,9 +149,7 @@ pub fn op_session_map_make_trusting(
 ) -> Result<String, JsErrorBox> {
     let made_at = millis(made_at)?;
     let map = maps_mut(state).get_mut(map)?;
-    guarded(|| {
-        map.make_trusting(session_id, signer_secret, changes_json, given(meta_json), made_at).map_err(exception)
-    })
+    guarded(|| map.make_trusting(session_id, signer_secret, changes_json, given(meta_json), made_at).map_err(exception))
 }
 
 /// The session ids.

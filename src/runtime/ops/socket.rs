@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use deno_core::{OpState, op2};
 use deno_error::JsErrorBox;
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{exception, guarded_async};
 
@@ -27,14 +27,22 @@ pub struct Frames {
     /// Bytes that were queued and not yet written to the network.
     pub buffered: Arc<AtomicUsize>,
     /// Frames received; ends when the connection has.
-    pub incoming: mpsc::Receiver<String>,
+    pub incoming: mpsc::Receiver<Received>,
+}
+
+/// A frame that was received, and the room that it takes up until it is dropped.
+pub struct Received {
+    /// What it says.
+    pub text: String,
+    /// Given back to the one who reads the network.
+    pub room: OwnedSemaphorePermit,
 }
 
 struct Socket {
     /// None once the script has closed it.
     outgoing: Option<mpsc::UnboundedSender<String>>,
     buffered: Arc<AtomicUsize>,
-    incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<String>>>,
+    incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<Received>>>,
 }
 
 /// The isolate's connections.
@@ -109,7 +117,7 @@ pub async fn op_socket_receive(state: Rc<RefCell<OpState>>, #[smi] socket: u32) 
     if frame.is_none() {
         state.borrow_mut().borrow_mut::<Sockets>().open.remove(&socket);
     }
-    frame
+    frame.map(|frame| frame.text)
 }
 
 /// Closes a connection once its queued frames are sent; `op_socket_receive` then ends.

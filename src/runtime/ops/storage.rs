@@ -2,7 +2,7 @@
 //!
 //! The SDK owns the schema; we own the file: private to the user, write-ahead logged, and
 //! overwriting what is deleted. No statement reaches any other file. A transaction is on disk when it has been committed
-//! (`synchronous = FULL`), since the SDK sends right after.
+//! (`synchronous = FULL`), unless its owner takes that upon itself.
 
 use std::cell::RefCell;
 use std::fs::Permissions;
@@ -57,6 +57,36 @@ pub fn open_database(path: Option<&Path>) -> rusqlite::Result<Connection> {
          PRAGMA temp_store = MEMORY;",
     )?;
     Ok(connection)
+}
+
+/// As [`open_database`], but a transaction need not be on disk when it has been committed: it survives the
+/// end of the process, and a power cut only after [`flush_database`]. For an owner that can fetch again what
+/// a power cut takes.
+///
+/// # Errors
+///
+/// As [`open_database`].
+pub fn open_database_deferred(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = open_database(Some(path))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
+}
+
+/// Brings everything that was committed to disk, from any thread or process.
+///
+/// # Errors
+///
+/// What the file system says.
+pub fn flush_database(path: &Path) -> std::io::Result<()> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    match std::fs::File::open(log) {
+        Ok(log) => log.sync_all()?,
+        // It has been written back whole.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    std::fs::File::open(path)?.sync_all()
 }
 
 /// Makes the file before SQLite does, so that it is private from its first byte on; SQLite gives its
@@ -178,9 +208,8 @@ fn parameters<'s>(
 ) -> Result<Vec<Value>, JsErrorBox> {
     let mut values = Vec::with_capacity(params.length() as usize);
     for index in 0..params.length() {
-        let value = params
-            .get_index(scope, index)
-            .ok_or_else(|| JsErrorBox::type_error("a parameter cannot be read"))?;
+        let value =
+            params.get_index(scope, index).ok_or_else(|| JsErrorBox::type_error("a parameter cannot be read"))?;
         values.push(to_sql(scope, value)?);
     }
     Ok(values)

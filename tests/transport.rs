@@ -1,0 +1,9 @@
+//! The transport over real sockets: what arrives, what is believed, and what a failure says.
+
+mod buffers;
+mod certificates;
+mod failures;
+mod frames;
+mod peers;
+mod proxies;
+mod reconnection;
