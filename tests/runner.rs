@@ -10,7 +10,16 @@ mod history_safety;
 mod isolate;
 mod keyring_secret_service;
 mod official_peers;
+mod sync_concurrency;
+mod sync_disk_full;
 mod sync_errors;
+mod sync_kill;
+mod sync_local_only;
+mod sync_lying_relay;
+mod sync_relay;
+mod sync_secrecy;
+mod sync_session_guard;
+mod sync_terminal;
 mod sync_two_homes;
 mod transport;
 

@@ -65,7 +65,7 @@ fn a_phrase_with_a_mistake_is_refused_before_any_network() {
     listener.set_nonblocking(true).unwrap();
     let relay = format!("ws://{}", listener.local_addr().unwrap());
     for (what, phrase, says) in [
-        ("checksum", UNKNOWN.replace("title", "winner"), "checksum"),
+        ("checksum", UNKNOWN.replace("title", "winner"), "together they are not a recovery phrase"),
         ("unknown word", UNKNOWN.replacen("winner", "winnner", 1), "2"),
         ("too short", "legal winner thank\n".to_owned(), "12 or 24"),
         ("empty", String::new(), "12 or 24"),
@@ -214,7 +214,9 @@ fn a_phrase_file_is_private_and_never_overwritten() {
     let phrase = device.init(&relay.url());
     let words = std::fs::read_to_string(&phrase).unwrap();
     assert_eq!(words.split_whitespace().count(), 24);
-    for path in [phrase, device.data("keys"), device.data("sync.db"), device.data("sync.json"), device.data("history.db")] {
+    for path in
+        [phrase, device.data("keys"), device.data("sync.db"), device.data("sync.json"), device.data("history.db")]
+    {
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", path.display());
     }
@@ -307,7 +309,15 @@ fn the_keys_can_be_sealed_with_a_passphrase() {
     let phrase = device.home.path().join("phrase");
     let url = relay.url();
     device.ok([
-        "sync", "init", "--new", "--relay", &url, "--phrase-out", phrase.to_str().unwrap(), "--yes", "--passphrase-file",
+        "sync",
+        "init",
+        "--new",
+        "--relay",
+        &url,
+        "--phrase-out",
+        phrase.to_str().unwrap(),
+        "--yes",
+        "--passphrase-file",
         pass,
     ]);
     device.add_one("sealed");

@@ -60,7 +60,7 @@ fn union(relay: &str) {
 fn every_field(relay: &str) {
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
     let records = [
-        r#"{"command":"printf 'é\n\ttab \"quoted\" \\ 日本 🦀'","prompt":"say it","exit":7,"duration_ns":123456789,"cwd":"/srv/été","session":"s-1","safety":"dangerous","tags":["x","ünï"],"model":"m","at":"2024-02-29T23:59:59.999999999Z"}"#,
+        r#"{"command":"printf 'é\n\ttab \"quoted\" \\ 日本 🦀'","prompt":"say it","exit":7,"duration_ns":123456789,"cwd":"/srv/été","session":"s-1","safety":"critical","tags":["x","ünï"],"model":"m","at":"2024-02-29T23:59:59.999999999Z"}"#,
         r#"{"command":"for i in 1 2\ndo echo $i\ndone","exit":0}"#,
     ];
     let added = a.run_with_input(["history", "add"], records.join("\n"));
@@ -124,7 +124,8 @@ fn an_identity_without_a_relay_gets_one_later() {
 fn a_new_relay_gets_everything_from_the_devices() {
     let (old, new) = (Relay::new(), Relay::new());
     let (a, b, late) = (SyncHome::new("laptop"), SyncHome::new("desktop"), SyncHome::new("server"));
-    a.add(&(0..250).map(|i| format!("old {i}")).collect::<Vec<_>>());
+    // More than one segment takes.
+    a.add(&(0..750).map(|i| crate::sync_session_guard::noise(&format!("old {i}"))).collect::<Vec<_>>());
     let phrase = a.init(&old.url());
     b.restored(&old.url(), &phrase);
     drop(old);
@@ -135,7 +136,7 @@ fn a_new_relay_gets_everything_from_the_devices() {
     }
     a.now();
     late.restored(&new.url(), &phrase);
-    assert_eq!(assert_equal_histories(&[&a, &b, &late]), 252);
+    assert_eq!(assert_equal_histories(&[&a, &b, &late]), 752);
 }
 
 #[test]
@@ -147,7 +148,12 @@ fn a_device_that_was_away_for_months_catches_up() {
     // Ten exchanges of a, none of b; records of several months and many small entries.
     for round in 0..10 {
         let lines: String = (0..30)
-            .map(|i| format!("{{\"command\":\"round {round} {i}\",\"at\":\"2025-{:02}-11T10:00:{i:02}Z\"}}\n", round % 12 + 1))
+            .map(|i| {
+                format!(
+                    "{{\"command\":\"round {round} {i}\",\"at\":\"2025-{:02}-11T10:00:{i:02}Z\"}}\n",
+                    round % 12 + 1
+                )
+            })
             .collect();
         assert_eq!(a.run_with_input(["history", "add"], lines).code, Some(0));
         a.now();

@@ -6,12 +6,12 @@
  * its group is ignored by everyone without a word; maps carry the exact time, for last-writer-wins.
  */
 
-import { LocalNode, type AgentSecret, type JsonValue, type RawAccountID, type RawCoID, type RawCoStream, type SessionID } from "cojson";
+import { LocalNode, type AgentSecret, type CoValueCore, type JsonValue, type RawAccountID, type RawCoID, type RawCoStream, type SessionID } from "cojson";
 import { accountId, coarse, createAccount, groupOf, loadedMap, registriesOf, rootId } from "./account";
 import { CaroCrypto } from "./crypto";
 import { RelayLink } from "./link";
 import { emit, Failure, type Handlers, type Item, type Outcome, type Requests, type Written } from "./protocol";
-import { openStorage } from "./storage";
+import { forgetSession, openStorage } from "./storage";
 
 const HOUR_MS = 3_600_000;
 
@@ -105,12 +105,42 @@ export class Client {
 
   private async exchange(ids: string[], deadline: number): Promise<Record<string, Outcome>> {
     const outcome = async (id: string): Promise<[string, Outcome]> => {
-      if (this.link) return [id, await this.link.exchange(id, deadline)];
+      if (this.link) return [id, this.legible(id, await this.link.exchange(id, deadline))];
       const core = await this.node.loadCoValueCore(id as RawCoID, undefined, true);
       if (!core.isAvailable()) return [id, "absent"];
-      return [id, core.isDeleted ? "deleted" : "local"];
+      return [id, this.legible(id, core.isDeleted ? "deleted" : "local")];
     };
     return Object.fromEntries(await Promise.all(ids.map(outcome)));
+  }
+
+  /**
+   * A signature covers a session's transactions but not the CoValue they belong to, so a relay can
+   * hand out one's content as another's. It does not decrypt there: that is damage, and what lies in
+   * the store is dropped, so that the true content can come in its place.
+   */
+  private legible(id: string, outcome: Outcome): Outcome {
+    if (!READABLE.has(outcome)) return outcome;
+    const core = this.node.getCoValue(id as RawCoID);
+    if (!core.isAvailable()) return outcome;
+    try {
+      core.getCurrentContent();
+    } catch (error) {
+      console.error("content is not what it is taken for", error);
+      return "damaged";
+    }
+    const illegible = core.verifiedTransactions.filter((tx) => tx.isValid && tx.changes === undefined);
+    if (illegible.length === 0) return outcome;
+    const misplaced = illegible.filter(({ tx }) => tx.privacy === "private" && core.getReadKey(tx.keyUsed));
+    this.forget(core, new Set(misplaced.map((tx) => tx.currentTxID.sessionID)));
+    return "damaged";
+  }
+
+  /** Drops sessions of a CoValue from store and memory; never the one that this device writes in. */
+  private forget(core: CoValueCore, sessions: ReadonlySet<SessionID>): void {
+    for (const session of sessions) {
+      if (session !== this.session) forgetSession(core.id, session);
+    }
+    this.node.internalUnmountCoValue(core.id);
   }
 
   /** Loads what nothing works without. */

@@ -331,10 +331,16 @@ class NativeSessionMap implements SessionMapImpl {
     return ops().op_session_map_is_deleted(this.#handle);
   }
 
+  /** What does not decrypt counts as unreadable, for the SDK would let an exception end its whole turn. */
   decryptTransaction(sessionId: string, txIndex: number, keySecret: string): string | undefined {
-    return orUndefined(
-      ops().op_session_map_decrypt(this.#handle, sessionId, txIndex, keySecret),
-    );
+    try {
+      return orUndefined(
+        ops().op_session_map_decrypt(this.#handle, sessionId, txIndex, keySecret),
+      );
+    } catch (err) {
+      logger.error("a transaction does not decrypt", { err });
+      return undefined;
+    }
   }
 
   decryptTransactionMeta(

@@ -8,7 +8,8 @@
 
 import { cojsonInternals, type CoValueCore, type LocalNode, type Peer, type RawCoID, type SyncMessage } from "cojson";
 import { WebSocketPeerWithReconnection } from "cojson-transport-ws";
-import { emit, type Outcome } from "./protocol";
+import { emit, Failure, type Outcome } from "./protocol";
+import { onStorageRefusal, storageRefusal } from "./storage";
 import { HostSocket } from "./websocket";
 
 /** First pause before a lost connection is dialled again; the SDK multiplies it by the attempts. */
@@ -35,6 +36,9 @@ export class RelayLink {
     private readonly peerId: string,
   ) {
     const link = this;
+    onStorageRefusal(() => {
+      for (const id of link.waiting.keys()) link.wake(id);
+    });
     this.socket = new WebSocketPeerWithReconnection({
       peer: peerId,
       reconnectionTimeout: RECONNECT_MS,
@@ -68,6 +72,9 @@ export class RelayLink {
     const core = this.node.getCoValue(id as RawCoID);
     if (!core.isAvailable()) void this.node.loadCoValueCore(id as RawCoID, undefined, true);
     for (;;) {
+      // What cannot be stored is never held, however long one waits.
+      const refusal = storageRefusal();
+      if (refusal !== undefined) throw new Failure("storage", refusal);
       const outcome = this.outcome(core);
       if (outcome) return outcome;
       const left = deadline - performance.now();

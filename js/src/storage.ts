@@ -12,6 +12,24 @@ type Parameters = readonly unknown[];
 
 const bind = (params: Parameters): SqlValue[] => params.map((value) => (value === undefined ? null : (value as SqlValue)));
 
+/** What the store said when it last refused a change, and who wants to know at once. */
+let refusal: string | undefined;
+const listeners = new Set<() => void>();
+
+/** Why the store takes nothing any more, for example since the disk is full; undefined where all is well. */
+export function storageRefusal(): string | undefined {
+  return refusal;
+}
+
+export function onStorageRefusal(listener: () => void): void {
+  listeners.add(listener);
+}
+
+function refused(error: unknown): void {
+  refusal = error instanceof Error ? error.message : String(error);
+  for (const listener of listeners) listener();
+}
+
 export class HostDatabase implements SQLiteDatabaseDriver {
   private depth = 0;
   private erased = false;
@@ -35,17 +53,29 @@ export class HostDatabase implements SQLiteDatabaseDriver {
       callback();
       return;
     }
-    this.run("BEGIN IMMEDIATE", []);
-    this.depth += 1;
     try {
-      callback();
-      this.run("COMMIT", []);
-      if (this.erased) setTimeout(() => this.emptyLog(), 0);
+      this.run("BEGIN IMMEDIATE", []);
+      this.depth += 1;
+      try {
+        callback();
+        this.run("COMMIT", []);
+        if (this.erased) setTimeout(() => this.emptyLog(), 0);
+      } finally {
+        this.depth -= 1;
+      }
     } catch (error) {
-      this.run("ROLLBACK", []);
+      this.rollBack();
+      refused(error);
       throw error;
-    } finally {
-      this.depth -= 1;
+    }
+  }
+
+  /** Ends a transaction that failed; a full disk has ended it already. */
+  private rollBack(): void {
+    try {
+      this.run("ROLLBACK", []);
+    } catch (error) {
+      console.debug("there was nothing to roll back", error);
     }
   }
 
@@ -56,6 +86,22 @@ export class HostDatabase implements SQLiteDatabaseDriver {
     this.erased = false;
     this.run("PRAGMA wal_checkpoint(TRUNCATE)", []);
   }
+}
+
+/** Drops what the store holds of one session of a CoValue. */
+export function forgetSession(id: string, session: string): void {
+  const database = new HostDatabase();
+  database.transaction(() => {
+    const rows = database.query<{ rowID: number }>(
+      "SELECT rowID FROM sessions WHERE sessionID = ? AND coValue = (SELECT rowID FROM coValues WHERE id = ?)",
+      [session, id],
+    );
+    for (const { rowID } of rows) {
+      database.run("DELETE FROM transactions WHERE ses = ?", [rowID]);
+      database.run("DELETE FROM signatureAfter WHERE ses = ?", [rowID]);
+      database.run("DELETE FROM sessions WHERE rowID = ?", [rowID]);
+    }
+  });
 }
 
 export function openStorage(): StorageAPI {

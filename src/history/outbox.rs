@@ -108,13 +108,22 @@ impl History {
 
     /// Unites records from other devices with the history and saves the reader's position.
     ///
+    /// A queued record that arrives as it is here is safe elsewhere already, and leaves the queue: so a
+    /// device that reads its own records back need not send them again.
+    ///
     /// # Errors
     /// What the database says; then neither records nor position changed.
     pub fn ingest(&self, records: &[Record], cursor: Option<Cursor<'_>>) -> Result<Ingested> {
         let ingested = self.write(|db| {
             let mut ingested = Ingested::default();
+            let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+            let mut queued = db.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?;
             for record in records {
                 ingested.count(store(db, record, false)?);
+                let id = record.id.as_bytes();
+                if queued.exists([id])? && rows::by_id(db, record.id)?.is_some_and(|here| here == *record) {
+                    unqueue.execute([id])?;
+                }
             }
             save_cursor(db, cursor)?;
             Ok(ingested)

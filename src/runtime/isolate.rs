@@ -139,8 +139,13 @@ impl Isolate {
                 let parts = Parts { options, script, request_receiver, accepted, message_sender, started };
                 let end = catch_unwind(AssertUnwindSafe(|| run(parts, &shared)))
                     .unwrap_or_else(|_| Err("internal error".into()));
-                let reason = end.err().unwrap_or_else(|| "it was closed".into());
-                tracing::debug!(reason, "isolate ended");
+                let reason = match end {
+                    Ok(()) => "it was closed".to_owned(),
+                    Err(reason) => {
+                        tracing::error!(reason, "the isolate stopped");
+                        reason
+                    }
+                };
                 lock(&shared.engine).take();
                 *lock(&shared.ended) = Some(reason);
                 shared.has_ended.notify_all();
@@ -252,6 +257,7 @@ impl Isolate {
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let text = serde_json::to_string(&Envelope { id, method: R::METHOD, params: request })?;
+        super::listen::told(&text);
         let (sender, receiver) = oneshot::channel();
         lock(&self.shared.pending).insert(id, sender);
         if self.requests.send(text).is_err() || self.has_ended() {

@@ -7,6 +7,7 @@
 mod boot;
 pub mod crypto;
 mod isolate;
+mod listen;
 mod ops;
 pub mod protocol;
 
@@ -15,6 +16,8 @@ pub use isolate::{Isolate, IsolateError, IsolateOptions};
 pub use boot::{BootOptions, boot};
 #[doc(hidden)]
 pub use isolate::TestHooks;
+#[doc(hidden)]
+pub use listen::{Listener, listen};
 pub use ops::socket::{Dialer, Frames, Received};
 pub use ops::storage::{flush_database, open_database, open_database_deferred};
 #[doc(hidden)]

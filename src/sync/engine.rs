@@ -2,6 +2,7 @@
 //! exchange between them.
 
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -100,17 +101,26 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the account of a home where sync is set up.
+    /// Opens the account of a home where sync is set up. `trigger` says what for, as the state file
+    /// will tell if it fails.
     ///
     /// # Errors
     ///
     /// See [`SyncError`]; [`SyncError::Busy`] while another process of this home exchanges.
-    pub fn open(setting: Setting, state: &SyncState, master: &MasterKey) -> Result<Self, SyncError> {
+    pub fn open(setting: Setting, state: &SyncState, master: &MasterKey, trigger: &str) -> Result<Self, SyncError> {
         let lock = lock(&setting.paths)?;
+        let (path, now) = (setting.paths.state.clone(), setting.now);
         let known = fingerprint(&setting.paths.database).ok().and_then(|print| state.session_for(&print));
         let session = known.map(str::to_owned);
-        let engine = Self::start(setting, lock, master, state.device, session.as_deref(), false)?;
+        let engine = match Self::start(setting, lock, master, state.device, session.as_deref(), false) {
+            Ok(engine) => engine,
+            Err(error) => {
+                remember(&path, now, trigger, Err(&error));
+                return Err(error);
+            }
+        };
         if session.as_deref() != Some(&engine.session) {
+            engine.start_over()?;
             let mut state = state.clone();
             state.session = Some(engine.bound_session()?);
             state.save(&engine.paths.state)?;
@@ -192,7 +202,7 @@ impl Engine {
     /// See [`SyncError`]. What was exchanged before an error stays exchanged.
     pub fn exchange(&mut self, trigger: &str, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
         let result = self.run_exchange(progress);
-        self.remember(trigger, &result)?;
+        remember(&self.paths.state, self.now, trigger, result.as_ref());
         result
     }
 
@@ -268,6 +278,15 @@ impl Engine {
         }
     }
 
+    /// Counts nothing as sent or read any more, since this store may lack what an earlier one held.
+    /// What comes back from the relay leaves the outbox again.
+    pub(super) fn start_over(&self) -> Result<(), SyncError> {
+        tracing::warn!("the sync store is not the one this history knows; comparing everything again");
+        self.history.clear_cursors()?;
+        self.history.requeue_all(self.device)?;
+        Ok(())
+    }
+
     /// Asks the isolate; its failures become ours.
     pub(super) fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, SyncError> {
         self.isolate.call(request, self.patience + MARGIN).map_err(|error| match error {
@@ -296,6 +315,11 @@ impl Engine {
         }
     }
 
+    /// Tells relays apart in what is noted about them; empty without one.
+    pub(super) fn relay_fingerprint(&self) -> String {
+        self.relay.as_ref().map(RelayAddress::fingerprint).unwrap_or_default()
+    }
+
     fn relay_shown(&self) -> String {
         self.relay.as_ref().map_or_else(|| "this device".into(), RelayAddress::shown)
     }
@@ -303,20 +327,6 @@ impl Engine {
     /// The session and what it is bound to.
     pub(super) fn bound_session(&self) -> Result<BoundSession, SyncError> {
         Ok(BoundSession { id: self.session.clone(), bound_to: fingerprint(&self.paths.database)? })
-    }
-
-    /// Puts the outcome into the state file.
-    fn remember(&self, trigger: &str, result: &Result<Report, SyncError>) -> Result<(), SyncError> {
-        let Some(mut state) = SyncState::load(&self.paths.state)? else { return Ok(()) };
-        let (sent, received) = result.as_ref().map_or((0, 0), |report| (report.sent, report.received));
-        state.last_exchange = Some(LastExchange {
-            at: rfc3339((self.now)()),
-            trigger: trigger.into(),
-            sent,
-            received,
-            error: result.as_ref().err().map(ToString::to_string),
-        });
-        state.save(&self.paths.state)
     }
 
     /// Writes what is outstanding and closes the connection.
@@ -337,6 +347,22 @@ impl Engine {
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
+    }
+}
+
+/// Puts the outcome of an exchange into the state file. Where that fails the outcome stands all the same.
+fn remember(path: &Path, now: fn() -> UnixNanos, trigger: &str, result: Result<&Report, &SyncError>) {
+    let Ok(Some(mut state)) = SyncState::load(path) else { return };
+    let (sent, received) = result.map_or((0, 0), |report| (report.sent, report.received));
+    state.last_exchange = Some(LastExchange {
+        at: rfc3339(now()),
+        trigger: trigger.into(),
+        sent,
+        received,
+        error: result.err().map(ToString::to_string),
+    });
+    if let Err(error) = state.save(path) {
+        tracing::warn!(%error, "the outcome of the exchange could not be noted");
     }
 }
 

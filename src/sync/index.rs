@@ -80,11 +80,11 @@ impl Index {
         }
     }
 
-    /// A segment of this device and month that still takes entries.
-    pub(super) fn open_segment(&self, device: Uuid, month: Month) -> Option<&Segment> {
+    /// Segments of this device and month that still take entries.
+    pub(super) fn open_segments(&self, device: Uuid, month: Month) -> impl Iterator<Item = &Segment> {
         self.segments
             .iter()
-            .find(|s| s.device == device && s.description.month == month && !s.description.full)
+            .filter(move |s| s.device == device && s.description.month == month && !s.description.full)
     }
 }
 

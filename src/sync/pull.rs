@@ -1,7 +1,8 @@
 //! From the relay to the history.
 //!
 //! Of each segment the position is kept up to which it was read, by session, and moves in the same
-//! transaction that stores the records. Full segments that were read to their end are not touched again.
+//! transaction that stores the records. Full segments that were read to their end, and that this relay
+//! has whole, are not touched again; another relay gets them in the next exchange with it.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +16,6 @@ use crate::seal::Purpose;
 
 /// Segments that are fetched at a time.
 const FETCH: usize = 8;
-/// Ends the key under which a segment's end is noted.
-const DONE: &str = "done";
 
 /// What came down.
 #[derive(Default)]
@@ -33,9 +32,12 @@ pub(super) struct Pulled {
 /// Reads everything new, newest month first.
 pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Pulled, SyncError> {
     let mut pulled = Pulled::default();
+    if store_was_set_back(engine)? {
+        engine.start_over()?;
+    }
     let mut wanted = Vec::new();
     for segment in &engine.index.segments {
-        if engine.history.cursor(&key(&segment.id, DONE))?.is_none() {
+        if engine.history.cursor(&engine.done(&segment.id))?.is_none() {
             wanted.push(segment.clone());
         }
     }
@@ -64,9 +66,17 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
 
 /// Reads one segment from where it was left.
 fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(), SyncError> {
-    let after = positions(engine, &segment.id)?;
-    let items = engine.ask(&Items { id: segment.id.clone(), after })?.items;
-    let mut complete = true;
+    let read = positions(engine, &segment.id)?;
+    // A full segment is asked for whole: the index may have overtaken its last entries, and only when all
+    // of them are there is it done with.
+    let full = segment.description.full;
+    let after = if full { BTreeMap::new() } else { read.clone() };
+    let mut items = engine.ask(&Items { id: segment.id.clone(), after })?.items;
+    let mut complete = full && items.len() as u64 >= segment.description.entries;
+    if full && !complete {
+        pulled.missing += 1;
+    }
+    items.retain(|(session, transaction, _)| read.get(session).is_none_or(|read| transaction >= read));
     // One transaction of the writer may hold many entries; its records and the position go together.
     for entries in items.chunk_by(|a, b| (&a.0, a.1) == (&b.0, b.1)) {
         let (session, transaction) = (&entries[0].0, entries[0].1);
@@ -89,7 +99,7 @@ fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(
             }
         }
     }
-    if complete && segment.description.full {
+    if complete {
         engine.mark_done(&segment.id)?;
     }
     Ok(())
@@ -129,12 +139,24 @@ fn positions(engine: &Engine, segment: &str) -> Result<BTreeMap<String, u64>, Sy
         .collect())
 }
 
+/// Whether segments that this session wrote are unknown to the index: then the store is older than the
+/// history, and what never reached the relay is in no segment any more.
+fn store_was_set_back(engine: &Engine) -> Result<bool, SyncError> {
+    let written = |key: &str| Some(key.strip_prefix("segment/")?.strip_suffix(&engine.session)?.to_owned());
+    let known = |id: &str| engine.index.segments.iter().any(|segment| segment.id == id);
+    Ok(engine.history.cursors()?.iter().filter_map(|(key, _)| written(key)).any(|id| !known(id.trim_end_matches('/'))))
+}
+
 /// Notes that this device's own transaction need not be read back.
 pub(super) fn skip_own(engine: &Engine, segment: &str, transaction: u64) -> Result<(), SyncError> {
     let key = key(segment, &engine.session);
     let read = engine.history.cursor(&key)?.unwrap_or(0);
+    if read > transaction {
+        // More had been written here: the store is older than the history.
+        engine.start_over()?;
+    }
     // Only where everything before was read as well.
-    if read == transaction {
+    if read >= transaction {
         engine.history.ingest(&[], Some(Cursor { key: &key, value: transaction + 1 }))?;
     }
     Ok(())
@@ -148,7 +170,17 @@ pub(super) fn key(segment: &str, session: &str) -> String {
 impl Engine {
     /// Notes that a segment has been read to its end and will not grow.
     fn mark_done(&self, segment: &str) -> Result<(), SyncError> {
-        self.history.ingest(&[], Some(Cursor { key: &key(segment, DONE), value: 1 }))?;
+        self.history.ingest(&[], Some(Cursor { key: &self.done(segment), value: 1 }))?;
         Ok(())
+    }
+
+    /// The name of the note that a segment is done with, as far as the relay in use goes.
+    fn done(&self, segment: &str) -> String {
+        key(segment, &format!("done/{}", self.relay_fingerprint()))
+    }
+
+    /// Whether this device has written to a segment in the session it uses now.
+    pub(super) fn writes_to(&self, segment: &str) -> Result<bool, SyncError> {
+        Ok(self.history.cursor(&key(segment, &self.session))?.is_some())
     }
 }

@@ -59,8 +59,8 @@ pub(super) fn push(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
 /// Writes batches of one month as one transaction.
 fn write_run(engine: &mut Engine, month: Month, run: &[Batch], pushed: &mut Pushed) -> Result<(), SyncError> {
     let device = engine.device;
-    let id = match engine.index.open_segment(device, month) {
-        Some(segment) => segment.id.clone(),
+    let id = match open_segment(engine, month)? {
+        Some(id) => id,
         None => engine.ask(&CreateSegment { month: Month::of((engine.now)()).first_day() })?.id,
     };
     let values = run
@@ -89,4 +89,15 @@ fn write_run(engine: &mut Engine, month: Month, run: &[Batch], pushed: &mut Push
         pushed.touched.push(id);
     }
     Ok(())
+}
+
+/// The segment that takes this session's entries of a month. A copy of this home may fill segments that
+/// it began in another session: each has its own, so that a full one is never written to again.
+fn open_segment(engine: &Engine, month: Month) -> Result<Option<String>, SyncError> {
+    for segment in engine.index.open_segments(engine.device, month) {
+        if engine.writes_to(&segment.id)? {
+            return Ok(Some(segment.id.clone()));
+        }
+    }
+    Ok(None)
 }

@@ -4,6 +4,9 @@
 //! relay, and under Node with its native core over the official relay. The second has whole commands, as a user runs
 //! them. The machine may be noisy: compare within one run, and quote ratios.
 
+// A benchmark that cannot go on has said why.
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss, clippy::panic)]
+
 #[path = "../common/node/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the tests use more of the peers than this")]
 mod node;

@@ -360,6 +360,11 @@ impl Relay {
     /// Asks it to stop, and waits until it has.
     pub fn stop(&mut self) -> ExitStatus {
         signal("TERM", self.child.id());
+        self.stop_quietly()
+    }
+
+    /// Waits until it has stopped by itself.
+    pub fn stop_quietly(&mut self) -> ExitStatus {
         let pid = self.child.id();
         // Its output ends with it.
         loop {

@@ -33,8 +33,8 @@ pub enum Fate {
     Drop,
     /// These go on in its place.
     Instead(Vec<Value>),
-    /// This frame goes on in its place, whatever it is.
-    Frame(Message),
+    /// This frame goes before it, whatever it is.
+    After(Message),
     /// The connection ends.
     Cut,
 }
@@ -77,8 +77,7 @@ impl Wire {
             (relay.to_owned(), wire.traffic.clone(), wire.seen.clone(), wire.tamper.clone());
         let accepting = async move {
             while let Ok((device, _)) = listener.accept().await {
-                let between =
-                    Between { traffic: traffic.clone(), seen: seen.clone(), tamper: tamper.clone() };
+                let between = Between { traffic: traffic.clone(), seen: seen.clone(), tamper: tamper.clone() };
                 tokio::spawn(connected(device, relay.clone(), between));
             }
         };
@@ -183,7 +182,7 @@ impl Between {
             Fate::Pass => (vec![Message::text(line.to_owned())], false),
             Fate::Drop => (vec![], false),
             Fate::Instead(values) => (values.iter().map(|v| Message::text(v.to_string())).collect(), false),
-            Fate::Frame(frame) => (vec![frame], false),
+            Fate::After(frame) => (vec![frame, Message::text(line.to_owned())], false),
             Fate::Cut => (vec![], true),
         }
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use caro::net::Network;
+use caro::runtime::open_database;
 use futures::StreamExt;
 use tokio::sync::Notify;
 
-use super::peers::{DEADLINE, address, connect, handshake, receive, say, send, serve};
+use super::peers::{DEADLINE, address, connect, dial, handshake, receive, say, send, serve};
 use crate::common::home::wait_until;
+use crate::isolate::bare::Bare;
 
 const MIB: usize = 1 << 20;
 /// More than a loopback connection keeps in the buffers of the operating system.
@@ -99,4 +101,36 @@ fn a_lost_connection_leaves_nothing_that_can_be_sent() {
     let mut frames = connect(&network, address(&format!("ws://{server}")));
     assert_eq!(receive(&network, &mut frames), None);
     wait_until("the queue is closed", || frames.outgoing.send("x".into()).is_err());
+}
+
+#[test]
+fn the_script_sees_the_same_numbers_and_none_after_the_end() {
+    let network = Network::start().unwrap();
+    let deaf = serve(&network, |stream| async move {
+        let _socket = handshake(stream).await;
+        futures::future::pending::<()>().await;
+    });
+    let dialer = dial(&network, address(&format!("ws://{deaf}"))).dialer;
+    let mut engine = Bare::boot_with(open_database(None).unwrap(), Some(dialer), 256 << 20);
+    let seen = engine.value(
+        "const { ops } = Deno.core;
+         const socket = await ops.op_socket_connect();
+         const seen = [ops.op_socket_buffered(socket)];
+         for (let i = 0; i < 32; i += 1) ops.op_socket_send(socket, 'x'.repeat(1 << 20));
+         await new Promise((resolve) => setTimeout(resolve, 20));
+         seen.push(ops.op_socket_buffered(socket));
+         globalThis.socket = socket;
+         return seen;",
+    );
+    assert_eq!(seen[0], 0);
+    let queued = usize::try_from(seen[1].as_u64().unwrap()).unwrap();
+    assert!((32 * MIB - SYSTEM_BUFFERS..=32 * MIB).contains(&queued), "{queued}");
+    drop(network);
+    let after = engine.value(
+        "const { ops } = Deno.core;
+         while (await ops.op_socket_receive(socket) !== null);
+         ops.op_socket_send(socket, 'too late');
+         return ops.op_socket_buffered(socket);",
+    );
+    assert_eq!(after, 0);
 }

@@ -115,7 +115,7 @@ fn what_was_queued_is_sent_before_the_connection_closes() {
                 texts += usize::from(message.is_text());
                 closed |= message.is_close();
             }
-            drop(sender.send((texts, closed)));
+            let _ = sender.send((texts, closed));
         }
     });
     let mut frames = connect(&network, address(&format!("ws://{server}")));

@@ -24,6 +24,9 @@ pub(in crate::cli) struct NowArgs {
     keys: KeyArgs,
 }
 
+/// What the state file calls an exchange that the user asked for.
+const TRIGGER: &str = "manual";
+
 /// The result as JSON, version 1.
 #[derive(Serialize)]
 struct ReportJson {
@@ -46,8 +49,8 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
     let credentials = args.keys.load(ui, home, &history)?;
     let patience = args.timeout.map_or(PATIENCE, Duration::from_secs);
 
-    let mut engine = Engine::open(setting(home, history, Some(relay), patience), &state, credentials.master())?;
-    let report = engine.exchange("manual", &mut show_progress(ui))?;
+    let mut engine = Engine::open(setting(home, history, Some(relay), patience), &state, credentials.master(), TRIGGER)?;
+    let report = engine.exchange(TRIGGER, &mut show_progress(ui))?;
     engine.close()?;
     print(ui, args, &report, begun.elapsed())
 }

@@ -11,6 +11,11 @@ use super::{KeyArgs, phrase_input, state};
 use crate::cli::{CliError, Home, Kind, Ui};
 use crate::identity::Phrase;
 
+/// A code is read dark on light, whatever the colours of the terminal.
+const DARK_ON_LIGHT: &str = "\x1b[30;107m";
+/// Back to the terminal's own colours.
+const PLAIN: &str = "\x1b[0m";
+
 /// The recovery phrase of this identity
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
@@ -71,7 +76,11 @@ fn show(ui: &mut Ui, home: &Home, args: &ShowArgs) -> Result<(), CliError> {
         let code = QrCode::new(phrase.expose_words())
             .map_err(|e| CliError::failed("the code cannot be drawn").caused_by(e))?;
         let drawn = zeroize::Zeroizing::new(code.render::<Dense1x2>().quiet_zone(true).build());
-        terminal.show(&format!("{}\n", drawn.as_str()))
+        let mut colored = zeroize::Zeroizing::new(String::with_capacity(2 * drawn.len()));
+        for line in drawn.lines() {
+            colored.extend([DARK_ON_LIGHT, line, PLAIN, "\n"]);
+        }
+        terminal.show(&colored)
     } else {
         terminal.show(&laid_out(phrase))
     }

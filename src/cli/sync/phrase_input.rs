@@ -66,14 +66,22 @@ pub(super) fn read_picture(path: &Path) -> Result<Phrase, CliError> {
         .map_err(|e| unusable("cannot be read").caused_by(e))?;
     reader.limits(limits);
     let picture = reader.decode().map_err(|e| unusable("is neither PNG nor JPEG").caused_by(e))?;
-    let mut prepared = rqrr::PreparedImage::prepare(picture.to_luma8());
-    let grids = prepared.detect_grids();
-    let text = grids
-        .first()
-        .and_then(|grid| grid.decode().ok())
-        .map(|(_, text)| Zeroizing::new(text))
+    let mut picture = picture.to_luma8();
+    let text = decode(picture.clone())
+        .or_else(|| {
+            // Drawn light on dark, as on many terminals.
+            image::imageops::invert(&mut picture);
+            decode(picture)
+        })
         .ok_or_else(|| unusable("shows no code that can be read").hinted("Take it again, straight on and sharp."))?;
     parse(&text)
+}
+
+/// The text of the code in a picture, if there is one.
+fn decode(picture: image::GrayImage) -> Option<Zeroizing<String>> {
+    let mut prepared = rqrr::PreparedImage::prepare(picture);
+    let (_, text) = prepared.detect_grids().first()?.decode().ok()?;
+    Some(Zeroizing::new(text))
 }
 
 fn parse(text: &str) -> Result<Phrase, CliError> {

@@ -122,3 +122,21 @@ fn requeueing_takes_this_devices_records_only_and_oldest_first() {
     assert_eq!(commands, ["a", "b"]);
     assert!(after.iter().all(|(number, _)| before.iter().all(|(old, _)| old < number)));
 }
+
+#[test]
+fn a_queued_record_that_comes_back_as_it_is_need_not_be_sent() {
+    let history = History::in_memory().unwrap();
+    let (same, mut changed) = (sample("ls"), sample("make"));
+    changed.exit = None;
+    history.add_batch(&[same.clone(), changed.clone()]).unwrap();
+    let earlier = changed.clone();
+    changed.exit = Some(0);
+    history.add(&changed).unwrap();
+
+    history.ingest(&[same, earlier], None).unwrap();
+    let left = queued(&history);
+    assert_eq!(left.len(), 1, "an earlier state that comes back does not take the later one along");
+    assert_eq!(left[0].1, "make");
+    history.ingest(&[changed], None).unwrap();
+    assert_eq!(queued(&history), []);
+}

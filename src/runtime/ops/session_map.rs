@@ -57,7 +57,7 @@ fn given(text: &str) -> Option<&str> {
 
 /// A time of the script as whole milliseconds.
 fn millis(made_at: f64) -> Result<u64, JsErrorBox> {
-    if made_at.is_finite() && made_at >= 0.0 && made_at <= 9_007_199_254_740_992.0 {
+    if (0.0..=9_007_199_254_740_992.0).contains(&made_at) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
         Ok(made_at as u64)
     } else {

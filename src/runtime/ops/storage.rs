@@ -183,7 +183,7 @@ type Rows = (Vec<String>, Vec<Vec<Value>>);
 /// Runs a query and reads everything it gives.
 pub(crate) fn query(database: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Rows> {
     let mut statement = database.prepare_cached(sql)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query(rusqlite::params_from_iter(params.iter().map(Borrowed)))?;
     let mut read = Vec::new();
     while let Some(row) = rows.next()? {

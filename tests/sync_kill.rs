@@ -1,0 +1,210 @@
+//! kill -9 at random moments: of either device and of the relay, in the middle of an exchange.
+//!
+//! Afterwards both histories are equal, and every record whose id `caro history add` had printed is in both. The
+//! moments are drawn between nothing and the time an exchange usually takes; the seed is printed, and `CARO_TEST_SEED`
+//! repeats it.
+
+use std::collections::BTreeSet;
+use std::process::Child;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
+
+/// Who is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    A,
+    B,
+    Relay,
+}
+
+/// A small generator whose whole state is the seed.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let seed = match std::env::var("CARO_TEST_SEED") {
+            Ok(seed) => seed.parse().expect("CARO_TEST_SEED is a number"),
+            Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
+        };
+        println!("CARO_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    /// Below `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// Waits this long, and no condition ends it earlier: the moment of the kill is what is random.
+fn pass(time: Duration) {
+    let (_sender, receiver) = mpsc::channel::<()>();
+    assert!(receiver.recv_timeout(time).is_err());
+}
+
+fn start(device: &SyncHome) -> Child {
+    device.command(["sync", "now", "--timeout", "5"]).spawn().expect("the program starts")
+}
+
+fn kill(mut child: Child) {
+    drop(child.kill());
+    child.wait().expect("it ends");
+}
+
+/// Waits for a process that was not killed. What it says does not matter: its relay may have died.
+fn end(mut child: Child) {
+    let begun = Instant::now();
+    loop {
+        if child.try_wait().expect("its state").is_some() {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "an exchange hangs");
+        std::thread::yield_now();
+    }
+}
+
+struct Scene {
+    relay: Relay,
+    a: SyncHome,
+    b: SyncHome,
+    acknowledged: BTreeSet<String>,
+    usual: Duration,
+    random: Random,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let relay = Relay::new();
+        let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+        let mut acknowledged = BTreeSet::from_iter(a.add(&commands("before", 0, 50)));
+        let phrase = a.init(&relay.url());
+        b.restored(&relay.url(), &phrase);
+        acknowledged.extend(a.add(&commands("measured", 0, 120)));
+        let begun = Instant::now();
+        a.now();
+        let usual = begun.elapsed();
+        b.now();
+        Self { relay, a, b, acknowledged, usual, random: Random::new() }
+    }
+
+    /// New records on both devices, both exchange, and in the middle of it one is killed.
+    fn round(&mut self, victim: Victim, number: u64) {
+        let count = 1 + self.random.below(120);
+        self.acknowledged.extend(self.a.add(&commands("a", number, count)));
+        self.acknowledged.extend(self.b.add(&commands("b", number, 1 + count / 3)));
+        let (a, b) = (start(&self.a), start(&self.b));
+        let moment = self.random.below(u64::try_from(self.usual.as_micros()).unwrap() * 3 / 2);
+        pass(Duration::from_micros(moment));
+        match victim {
+            Victim::A => {
+                kill(a);
+                end(b);
+            }
+            Victim::B => {
+                kill(b);
+                end(a);
+            }
+            Victim::Relay => {
+                self.relay.kill();
+                self.relay.start_again();
+                end(a);
+                end(b);
+            }
+        }
+    }
+
+    /// All is well again, with nothing repaired by hand.
+    fn check(&self, what: &str) {
+        for device in [&self.a, &self.b, &self.a] {
+            let report = device.now();
+            assert_eq!((report.pending, report.missing, report.unreadable), (0, 0, 0), "{what}");
+        }
+        let count = assert_equal_histories(&[&self.a, &self.b]);
+        let there: BTreeSet<String> = self.a.records().into_keys().collect();
+        let lost: Vec<_> = self.acknowledged.difference(&there).collect();
+        assert!(lost.is_empty(), "{what}: acknowledged and lost: {lost:?}");
+        assert_eq!(count, self.acknowledged.len(), "{what}: nothing is there twice");
+        assert!(!self.relay.log().contains("signature"), "{what}: {}", self.relay.log());
+    }
+}
+
+fn commands(on: &str, round: u64, count: u64) -> Vec<String> {
+    (0..count).map(|i| format!("{on} round {round} command {i} --with some --arguments")).collect()
+}
+
+fn kill_in_rounds(victim: Victim, rounds: u64) {
+    let mut scene = Scene::new();
+    for number in 0..rounds {
+        scene.round(victim, number);
+        scene.check(&format!("{victim:?}, round {number}"));
+    }
+}
+
+#[test]
+fn a_killed_sender_loses_nothing() {
+    kill_in_rounds(Victim::A, 3);
+}
+
+#[test]
+fn a_killed_receiver_loses_nothing() {
+    kill_in_rounds(Victim::B, 3);
+}
+
+#[test]
+fn a_killed_relay_loses_nothing_that_it_confirmed() {
+    kill_in_rounds(Victim::Relay, 3);
+}
+
+#[test]
+fn a_setup_that_was_killed_is_done_again_from_the_beginning() {
+    let relay = Relay::new();
+    let a = SyncHome::new("laptop");
+    a.add(&commands("before", 0, 300));
+    let phrase = a.init(&relay.url());
+    let mut random = Random::new();
+    let begun = Instant::now();
+    let b = SyncHome::new("desktop");
+    b.restored(&relay.url(), &phrase);
+    let usual = begun.elapsed();
+    for _ in 0..4 {
+        let late = SyncHome::new("server");
+        let own = late.add_one("its own");
+        let restore = ["sync", "restore", "--yes", "--relay", &relay.url(), "--phrase-file", phrase.to_str().unwrap()];
+        let child = late.command(restore).spawn().unwrap();
+        pass(Duration::from_micros(random.below(u64::try_from(usual.as_micros()).unwrap())));
+        kill(child);
+        if late.data("sync.json").exists() {
+            late.now();
+        } else {
+            late.restored(&relay.url(), &phrase);
+        }
+        let records = late.records();
+        assert!(records.contains_key(&own));
+        assert!(a.records().keys().all(|id| records.contains_key(id)));
+    }
+}
+
+#[test]
+fn slow_a_hundred_kills_of_each_lose_nothing() {
+    if std::env::var_os("CARO_TEST_SLOW").is_none_or(|value| value != "1") {
+        println!("skipped: set CARO_TEST_SLOW=1 (make test-slow)");
+        return;
+    }
+    let mut scene = Scene::new();
+    for number in 0..105 {
+        for victim in [Victim::A, Victim::B, Victim::Relay] {
+            scene.round(victim, number);
+            if number % 5 == 4 {
+                scene.check(&format!("{victim:?}, round {number}"));
+            }
+        }
+    }
+    scene.check("at the end");
+}
