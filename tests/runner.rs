@@ -1,7 +1,7 @@
 //! Every integration test in one binary, so that the program's dependencies are linked once.
 
 // A test that panics has said what is wrong.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
 mod crypto_differential;
