@@ -333,7 +333,7 @@ fn the_keys_can_be_sealed_with_a_passphrase() {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Status {
-    version: u32,
+    schema_version: u32,
     set_up: bool,
     account: Option<String>,
     device_id: String,
@@ -380,10 +380,10 @@ fn the_status_as_json_is_its_contract() {
     let device = SyncHome::new("laptop");
     device.add_one("ls");
     let before = status(&device, &[]);
-    assert_eq!((before.version, before.set_up, before.pending, before.commands), (1, false, 0, 1));
+    assert_eq!((before.schema_version, before.set_up, before.pending, before.commands), (1, false, 0, 1));
     assert!(before.account.is_none() && before.device_name.is_none() && before.relay.is_none());
     assert!(before.relay_reachable.is_none() && before.keys.is_none() && before.last_exchange.is_none());
-    assert_eq!(before.device_id.len(), 32);
+    assert_eq!(before.device_id.len(), 36);
 
     device.init(&format!("{}/t0ken?key=secret", relay.url()));
     device.add_one("pwd");
@@ -416,8 +416,8 @@ fn an_exchange_as_json_is_its_contract() {
     let device = SyncHome::new("laptop");
     device.init(&relay.url());
     device.add_one("ls");
-    let Exchanged { version, sent, received, pending, too_large, missing, unreadable, duration_ns } = device.now();
-    assert_eq!((version, sent, received, pending), (1, 1, 0, 0));
+    let Exchanged { schema_version, sent, received, pending, too_large, missing, unreadable, duration_ns } = device.now();
+    assert_eq!((schema_version, sent, received, pending), (1, 1, 0, 0));
     assert_eq!((too_large, missing, unreadable), (0, 0, 0));
     assert!(duration_ns > 0);
     let words = device.ok(["sync", "now"]);

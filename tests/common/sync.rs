@@ -25,7 +25,7 @@ use super::home::{DEADLINE, Run, TestHome};
 #[serde(deny_unknown_fields)]
 pub struct Exchanged {
     /// Version of this shape.
-    pub version: u32,
+    pub schema_version: u32,
     /// Records that went up.
     pub sent: u64,
     /// Records that came down.

@@ -30,7 +30,7 @@ const TRIGGER: &str = "manual";
 /// The result as JSON, version 1.
 #[derive(Serialize)]
 struct ReportJson {
-    version: u32,
+    schema_version: u32,
     sent: u64,
     received: u64,
     pending: u64,
@@ -60,7 +60,7 @@ fn print(ui: &mut Ui, args: &NowArgs, report: &Report, took: Duration) -> Result
     if args.json {
         let duration_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         return ui.json(&ReportJson {
-            version: 1,
+            schema_version: 1,
             sent,
             received,
             pending,

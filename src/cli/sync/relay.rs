@@ -44,7 +44,7 @@ pub(in crate::cli) struct SetArgs {
 
 #[derive(Serialize)]
 struct RelayJson<'a> {
-    version: u32,
+    schema_version: u32,
     relay: Option<&'a str>,
     relay_certificate: Option<&'a std::path::Path>,
 }
@@ -55,7 +55,7 @@ impl Command {
         let config = SyncConfig::load(&paths(home).config)?;
         match self {
             Self::Show(args) if args.json => ui.json(&RelayJson {
-                version: 1,
+                schema_version: 1,
                 relay: config.relay.as_deref(),
                 relay_certificate: config.relay_certificate.as_deref(),
             }),

@@ -32,7 +32,7 @@ pub(in crate::cli) struct StatusArgs {
 /// The status as JSON, version 1.
 #[derive(Serialize)]
 struct StatusJson {
-    version: u32,
+    schema_version: u32,
     set_up: bool,
     account: Option<String>,
     device_id: String,
@@ -87,15 +87,15 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &StatusArgs) -> Result<(), Cli
         false => None,
     };
     let devices = history.count_per_device()?.into_iter().map(|(id, commands)| DeviceJson {
-        device_id: id.simple().to_string(),
+        device_id: id.to_string(),
         commands,
         this_device: id == device,
     });
     let status = StatusJson {
-        version: 1,
+        schema_version: 1,
         set_up,
         account: state.as_ref().map(|state| state.account.clone()),
-        device_id: device.simple().to_string(),
+        device_id: device.to_string(),
         device_name: set_up.then(|| config.device_name.clone()),
         relay: relay.as_ref().map(RelayAddress::shown),
         relay_reachable: tried.as_ref().map(Result::is_ok),
