@@ -455,14 +455,12 @@ fn a_relay_that_hides_the_end_of_a_full_segment_only_delays_it() {
     let streams = streams_of(&scene);
     liar.tamper(Box::new(move |way, message| {
         let id = message["id"].as_str().unwrap_or_default();
-        if way == Way::Down && streams.contains(id) {
-            if let Some(sessions) = telling.lock().unwrap().get(id) {
-                return Fate::Instead(vec![
-                    json!({ "action": "known", "id": id, "header": true, "sessions": sessions }),
-                ]);
+        match telling.lock().unwrap().get(id) {
+            Some(sessions) if way == Way::Down && streams.contains(id) => {
+                Fate::Instead(vec![json!({ "action": "known", "id": id, "header": true, "sessions": sessions })])
             }
+            _ => Fate::Pass,
         }
-        Fate::Pass
     }));
     let hidden = scene.b.now();
     assert!(hidden.missing > 0, "the index says that there is more: {hidden:?}");

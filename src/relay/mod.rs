@@ -79,11 +79,13 @@ pub fn serve(options: RelayOptions, ready: impl FnOnce(SocketAddr)) -> Result<()
 
     network.block_on(async {
         let listener = listener::bind(options.listen).await?;
+        // Before anyone is told: a signal that comes right after must not end it in the middle.
+        let stopped = stop_signal()?;
         ready(listener.address());
         tokio::select! {
             ended = listener.run(isolate.clone()) => ended?,
             ended = watch(&isolate) => return Err(ended.into()),
-            stopped = stop_signal() => stopped?,
+            stopped = stopped => stopped?,
         }
         tracing::info!("stopping: writing what is outstanding");
         isolate.call_async(&Close {}, PATIENCE).await?;
@@ -101,17 +103,22 @@ async fn watch(isolate: &Isolate) -> IsolateError {
     isolate.stopped()
 }
 
+/// Resolves when the process is asked to stop, from this call on and not only once it is awaited.
 #[cfg(unix)]
-async fn stop_signal() -> std::io::Result<()> {
+fn stop_signal() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        done = tokio::signal::ctrl_c() => done,
-        _ = terminate.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+        }
+    })
 }
 
+/// Resolves when the process is asked to stop.
 #[cfg(not(unix))]
-async fn stop_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+fn stop_signal() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
+    Ok(tokio::signal::ctrl_c())
 }

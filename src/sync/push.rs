@@ -46,7 +46,7 @@ pub(super) fn push(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
             let month = first.month;
             let mut run = vec![first];
             let mut bytes = run[0].plaintext.len() as u64;
-            while let Some(next) = batches.next_if(|next| next.month == month && bytes < SEGMENT_BYTES) {
+            while let Some(next) = batches.next_if(|next| next.month == month && bytes + next.plaintext.len() as u64 <= SEGMENT_BYTES) {
                 bytes += next.plaintext.len() as u64;
                 run.push(next);
             }

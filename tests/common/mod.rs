@@ -4,5 +4,3 @@ pub mod home;
 pub mod node;
 pub mod sync;
 pub mod wire;
-
-pub use home::{Run, TestHome};

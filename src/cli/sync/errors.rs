@@ -28,7 +28,7 @@ impl From<SyncError> for CliError {
                  network or relay.",
             ),
             SyncError::Newer => (Kind::Failed, "Upgrade caro on this device."),
-            SyncError::Busy => (Kind::Failed, "Wait for it, or raise --timeout."),
+            SyncError::Busy => (Kind::Failed, "Wait until it has ended, then try again."),
             SyncError::Config { .. } => (Kind::Usage, "Correct the file, or remove it and set sync up again."),
             SyncError::File { .. } | SyncError::Store(_) => {
                 (Kind::Failed, "Check that the disk has room and the folder is writable, then try again.")

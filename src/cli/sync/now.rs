@@ -12,8 +12,8 @@ use crate::sync::{Engine, Report, SyncConfig, SyncError};
 /// Exchange with the relay once: what others wrote comes down, what waits here goes up.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct NowArgs {
-    /// Give up when the relay takes longer over one step
-    #[arg(long, value_name = "SECONDS")]
+    /// Give up when the relay stays silent for so long
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: Option<u64>,
 
     /// Print the result as JSON
@@ -79,8 +79,8 @@ fn print(ui: &mut Ui, args: &NowArgs, report: &Report, took: Duration) -> Result
         ui.hint("Run `caro sync now` on the device that wrote them.");
     }
     if unreadable > 0 {
-        ui.warn(format_args!("{unreadable} parts of the history need a newer version of caro"));
-        ui.hint("Upgrade caro on this machine; they are kept until then.");
+        ui.warn(format_args!("{unreadable} parts of the history cannot be read here yet"));
+        ui.hint("Upgrade caro on this machine, or sync again once your other devices have; they are kept until then.");
     }
     Ok(())
 }

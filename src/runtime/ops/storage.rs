@@ -80,13 +80,15 @@ pub fn open_database_deferred(path: &Path) -> rusqlite::Result<Connection> {
 pub fn flush_database(path: &Path) -> std::io::Result<()> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
+    // The database itself is not opened: closing it again would drop every lock that this process has on it
+    // (that is how POSIX locks are). It needs nothing either, since the log is brought to disk before it is
+    // written back, and the database after that.
     match std::fs::File::open(log) {
-        Ok(log) => log.sync_all()?,
+        Ok(log) => log.sync_all(),
         // It has been written back whole.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
     }
-    std::fs::File::open(path)?.sync_all()
 }
 
 /// Makes the file before SQLite does, so that it is private from its first byte on; SQLite gives its
