@@ -48,8 +48,8 @@ fn build() -> Result<(), Failure> {
         }
         None => bundle(&out_dir)?,
     };
-    let script = fs::read_to_string(&bundle)
-        .map_err(|e| format!("cannot read the script bundle {}: {e}", bundle.display()))?;
+    let script =
+        fs::read_to_string(&bundle).map_err(|e| format!("cannot read the script bundle {}: {e}", bundle.display()))?;
     write_snapshot(script, &out_dir.join("isolate.snapshot"))
 }
 
@@ -70,6 +70,7 @@ fn bundle(out_dir: &Path) -> Result<PathBuf, Failure> {
         run(Command::new(npm).current_dir(&work).args([
             "ci",
             "--omit=peer",
+            "--include=dev",
             "--ignore-scripts",
             "--no-audit",
             "--no-fund",
@@ -115,12 +116,8 @@ fn run(command: &mut Command) -> Result<(), Failure> {
         return Ok(());
     }
     let said = [output.stdout, output.stderr].concat();
-    Err(format!(
-        "`{name}` failed ({}): {}",
-        output.status,
-        String::from_utf8_lossy(&said).trim().replace('\n', " | ")
-    )
-    .into())
+    Err(format!("`{name}` failed ({}): {}", output.status, String::from_utf8_lossy(&said).trim().replace('\n', " | "))
+        .into())
 }
 
 fn write_snapshot(script: String, target: &Path) -> Result<(), Failure> {

@@ -15,6 +15,9 @@
 //!
 //! `docs/architecture.md` has the picture.
 
+// A test that panics has said what is wrong.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 #[cfg(all(feature = "engine-quickjs", feature = "engine-v8"))]
 compile_error!("choose one engine: engine-quickjs, or engine-v8 with --no-default-features");
 #[cfg(not(any(feature = "engine-quickjs", feature = "engine-v8")))]

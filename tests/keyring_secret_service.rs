@@ -16,8 +16,7 @@ use std::{
 };
 
 use caro::identity::{
-    Credentials, FileKeyStore, KeyStore, KeyStoreError, KeyStoreKind, OsKeyStore, Phrase,
-    Protection, WordCount,
+    Credentials, FileKeyStore, KeyStore, KeyStoreError, KeyStoreKind, OsKeyStore, Phrase, Protection, WordCount,
 };
 use tempfile::TempDir;
 
@@ -55,12 +54,7 @@ impl Session {
     }
 
     fn start(script: &str) -> Self {
-        for program in [
-            "dbus-run-session",
-            "dbus-send",
-            "gnome-keyring-daemon",
-            "secret-tool",
-        ] {
+        for program in ["dbus-run-session", "dbus-send", "gnome-keyring-daemon", "secret-tool"] {
             let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
                 .any(|directory| directory.join(program).is_file());
             assert!(found, "{program} is missing; install it: {PACKAGES}");
@@ -84,9 +78,7 @@ impl Session {
         let mut child = Command::new("dbus-run-session")
             .arg(format!("--config-file={}", config.display()))
             .args(["--", "sh", "-c"])
-            .arg(format!(
-                "printf '%s\\n' \"$DBUS_SESSION_BUS_ADDRESS\"; {script}; cat"
-            ))
+            .arg(format!("printf '%s\\n' \"$DBUS_SESSION_BUS_ADDRESS\"; {script}; cat"))
             .env("HOME", home.path())
             .env("XDG_DATA_HOME", home.path().join("data"))
             .env("XDG_RUNTIME_DIR", home.path())
@@ -99,20 +91,13 @@ impl Session {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = || lines.next().unwrap().unwrap();
         let (address, daemon) = (line(), line().parse().ok());
-        Self {
-            child,
-            address,
-            daemon,
-            home,
-        }
+        Self { child, address, daemon, home }
     }
 
     /// The store of one home, told apart from all others on this machine.
     fn store_for(&self, name: &str) -> OsKeyStore {
         let id = format!("test-{}-{name}", self.home.path().display());
-        OsKeyStore::new(&id)
-            .with_bus_address(&self.address)
-            .with_deadline(PATIENCE)
+        OsKeyStore::new(&id).with_bus_address(&self.address).with_deadline(PATIENCE)
     }
 
     fn store(&self) -> OsKeyStore {
@@ -129,27 +114,15 @@ impl Session {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     }
 
     /// What `secret-tool` finds for a home.
     fn look_up(&self, name: &str) -> Option<String> {
         let id = format!("test-{}-{name}", self.home.path().display());
-        let output = self.run(
-            "secret-tool",
-            &["lookup", "service", "caro-sync", "username", &id],
-            "",
-        );
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8(output.stdout).unwrap())
+        let output = self.run("secret-tool", &["lookup", "service", "caro-sync", "username", &id], "");
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }
 
     fn lock(&self) {
@@ -168,9 +141,7 @@ impl Session {
     }
 
     fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.daemon.unwrap().to_string()])
-            .status();
+        let status = Command::new("kill").args([signal, &self.daemon.unwrap().to_string()]).status();
         assert!(status.unwrap().success());
     }
 }
@@ -179,9 +150,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if let Some(daemon) = self.daemon {
             // It may have been left stopped by a failed assertion.
-            let _ = Command::new("kill")
-                .args(["-CONT", &daemon.to_string()])
-                .status();
+            let _ = Command::new("kill").args(["-CONT", &daemon.to_string()]).status();
         }
         drop(self.child.stdin.take());
         let _ = self.child.wait();
@@ -202,10 +171,7 @@ fn credentials() -> Credentials {
 
 fn assert_same(a: &Credentials, b: &Credentials) {
     assert_eq!(a.master().expose(), b.master().expose());
-    assert_eq!(
-        a.phrase().map(Phrase::expose_words),
-        b.phrase().map(Phrase::expose_words)
-    );
+    assert_eq!(a.phrase().map(Phrase::expose_words), b.phrase().map(Phrase::expose_words));
     assert_eq!(a.created_at(), b.created_at());
 }
 
@@ -278,16 +244,10 @@ fn a_copy_in_the_kernel_spares_the_bus() {
         assert!(took < SHORT, "{took:?}");
     } else {
         // No persistent keyrings here (a container may forbid them): then the bus is asked.
-        assert!(
-            matches!(loaded, Err(KeyStoreError::NoAnswer { .. })),
-            "{loaded:?}"
-        );
+        assert!(matches!(loaded, Err(KeyStoreError::NoAnswer { .. })), "{loaded:?}");
     }
     // A change that got no answer may yet have happened: the copy is not trusted any more.
-    assert!(matches!(
-        store.store(&credentials()),
-        Err(KeyStoreError::NoAnswer { .. })
-    ));
+    assert!(matches!(store.store(&credentials()), Err(KeyStoreError::NoAnswer { .. })));
     assert!(!store.has_copy());
     session.signal("-CONT");
     // A load without a copy makes one again, where there can be one.
@@ -336,10 +296,7 @@ fn a_keyring_that_hangs_ends_at_the_deadline() {
     ];
     for (took, result) in results {
         let error = result.unwrap_err();
-        assert!(
-            matches!(error, KeyStoreError::NoAnswer { deadline: SHORT }),
-            "{error:?}"
-        );
+        assert!(matches!(error, KeyStoreError::NoAnswer { deadline: SHORT }), "{error:?}");
         assert!(error.to_string().contains("0.6 s"), "{error}");
         assert!(took >= SHORT && took < SHORT + SLACK, "{took:?}");
     }
@@ -353,10 +310,7 @@ fn a_bus_that_hangs_ends_at_the_deadline() {
     let _listener = UnixListener::bind(&socket).unwrap();
     let store = store_at(&socket).with_deadline(SHORT);
     let (took, result) = timed(|| store.load());
-    assert!(
-        matches!(result, Err(KeyStoreError::NoAnswer { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(KeyStoreError::NoAnswer { .. })), "{result:?}");
     assert!(took >= SHORT && took < SHORT + SLACK, "{took:?}");
 }
 
@@ -373,11 +327,9 @@ fn no_bus_and_no_daemon_are_clear_and_fast() {
         OsKeyStore::new("test-nonsense").with_bus_address("no address at all"),
         empty.store(),
     ] {
-        for (took, result) in [
-            timed(|| store.load().map(drop)),
-            timed(|| store.store(&stored)),
-            timed(|| store.delete().map(drop)),
-        ] {
+        for (took, result) in
+            [timed(|| store.load().map(drop)), timed(|| store.store(&stored)), timed(|| store.delete().map(drop))]
+        {
             let error = result.unwrap_err();
             assert!(matches!(error, KeyStoreError::NoService), "{error:?}");
             assert!(error.to_string().contains("CARO_KEYSTORE=file"));
@@ -390,18 +342,8 @@ fn no_bus_and_no_daemon_are_clear_and_fast() {
 fn a_foreign_item_is_called_damaged() {
     let session = Session::with_keyring();
     let id = format!("test-{}-a", session.home.path().display());
-    let stored = session.run(
-        "secret-tool",
-        &[
-            "store",
-            "--label=x",
-            "service",
-            "caro-sync",
-            "username",
-            &id,
-        ],
-        "hunter2",
-    );
+    let stored =
+        session.run("secret-tool", &["store", "--label=x", "service", "caro-sync", "username", &id], "hunter2");
     assert!(stored.status.success(), "{stored:?}");
     let error = session.store().load().unwrap_err();
     assert!(matches!(error, KeyStoreError::Damaged), "{error:?}");
@@ -422,18 +364,12 @@ fn chooses_the_store_that_fits() {
     let store = chosen(None, session.store());
     assert_eq!(store.kind(), KeyStoreKind::Os);
     assert_eq!(store.protection().unwrap(), Protection::Os);
-    assert_eq!(
-        chosen(Some(KeyStoreKind::File), session.store()).kind(),
-        KeyStoreKind::File
-    );
+    assert_eq!(chosen(Some(KeyStoreKind::File), session.store()).kind(), KeyStoreKind::File);
     session.lock();
     assert_eq!(chosen(None, session.store()).kind(), KeyStoreKind::Os);
 
     let nobody = || store_at(&directory.path().join("missing"));
-    assert_eq!(
-        chosen(Some(KeyStoreKind::Os), nobody()).kind(),
-        KeyStoreKind::Os
-    );
+    assert_eq!(chosen(Some(KeyStoreKind::Os), nobody()).kind(), KeyStoreKind::Os);
     let store = chosen(None, nobody());
     assert_eq!(store.kind(), KeyStoreKind::File);
     assert_eq!(store.protection().unwrap(), Protection::Plain);
@@ -441,10 +377,7 @@ fn chooses_the_store_that_fits() {
     store.store(&stored).unwrap();
     assert_same(&store.load().unwrap().unwrap(), &stored);
     // Where the credentials already are wins over what could be used.
-    assert_eq!(
-        chosen(None, Session::with_keyring().store()).kind(),
-        KeyStoreKind::File
-    );
+    assert_eq!(chosen(None, Session::with_keyring().store()).kind(), KeyStoreKind::File);
     assert!(store.delete().unwrap());
 }
 

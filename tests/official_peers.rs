@@ -33,21 +33,14 @@ impl CaroRelay {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = folder.path().join("relay");
         let mut command = Command::new(env!("CARGO_BIN_EXE_caro"));
-        command
-            .args(["relay", "serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(&data)
-            .env("HOME", folder.path());
+        command.args(["relay", "serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data).env("HOME", folder.path());
         let mut process = LineProcess::start("caro relay", &mut command);
         let announcement = process.line(RELAY_START);
         let url = announcement
             .strip_prefix("listening on ")
             .unwrap_or_else(|| panic!("caro relay announced {announcement:?}"))
             .to_owned();
-        Self {
-            _process: process,
-            url,
-            folder,
-        }
+        Self { _process: process, url, folder }
     }
 
     fn url(&self) -> &str {
@@ -71,10 +64,7 @@ fn create_and_load(relay: &str) {
     assert_eq!(b.root(), root);
     assert_eq!(b.load(&root).value, json!({ "map": map }));
     assert_eq!(b.load(&map).value, json!({ "shell": "bash", "level": 3 }));
-    assert_eq!(
-        b.load(&stream).value,
-        json!(["first", { "second": 2 }, "third"])
-    );
+    assert_eq!(b.load(&stream).value, json!(["first", { "second": 2 }, "third"]));
     assert_no_complaints(&mut [&mut a, &mut b]);
 }
 
@@ -83,10 +73,7 @@ fn unknown_account(relay: &str) {
     let never_uploaded = OfficialClient::start().create_account(None, None);
     let mut stranger = OfficialClient::start();
     let refusal = stranger.try_open_account(Some(relay), None, &never_uploaded);
-    assert_eq!(
-        refusal,
-        Err("Account unavailable from all peers".to_owned())
-    );
+    assert_eq!(refusal, Err("Account unavailable from all peers".to_owned()));
 }
 
 /// What one device writes reaches a subscribed one without being asked for, in both directions.
@@ -109,14 +96,8 @@ fn live_update(relay: &str) {
     a.push(&stream, &[json!(1), json!(2)]);
     b.await_items(&stream, 2);
     b.push(&stream, &[json!(3)]);
-    assert_eq!(
-        sorted(&a.await_items(&stream, 3).value),
-        [json!(1), json!(2), json!(3)]
-    );
-    assert_eq!(
-        sorted(&b.load(&stream).value),
-        [json!(1), json!(2), json!(3)]
-    );
+    assert_eq!(sorted(&a.await_items(&stream, 3).value), [json!(1), json!(2), json!(3)]);
+    assert_eq!(sorted(&b.load(&stream).value), [json!(1), json!(2), json!(3)]);
     assert_no_complaints(&mut [&mut a, &mut b]);
 }
 
@@ -159,11 +140,7 @@ fn key_rotation(relay: &str) {
     let third = a.rotate_read_key(&group);
     a.push(&stream, &[json!("under the third key")]);
 
-    let written = json!([
-        "under the first key",
-        "under the second key",
-        "under the third key"
-    ]);
+    let written = json!(["under the first key", "under the second key", "under the third key"]);
     let keys = [first[0].clone(), second, third];
     let on_b = b.await_items(&stream, 3);
     assert_eq!((&on_b.value, &on_b.keys[..]), (&written, &keys[..]));
@@ -261,27 +238,14 @@ fn time_to_erasure(relay: &str, folder: &Path, deadline: Duration) -> Option<Dur
     let (mut a, account) = OfficialClient::with_new_account(relay);
     let group = a.create_group();
     let stream = a.create_stream(&group);
-    a.push(
-        &stream,
-        &[json!(
-            "a command that has to disappear from the disk of the relay"
-        )],
-    );
-    let kept = a.create_map(
-        &group,
-        &json!({ "kept": "a value that has to stay there, for the search to be worth anything" }),
-    );
+    a.push(&stream, &[json!("a command that has to disappear from the disk of the relay")]);
+    let kept =
+        a.create_map(&group, &json!({ "kept": "a value that has to stay there, for the search to be worth anything" }));
     a.wait_for_sync();
     let deleted = middle_of(&a.ciphertexts(&stream)[0]);
     let kept_bytes = middle_of(&a.ciphertexts(&kept)[0]);
-    assert!(
-        folder_contains(folder, &deleted),
-        "the search finds what is there"
-    );
-    assert!(
-        folder_contains(folder, &kept_bytes),
-        "the search finds what is there"
-    );
+    assert!(folder_contains(folder, &deleted), "the search finds what is there");
+    assert!(folder_contains(folder, &kept_bytes), "the search finds what is there");
 
     a.delete(&stream);
     a.wait_for_sync();
@@ -294,15 +258,9 @@ fn time_to_erasure(relay: &str, folder: &Path, deadline: Duration) -> Option<Dur
     }
     let took = started.elapsed();
 
-    assert!(
-        folder_contains(folder, &kept_bytes),
-        "what was not deleted stays"
-    );
+    assert!(folder_contains(folder, &kept_bytes), "what was not deleted stays");
     let mut late = OfficialClient::with_account(relay, &account);
-    assert!(
-        late.load(&stream).deleted,
-        "the deletion itself stays known"
-    );
+    assert!(late.load(&stream).deleted, "the deletion itself stays known");
     assert!(!late.load(&kept).deleted);
     Some(took)
 }
@@ -311,10 +269,7 @@ fn time_to_erasure(relay: &str, folder: &Path, deadline: Duration) -> Option<Dur
 fn caro_relay_erases_what_was_deleted() {
     let relay = CaroRelay::start();
     let erased = time_to_erasure(relay.url(), relay.folder.path(), ERASURE);
-    assert!(
-        erased.is_some(),
-        "deleted ciphertext is still on the relay's disk after {ERASURE:?}"
-    );
+    assert!(erased.is_some(), "deleted ciphertext is still on the relay's disk after {ERASURE:?}");
 }
 
 #[test]
@@ -325,10 +280,7 @@ fn the_search_for_erased_content_can_succeed_and_fail() {
 
     let folder = tempfile::tempdir().expect("a temporary folder");
     let keeping = NodeRelay::start(Some(&folder.path().join("relay.db")));
-    assert_eq!(
-        time_to_erasure(keeping.url(), folder.path(), Duration::from_secs(2)),
-        None
-    );
+    assert_eq!(time_to_erasure(keeping.url(), folder.path(), Duration::from_secs(2)), None);
 }
 
 #[test]
@@ -359,10 +311,7 @@ fn official_devices_keep_values_in_their_database() {
     let map = a.create_map(&group, &json!({ "kept": "without a relay" }));
     a.wait_for_sync();
     a.stop();
-    assert!(
-        relay.stop() > 0,
-        "the relay reports its memory when it ends"
-    );
+    assert!(relay.stop() > 0, "the relay reports its memory when it ends");
 
     let mut again = OfficialClient::start();
     again.open_account(None, Some(&db), &account);
@@ -376,22 +325,16 @@ fn middle_of(ciphertext: &str) -> String {
 }
 
 fn folder_contains(folder: &Path, needle: &str) -> bool {
-    let finder = |bytes: Vec<u8>| {
-        bytes
-            .windows(needle.len())
-            .any(|window| window == needle.as_bytes())
-    };
-    fs::read_dir(folder)
-        .expect("the relay's folder")
-        .any(|entry| {
-            let path = entry.expect("an entry of the relay's folder").path();
-            if path.is_dir() {
-                folder_contains(&path, needle)
-            } else {
-                // A journal may vanish between listing and reading; then it holds nothing.
-                fs::read(&path).is_ok_and(finder)
-            }
-        })
+    let finder = |bytes: Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
+    fs::read_dir(folder).expect("the relay's folder").any(|entry| {
+        let path = entry.expect("an entry of the relay's folder").path();
+        if path.is_dir() {
+            folder_contains(&path, needle)
+        } else {
+            // A journal may vanish between listing and reading; then it holds nothing.
+            fs::read(&path).is_ok_and(finder)
+        }
+    })
 }
 
 fn sorted(array: &Value) -> Vec<Value> {
@@ -402,10 +345,6 @@ fn sorted(array: &Value) -> Vec<Value> {
 
 fn assert_no_complaints(clients: &mut [&mut OfficialClient]) {
     for client in clients {
-        assert_eq!(
-            client.sdk_log(),
-            Vec::<String>::new(),
-            "the SDK found nothing to warn of"
-        );
+        assert_eq!(client.sdk_log(), Vec::<String>::new(), "the SDK found nothing to warn of");
     }
 }

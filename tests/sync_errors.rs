@@ -416,7 +416,8 @@ fn an_exchange_as_json_is_its_contract() {
     let device = SyncHome::new("laptop");
     device.init(&relay.url());
     device.add_one("ls");
-    let Exchanged { schema_version, sent, received, pending, too_large, missing, unreadable, duration_ns } = device.now();
+    let Exchanged { schema_version, sent, received, pending, too_large, missing, unreadable, duration_ns } =
+        device.now();
     assert_eq!((schema_version, sent, received, pending), (1, 1, 0, 0));
     assert_eq!((too_large, missing, unreadable), (0, 0, 0));
     assert!(duration_ns > 0);

@@ -164,13 +164,7 @@ fn what_was_never_sent_is_sent(lose: impl Fn(&SyncHome, &Path)) {
     let folder = tempfile::tempdir().unwrap();
     backup(&a, folder.path());
     // An exchange that gets as far as the store: the relay falls silent after the registries.
-    let liar = crate::common::wire::Wire::tampering(
-        &relay.url(),
-        Box::new(|way, message| {
-            use crate::common::wire::{Fate, Way};
-            if way == Way::Up && message["action"] == "content" { Fate::Drop } else { Fate::Pass }
-        }),
-    );
+    let liar = silent_upwards(&relay.url());
     a.ok(["sync", "relay", "set", &liar.url(), "--yes"]);
     let id = a.add_one("never sent");
     a.run(["sync", "now", "--timeout", "1"]).failure(5);
@@ -184,6 +178,44 @@ fn what_was_never_sent_is_sent(lose: impl Fn(&SyncHome, &Path)) {
     a.now();
     assert_eq!(assert_equal_histories(&[&a, &b]), 22);
     assert!(relay.stop().success());
+}
+
+/// The same with records of different months, which lie in different segments.
+#[test]
+fn what_only_a_later_store_held_in_another_month_is_sent_again() {
+    let (relay, a, b) = two_devices();
+    a.now();
+    let of_month = |month: &str, command: &str| {
+        let run =
+            a.ok(["history", "add", "--command", command, "--cwd", "/src", "--at", &format!("{month}-15T12:00:00Z")]);
+        run.stdout.trim().to_owned()
+    };
+    of_month("2026-09", "begins the segment of a month");
+    a.now();
+    let folder = tempfile::tempdir().unwrap();
+    backup(&a, folder.path());
+    let liar = silent_upwards(&relay.url());
+    a.ok(["sync", "relay", "set", &liar.url(), "--yes"]);
+    let id = of_month("2026-09", "taken by the store, never sent");
+    a.run(["sync", "now", "--timeout", "1"]).failure(5);
+    assert_eq!(a.status()["pending"], 0, "the store has taken it");
+    a.ok(["sync", "relay", "set", &relay.url(), "--yes"]);
+    restore_backup(&a, folder.path(), &["sync.db"], false);
+    of_month("2026-10", "of another month");
+    a.now();
+    b.now();
+    assert!(b.records().contains_key(&id), "nothing that was acknowledged is lost");
+    a.now();
+    assert_equal_histories(&[&a, &b]);
+}
+
+/// A relay that takes nothing: every content on the way up is dropped.
+fn silent_upwards(relay: &str) -> crate::common::wire::Wire {
+    use crate::common::wire::{Fate, Way, Wire};
+    Wire::tampering(
+        relay,
+        Box::new(|way, message| if way == Way::Up && message["action"] == "content" { Fate::Drop } else { Fate::Pass }),
+    )
 }
 
 #[test]
@@ -244,9 +276,16 @@ fn a_damaged_state_file_is_named_and_left_alone() {
 
 #[test]
 fn a_sync_store_that_is_no_database_is_an_error_and_left_alone() {
-    let (_relay, a, _b) = two_devices();
+    let (_relay, a, b) = two_devices();
     std::fs::write(a.data("sync.db"), "this is not a database, but long enough to be looked at".repeat(20)).unwrap();
     let run = a.run(["sync", "now"]);
-    assert!(matches!(run.code, Some(1 | 6)), "{run:?}");
-    assert!(run.stderr.contains("sync store"), "{run:?}");
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert!(run.stderr.contains("sync.db"), "{run:?}");
+
+    // What it says to do helps.
+    std::fs::remove_file(a.data("sync.db")).unwrap();
+    a.add_one("afterwards");
+    a.now();
+    b.now();
+    assert_eq!(assert_equal_histories(&[&a, &b]), 21);
 }

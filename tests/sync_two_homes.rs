@@ -164,3 +164,55 @@ fn a_device_that_was_away_for_months_catches_up() {
     a.now();
     assert_eq!(assert_equal_histories(&[&a, &b]), 330);
 }
+
+/// A relay that lost its store, full segments and all, is filled again by whoever comes.
+#[test]
+fn a_relay_that_lost_everything_is_filled_again() {
+    let mut relay = Relay::new();
+    let a = SyncHome::new("laptop");
+    import(&a, "kept by the device", 6_000);
+    let phrase = a.init(&relay.url());
+    let address = relay.address();
+    assert!(relay.stop().success());
+    let empty = tempfile::tempdir().unwrap();
+    let again = Relay::start_at(empty.path(), address);
+    a.now();
+    let b = SyncHome::new("desktop");
+    b.restored(&again.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), 6_000);
+}
+
+/// Commands that do not compress, some of them large, never make a transaction that the protocol refuses.
+#[test]
+fn large_commands_of_noise_go_up_and_come_down() {
+    let relay = Relay::new();
+    let a = SyncHome::new("laptop");
+    let noise = |kilobytes: usize| -> String {
+        (0..kilobytes * 1024 / 32).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect()
+    };
+    let commands: Vec<String> =
+        [65, 65, 65, 65, 550, 60, 200, 1, 300].map(|kilobytes| format!("echo {}", noise(kilobytes))).into();
+    a.add(&commands);
+    let phrase = a.init(&relay.url());
+    let b = SyncHome::new("desktop");
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), commands.len());
+}
+
+/// A device that lost its old identity takes everything it has into a new one, also what came from others.
+#[test]
+fn a_new_identity_gets_the_records_of_all_devices() {
+    let relay = Relay::new();
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    a.add_one("written on the first");
+    let phrase = a.init(&relay.url());
+    b.restored(&relay.url(), &phrase);
+    b.add_one("written on the second");
+    for file in ["sync.json", "sync.db"] {
+        std::fs::remove_file(b.data(file)).unwrap();
+    }
+    let new_phrase = b.init(&relay.url());
+    let c = SyncHome::new("server");
+    c.restored(&relay.url(), &new_phrase);
+    assert_eq!(assert_equal_histories(&[&b, &c]), 2);
+}

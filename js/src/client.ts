@@ -29,7 +29,6 @@ export class Client {
     const storage = openStorage();
     const secret = params.agentSecret as AgentSecret;
     const id = accountId(secret, crypto);
-    const deadline = performance.now() + params.timeoutMs;
 
     const node = params.create
       ? await createAccount(secret, crypto, storage, params.month)
@@ -38,25 +37,25 @@ export class Client {
 
     const client = new Client(node, params.peer === null ? undefined : new RelayLink(node, params.peer));
     client.link?.connect();
-    if (!params.create) await client.need(id, "account_unknown", deadline);
+    if (!params.create) await client.need(id, "account_unknown", params.timeoutMs);
     return client;
   }
 
   readonly handlers: Handlers = {
     registries: async ({ timeoutMs }) => {
-      const deadline = performance.now() + timeoutMs;
-      await this.need(accountId(this.node.agentSecret, this.node.crypto), "account_unknown", deadline);
-      await this.need(rootId(this.node), "damaged", deadline);
+      await this.need(this.account, "account_unknown", timeoutMs);
+      await this.need(rootId(this.node), "damaged", timeoutMs);
       const registries = registriesOf(this.node);
       const ids = [...Object.values(registries), groupOf(this.node).id];
       let worst: Outcome = this.link ? "current" : "local";
-      for (const outcome of Object.values(await this.exchange(ids, deadline))) {
+      for (const outcome of Object.values(await this.exchange(ids, timeoutMs))) {
         if (!READABLE.has(outcome)) worst = outcome;
       }
-      return { registries, outcome: worst };
+      const relayWasBehind = [this.account, registries.index].some((id) => this.link?.wasBehind(id) ?? false);
+      return { registries, outcome: worst, relayWasBehind };
     },
     exchange: async ({ ids, timeoutMs }) => ({
-      outcomes: await this.exchange(ids, performance.now() + timeoutMs),
+      outcomes: await this.exchange(ids, timeoutMs),
     }),
     entries: async ({ id }) => {
       const map = loadedMap(this.node, id);
@@ -70,7 +69,7 @@ export class Client {
     set: async ({ id, entries }) => {
       const map = loadedMap(this.node, id);
       const changes = Object.entries(entries).map(([key, value]) => ({ op: "set", key, value }));
-      await this.commit(id, () => map.core.makeTransaction(changes, "private", undefined, this.stamp()));
+      await this.commit(id, () => map.core.makeTransaction(changes, "private", undefined, this.stamp(map.core.latestTxMadeAt)));
       map.processNewTransactions();
       return {};
     },
@@ -103,9 +102,9 @@ export class Client {
     return this.node.currentSessionID;
   }
 
-  private async exchange(ids: string[], deadline: number): Promise<Record<string, Outcome>> {
+  private async exchange(ids: string[], patienceMs: number): Promise<Record<string, Outcome>> {
     const outcome = async (id: string): Promise<[string, Outcome]> => {
-      if (this.link) return [id, this.legible(id, await this.link.exchange(id, deadline))];
+      if (this.link) return [id, this.legible(id, await this.link.exchange(id, patienceMs))];
       const core = await this.node.loadCoValueCore(id as RawCoID, undefined, true);
       if (!core.isAvailable()) return [id, "absent"];
       return [id, this.legible(id, core.isDeleted ? "deleted" : "local")];
@@ -144,8 +143,8 @@ export class Client {
   }
 
   /** Loads what nothing works without. */
-  private async need(id: string, whenAbsent: "account_unknown" | "damaged", deadline: number): Promise<void> {
-    const outcome = (await this.exchange([id], deadline))[id] ?? "late";
+  private async need(id: string, whenAbsent: "account_unknown" | "damaged", patienceMs: number): Promise<void> {
+    const outcome = (await this.exchange([id], patienceMs))[id] ?? "late";
     if (READABLE.has(outcome)) return;
     if (outcome === "absent") throw new Failure(whenAbsent, "the relay does not hold it");
     if (outcome === "offline" || outcome === "late") throw new Failure(outcome, "the relay did not answer in time");
@@ -173,9 +172,12 @@ export class Client {
     return { transaction, entries: all.length, bytes: all.reduce((sum, [, , value]) => sum + value.length, 0) };
   }
 
-  /** Now, but never before the group existed: a clock that lags must not make entries invalid. */
-  private stamp(): number {
-    return Math.max(Date.now(), groupOf(this.node).core.latestTxMadeAt + 1);
+  /**
+   * Now, but never before the group existed, nor before what is to be overwritten: a clock that lags must
+   * make entries neither invalid nor lose to those that they replace.
+   */
+  private stamp(after = 0): number {
+    return Math.max(Date.now(), groupOf(this.node).core.latestTxMadeAt + 1, after + 1);
   }
 
   /** Makes a transaction and waits until the store holds it. */

@@ -17,11 +17,16 @@ const RECONNECT_MS = 500;
 /** A relay that has been silent for so long is given up, milliseconds. Relays ping every 1.5 s. */
 const SILENCE_MS = 10_000;
 
+/** However much it says, a relay that does not come to an end is given up after so long, milliseconds. */
+const LONGEST_MS = 3_600_000;
+
 type Sessions = Record<string, number>;
 
+function covers(whole: Sessions, part: Sessions): boolean {
+  return Object.entries(part).every(([session, count]) => (whole[session] ?? 0) >= count);
+}
+
 function sameSessions(a: Sessions, b: Sessions): boolean {
-  const covers = (whole: Sessions, part: Sessions) =>
-    Object.entries(part).every(([session, count]) => (whole[session] ?? 0) >= count);
   return covers(a, b) && covers(b, a);
 }
 
@@ -29,6 +34,9 @@ export class RelayLink {
   private readonly socket: WebSocketPeerWithReconnection;
   private readonly damaged = new Set<string>();
   private readonly waiting = new Map<string, Set<() => void>>();
+  private readonly heard = new Set<string>();
+  private readonly behind = new Set<string>();
+  private heardAt = 0;
   private open = false;
 
   constructor(
@@ -67,8 +75,17 @@ export class RelayLink {
     this.setOpen(false);
   }
 
-  /** Brings one CoValue up to date in both directions, or says why that cannot be. */
-  async exchange(id: string, deadline: number): Promise<Outcome> {
+  /** Whether the relay's first word on a CoValue was that it holds less of it than we do. */
+  wasBehind(id: string): boolean {
+    return this.behind.has(id);
+  }
+
+  /**
+   * Brings one CoValue up to date in both directions, or says why that cannot be. The relay may stay
+   * silent for so long; as long as something moves there is no hurry.
+   */
+  async exchange(id: string, patienceMs: number): Promise<Outcome> {
+    const begun = performance.now();
     const core = this.node.getCoValue(id as RawCoID);
     if (!core.isAvailable()) void this.node.loadCoValueCore(id as RawCoID, undefined, true);
     for (;;) {
@@ -77,7 +94,8 @@ export class RelayLink {
       if (refusal !== undefined) throw new Failure("storage", refusal);
       const outcome = this.outcome(core);
       if (outcome) return outcome;
-      const left = deadline - performance.now();
+      const giveUp = Math.min(Math.max(begun, this.heardAt) + patienceMs, begun + LONGEST_MS);
+      const left = giveUp - performance.now();
       if (left <= 0) return this.open ? "late" : "offline";
       await this.news(core, left);
     }
@@ -129,14 +147,26 @@ export class RelayLink {
     const onMessage = peer.incoming.onMessage.bind(peer.incoming);
     peer.incoming.onMessage = (handle) =>
       onMessage((message) => {
-        if (message !== "Disconnected" && this.isForged(message)) {
-          this.damaged.add(message.id);
-          this.wake(message.id);
-        } else {
-          handle(message);
+        if (message !== "Disconnected") {
+          if (this.isForged(message)) {
+            this.damaged.add(message.id);
+            this.wake(message.id);
+            return;
+          }
+          this.listen(message);
         }
+        handle(message);
       });
     return peer;
+  }
+
+  private listen(message: SyncMessage): void {
+    this.heardAt = performance.now();
+    if (this.heard.has(message.id) || !this.node.hasCoValue(message.id as RawCoID)) return;
+    this.heard.add(message.id);
+    if (message.action !== "known") return;
+    const held = this.node.getCoValue(message.id as RawCoID).knownState().sessions;
+    if (!message.header || !covers(message.sessions ?? {}, held)) this.behind.add(message.id);
   }
 
   private isForged(message: SyncMessage): boolean {

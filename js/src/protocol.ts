@@ -51,16 +51,22 @@ export interface Requests {
     result: { account: string; session: string };
   };
   /** Loads the account's registries and brings them up to date with the relay. */
-  registries: { params: { timeoutMs: number }; result: { registries: Registries; outcome: Outcome } };
+  registries: { params: { timeoutMs: number }; result: {
+      registries: Registries;
+      outcome: Outcome;
+      /** The relay held less of the account than we do when we came: it lost something, or is another one. */
+      relayWasBehind: boolean;
+    };
+  };
   /** Brings CoValues up to date with the relay, in both directions. */
   exchange: { params: { ids: string[]; timeoutMs: number }; result: { outcomes: Record<string, Outcome> } };
   /** The current value of every key of a map. */
   entries: { params: { id: string }; result: { entries: Record<string, string> } };
-  /** Sets keys of a map in one transaction; durable in the store when it answers. */
+  /** Sets keys of a map in one transaction; in the store when it answers. */
   set: { params: { id: string; entries: Record<string, string> }; result: Record<string, never> };
   /** Makes a new, empty segment. */
   createSegment: { params: { month: string }; result: { id: string } };
-  /** Appends values to a segment in one transaction; durable when it answers. */
+  /** Appends values to a segment in one transaction; in the store when it answers. */
   append: { params: { id: string; values: string[] }; result: Written };
   /** The items of a segment from a position (transactions already seen, by session) on. */
   items: { params: { id: string; after: Record<string, number> }; result: { items: Item[] } };

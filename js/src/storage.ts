@@ -1,8 +1,9 @@
 /**
  * The SDK's SQLite storage over the database that the host has opened for this isolate.
  *
- * Everything is synchronous: a transaction is on disk before the SDK sends it, so the session is
- * never behind what a relay has seen. What is erased also leaves the write-ahead log, where its pages
+ * Everything is synchronous: a transaction is in the store before the SDK sends it, so that the end of this
+ * process never leaves the session behind what a relay has seen. When it is on disk is the host's business
+ * (at once on a relay). What is erased also leaves the write-ahead log, where its pages
  * would otherwise stay readable until they happen to be overwritten.
  */
 

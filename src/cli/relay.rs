@@ -47,11 +47,8 @@ impl Command {
 }
 
 fn run_serve(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliError> {
-    let data_dir = if args.in_memory {
-        None
-    } else {
-        Some(args.data_dir.unwrap_or_else(|| home.data_dir.join("relay")))
-    };
+    let data_dir =
+        if args.in_memory { None } else { Some(args.data_dir.unwrap_or_else(|| home.data_dir.join("relay"))) };
     let mut told = Ok(());
     serve(RelayOptions { listen: args.listen, data_dir }, |address| {
         told = ui.line(format_args!("listening on ws://{address}")).and_then(|()| ui.flush());

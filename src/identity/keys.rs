@@ -30,9 +30,7 @@ const PREFERENCE_NAME_LABEL: &[u8] = b"caro-sync/preference-name/v1";
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// Argon2id's working memory can't be had.
-    #[error(
-        "Deriving keys takes 64 MiB of memory, which is not free. Close something and try again."
-    )]
+    #[error("Deriving keys takes 64 MiB of memory, which is not free. Close something and try again.")]
     NoMemory,
     /// The derivation refused its input; no valid phrase leads here.
     #[error("The keys could not be derived. Please report this.")]
@@ -81,18 +79,12 @@ pub struct DerivedKeys {
 impl MasterKey {
     /// Derives it from the words: takes 64 MiB and a good part of a second, on purpose.
     pub fn derive(phrase: &Phrase) -> Result<Self, KeyError> {
-        Self::try_init(|out| {
-            stretch(
-                phrase.expose_words().as_bytes(),
-                PHRASE_SALT,
-                RECOMMENDED,
-                out,
-            )
-        })
-        .map_err(|error| match error {
-            StretchError::NoMemory => KeyError::NoMemory,
-            StretchError::BadInput => KeyError::Failed,
-        })
+        Self::try_init(|out| stretch(phrase.expose_words().as_bytes(), PHRASE_SALT, RECOMMENDED, out)).map_err(
+            |error| match error {
+                StretchError::NoMemory => KeyError::NoMemory,
+                StretchError::BadInput => KeyError::Failed,
+            },
+        )
     }
 
     /// Takes over bytes that a key store kept.
@@ -110,20 +102,14 @@ impl MasterKey {
     pub fn keys(&self) -> Result<DerivedKeys, KeyError> {
         Ok(DerivedKeys {
             jazz_seed: JazzSeed::try_init(|out| self.expand(JAZZ_SEED_LABEL, out))?,
-            key_encryption: KeyEncryptionKey::try_init(|out| {
-                self.expand(KEY_ENCRYPTION_LABEL, out)
-            })?,
+            key_encryption: KeyEncryptionKey::try_init(|out| self.expand(KEY_ENCRYPTION_LABEL, out))?,
             local_store: LocalStoreKey::try_init(|out| self.expand(LOCAL_STORE_LABEL, out))?,
-            preference_name: PreferenceNameKey::try_init(|out| {
-                self.expand(PREFERENCE_NAME_LABEL, out)
-            })?,
+            preference_name: PreferenceNameKey::try_init(|out| self.expand(PREFERENCE_NAME_LABEL, out))?,
         })
     }
 
     fn expand(&self, label: &[u8], out: &mut [u8; 32]) -> Result<(), KeyError> {
-        Hkdf::<Sha256>::new(None, self.expose())
-            .expand(label, out)
-            .map_err(|_| KeyError::Failed)
+        Hkdf::<Sha256>::new(None, self.expose()).expand(label, out).map_err(|_| KeyError::Failed)
     }
 }
 
@@ -131,8 +117,7 @@ impl PreferenceNameKey {
     /// HMAC-SHA256 of a preference's name. Equal on all devices of one phrase; to anybody else
     /// it tells neither the name nor whether two users set the same preference.
     pub fn hash(&self, name: &str) -> Result<[u8; 32], KeyError> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(self.expose()).map_err(|_| KeyError::Failed)?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.expose()).map_err(|_| KeyError::Failed)?;
         mac.update(name.as_bytes());
         Ok(mac.finalize().into_bytes().into())
     }
@@ -154,8 +139,7 @@ mod tests {
     }
 
     fn vectors() -> Vec<Value> {
-        let file: Value =
-            serde_json::from_str(include_str!("../../tests/vectors/identity.json")).unwrap();
+        let file: Value = serde_json::from_str(include_str!("../../tests/vectors/identity.json")).unwrap();
         file["vectors"].as_array().unwrap().clone()
     }
 
@@ -204,12 +188,8 @@ mod tests {
         assert!(MasterKey::from_stored(&[1; 31]).is_err());
         assert!(MasterKey::from_stored(&[1; 33]).is_err());
         let one = MasterKey::from_stored(&[1; 32]).unwrap();
-        assert!(bool::from(
-            one.ct_eq(&MasterKey::from_stored(&[1; 32]).unwrap())
-        ));
-        assert!(!bool::from(
-            one.ct_eq(&MasterKey::from_stored(&[2; 32]).unwrap())
-        ));
+        assert!(bool::from(one.ct_eq(&MasterKey::from_stored(&[1; 32]).unwrap())));
+        assert!(!bool::from(one.ct_eq(&MasterKey::from_stored(&[2; 32]).unwrap())));
     }
 
     #[test]
@@ -239,10 +219,7 @@ mod tests {
     #[test]
     fn different_phrases_give_different_masters() {
         let phrase = || Phrase::generate(WordCount::Twelve).unwrap();
-        let (a, b) = (
-            MasterKey::derive(&phrase()).unwrap(),
-            MasterKey::derive(&phrase()).unwrap(),
-        );
+        let (a, b) = (MasterKey::derive(&phrase()).unwrap(), MasterKey::derive(&phrase()).unwrap());
         assert!(!bool::from(a.ct_eq(&b)));
     }
 }

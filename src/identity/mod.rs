@@ -20,11 +20,8 @@ pub mod phrase;
 mod stretch;
 mod suggest;
 
-pub use keys::{
-    DerivedKeys, JazzSeed, KeyEncryptionKey, KeyError, LocalStoreKey, MasterKey, PreferenceNameKey,
-};
+pub use keys::{DerivedKeys, JazzSeed, KeyEncryptionKey, KeyError, LocalStoreKey, MasterKey, PreferenceNameKey};
 pub use keystore::{
-    Credentials, FileKeyStore, KeyStore, KeyStoreError, KeyStoreKind, OsKeyStore, Passphrase,
-    Protection,
+    Credentials, FileKeyStore, KeyStore, KeyStoreError, KeyStoreKind, OsKeyStore, Passphrase, Protection,
 };
 pub use phrase::{Phrase, PhraseError, UnknownWord, UnknownWords, WordCount};

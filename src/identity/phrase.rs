@@ -120,17 +120,13 @@ impl fmt::Display for UnknownWords {
 
 impl fmt::Debug for UnknownWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|word| word.position))
-            .finish()
+        f.debug_list().entries(self.0.iter().map(|word| word.position)).finish()
     }
 }
 
 impl fmt::Debug for UnknownWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnknownWord")
-            .field("position", &self.position)
-            .finish_non_exhaustive()
+        f.debug_struct("UnknownWord").field("position", &self.position).finish_non_exhaustive()
     }
 }
 
@@ -153,24 +149,17 @@ impl Phrase {
         let normal = normalise(text);
         let words = || normal.split(' ').filter(|word| !word.is_empty());
         if WordCount::from_words(words().count()).is_none() {
-            return Err(PhraseError::WordCount {
-                found: words().count(),
-            });
+            return Err(PhraseError::WordCount { found: words().count() });
         }
         let unknown: Vec<UnknownWord> = words()
             .zip(1..)
             .filter(|(word, _)| English::index_of(word).is_none())
-            .map(|(word, position)| UnknownWord {
-                position,
-                suggestions: nearest_words(word),
-            })
+            .map(|(word, position)| UnknownWord { position, suggestions: nearest_words(word) })
             .collect();
         if !unknown.is_empty() {
             return Err(PhraseError::UnknownWords(UnknownWords(unknown)));
         }
-        Mnemonic::from_normalized_phrase(normal.as_str())
-            .map(Self)
-            .map_err(|_| PhraseError::Checksum)
+        Mnemonic::from_normalized_phrase(normal.as_str()).map(Self).map_err(|_| PhraseError::Checksum)
     }
 
     /// The phrase for 16 or 32 bytes of entropy, as a key store keeps them.
@@ -178,9 +167,7 @@ impl Phrase {
         if entropy.len() != 16 && entropy.len() != 32 {
             return Err(PhraseError::Entropy);
         }
-        Mnemonic::from_entropy(entropy)
-            .map(Self)
-            .map_err(|_| PhraseError::Entropy)
+        Mnemonic::from_entropy(entropy).map(Self).map_err(|_| PhraseError::Entropy)
     }
 
     /// The words in lower case with single spaces: what the user writes down, what a QR code
@@ -196,11 +183,7 @@ impl Phrase {
 
     /// 12 or 24 words.
     pub fn word_count(&self) -> WordCount {
-        if self.0.entropy().len() == 16 {
-            WordCount::Twelve
-        } else {
-            WordCount::TwentyFour
-        }
+        if self.0.entropy().len() == 16 { WordCount::Twelve } else { WordCount::TwentyFour }
     }
 
     /// Whether both are the same phrase, in constant time.
@@ -252,11 +235,7 @@ mod tests {
                 assert_eq!(phrase.expose_words().split(' ').count(), count.words());
                 assert_eq!(phrase.word_count(), count);
                 assert!(seen.insert(phrase.expose_words().to_owned()));
-                assert!(
-                    Phrase::parse(phrase.expose_words())
-                        .unwrap()
-                        .matches(&phrase)
-                );
+                assert!(Phrase::parse(phrase.expose_words()).unwrap().matches(&phrase));
             }
         }
         assert_eq!(WordCount::default().words(), 24);
@@ -282,12 +261,7 @@ mod tests {
 
     #[test]
     fn wrong_count_is_its_own_error() {
-        for (text, count) in [
-            ("", 0),
-            (" \n ", 0),
-            ("legal winner", 2),
-            ("zoo zoo zoo", 3),
-        ] {
+        for (text, count) in [("", 0), (" \n ", 0), ("legal winner", 2), ("zoo zoo zoo", 3)] {
             match Phrase::parse(text) {
                 Err(PhraseError::WordCount { found }) => assert_eq!(found, count),
                 other => panic!("{other:?}"),
@@ -295,21 +269,14 @@ mod tests {
         }
         // BIP39 knows lengths between; this program doesn't use them.
         let fifteen = Mnemonic::<English>::from_entropy([7; 20]).unwrap();
-        assert!(matches!(
-            Phrase::parse(fifteen.phrase()),
-            Err(PhraseError::WordCount { found: 15 })
-        ));
+        assert!(matches!(Phrase::parse(fifteen.phrase()), Err(PhraseError::WordCount { found: 15 })));
     }
 
     #[test]
     fn unknown_words_are_named_by_position_and_never_echoed() {
-        let text = TWELVE
-            .replacen("thank", "thnak", 1)
-            .replace("yellow", "hunter2secret");
+        let text = TWELVE.replacen("thank", "thnak", 1).replace("yellow", "hunter2secret");
         let error = Phrase::parse(&text).unwrap_err();
-        let PhraseError::UnknownWords(unknown) = &error else {
-            panic!("{error:?}")
-        };
+        let PhraseError::UnknownWords(unknown) = &error else { panic!("{error:?}") };
         let positions: Vec<_> = unknown.words().iter().map(|word| word.position).collect();
         assert_eq!(positions, [3, 12]);
         assert_eq!(unknown.words()[0].suggestions.first(), Some(&"thank"));
@@ -330,10 +297,7 @@ mod tests {
     #[test]
     fn entropy_of_other_lengths_is_refused() {
         for len in [0, 15, 17, 20, 24, 28, 31, 33, 64] {
-            assert!(matches!(
-                Phrase::from_entropy(&vec![1; len]),
-                Err(PhraseError::Entropy)
-            ));
+            assert!(matches!(Phrase::from_entropy(&vec![1; len]), Err(PhraseError::Entropy)));
         }
     }
 

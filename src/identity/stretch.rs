@@ -20,11 +20,7 @@ pub(crate) struct Cost {
 }
 
 /// RFC 9106's second recommended set: 64 MiB, 3 passes, 4 lanes.
-pub(crate) const RECOMMENDED: Cost = Cost {
-    memory_kib: 64 * 1024,
-    passes: 3,
-    lanes: 4,
-};
+pub(crate) const RECOMMENDED: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 4 };
 
 /// The most memory that parameters read from a file may ask for, in KiB (1 GiB).
 pub(crate) const MAX_MEMORY_KIB: u32 = 1024 * 1024;
@@ -37,11 +33,7 @@ impl Cost {
         let sane = (1..=MAX_LANES).contains(&lanes)
             && (1..=MAX_PASSES).contains(&passes)
             && (8 * lanes..=MAX_MEMORY_KIB).contains(&memory_kib);
-        sane.then_some(Self {
-            memory_kib,
-            passes,
-            lanes,
-        })
+        sane.then_some(Self { memory_kib, passes, lanes })
     }
 
     /// Memory in KiB, passes, lanes: the order in which they are written to a file.
@@ -65,22 +57,18 @@ pub(crate) enum StretchError {
 }
 
 /// Writes Argon2id(`input`, `salt`) to `out`.
-pub(crate) fn stretch(
-    input: &[u8],
-    salt: &[u8],
-    cost: Cost,
-    out: &mut [u8; 32],
-) -> Result<(), StretchError> {
+pub(crate) fn stretch(input: &[u8], salt: &[u8], cost: Cost, out: &mut [u8; 32]) -> Result<(), StretchError> {
     let [memory, passes, lanes] = cost.parts();
-    let params =
-        Params::new(memory, passes, lanes, Some(out.len())).map_err(|_| StretchError::BadInput)?;
+    let params = Params::new(memory, passes, lanes, Some(out.len())).map_err(|_| StretchError::BadInput)?;
     let mut blocks: Vec<Block> = Vec::new();
-    blocks
-        .try_reserve_exact(params.block_count())
-        .map_err(|_| StretchError::NoMemory)?;
+    blocks.try_reserve_exact(params.block_count()).map_err(|_| StretchError::NoMemory)?;
     blocks.resize(params.block_count(), Block::default());
-    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(input, salt, out, &mut blocks);
+    let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
+        input,
+        salt,
+        out,
+        &mut blocks,
+    );
     blocks.iter_mut().for_each(Zeroize::zeroize);
     done.map_err(|_| StretchError::BadInput)
 }
@@ -105,10 +93,7 @@ mod tests {
     fn short_salt_is_refused() {
         let mut out = [0; 32];
         let tiny = Cost::new(64, 1, 1).unwrap();
-        assert_eq!(
-            stretch(b"x", b"short", tiny, &mut out),
-            Err(StretchError::BadInput)
-        );
+        assert_eq!(stretch(b"x", b"short", tiny, &mut out), Err(StretchError::BadInput));
         assert_eq!(stretch(b"x", b"long enough", tiny, &mut out), Ok(()));
         assert_ne!(out, [0; 32]);
     }

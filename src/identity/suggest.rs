@@ -30,11 +30,7 @@ pub(super) fn nearest_words(typed: &str) -> Vec<&'static str> {
         })
         .collect();
     found.sort_by_key(|&(distance, _)| distance);
-    found
-        .into_iter()
-        .take(MAX_SUGGESTIONS)
-        .map(|(_, word)| word)
-        .collect()
+    found.into_iter().take(MAX_SUGGESTIONS).map(|(_, word)| word).collect()
 }
 
 fn distance(typed: &[char], word: &str) -> usize {
@@ -45,9 +41,7 @@ fn distance(typed: &[char], word: &str) -> usize {
         let mut row = Vec::with_capacity(word.len() + 1);
         row.push(i + 1);
         for (j, &b) in word.iter().enumerate() {
-            let mut best = (last[j] + usize::from(a != b))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut best = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && a == word[j - 1] && typed[i - 1] == b {
                 best = best.min(before[j - 1] + 1);
             }

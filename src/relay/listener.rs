@@ -71,9 +71,15 @@ async fn upgrade(
 
 async fn connected(isolate: Arc<Isolate>, socket: WebSocket) {
     let runtime = tokio::runtime::Handle::current();
-    let frames = frames_for(socket, |text| Message::Text(text.into()), to_frame, &runtime, || {
-        tracing::debug!("a client left");
-    });
+    let frames = frames_for(
+        socket,
+        |text| Message::Text(text.into()),
+        to_frame,
+        &runtime,
+        || {
+            tracing::debug!("a client left");
+        },
+    );
     let greeted = async {
         let socket = isolate.add_connection(frames).await?;
         isolate.call_async(&Accept { socket }, GREETING).await

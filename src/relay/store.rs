@@ -17,15 +17,17 @@ pub(super) struct Store {
 /// Opens the store in a folder, or one in memory.
 pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
     let Some(folder) = folder else {
-        let database = open_database(None).map_err(|e| RelayError::Store {
-            folder: PathBuf::from(":memory:"),
-            reason: e.to_string(),
-        })?;
+        let database = open_database(None)
+            .map_err(|e| RelayError::Store { folder: PathBuf::from(":memory:"), reason: e.to_string() })?;
         return Ok(Store { database, _lock: None });
     };
     let failed = |reason: String| RelayError::Store { folder: folder.clone(), reason };
     private_folder(&folder).map_err(|e| failed(e.to_string()))?;
-    let lock = File::create(folder.join("relay.lock")).map_err(|e| failed(e.to_string()))?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let lock = options.open(folder.join("relay.lock")).map_err(|e| failed(e.to_string()))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(RelayError::InUse(folder)),

@@ -1,7 +1,7 @@
 //! The isolate: a JavaScript engine on a thread of its own that runs the Jazz SDK from a snapshot.
 //!
 //! The rest of the program talks to it through [`Isolate`], with typed requests and events
-//! ([`protocol`]); the script talks to the machine through a fixed list of ops ([`ops`]). What
+//! ([`protocol`]); the script talks to the machine through a fixed list of ops (`ops`). What
 //! crosses this border is sealed already: no command, phrase or data key ever comes in here.
 
 mod boot;
@@ -11,11 +11,11 @@ mod listen;
 mod ops;
 pub mod protocol;
 
-pub use isolate::{Isolate, IsolateError, IsolateOptions};
 #[doc(hidden)]
 pub use boot::{BootOptions, boot};
 #[doc(hidden)]
 pub use isolate::TestHooks;
+pub use isolate::{Isolate, IsolateError, IsolateOptions};
 #[doc(hidden)]
 pub use listen::{Listener, listen};
 pub use ops::socket::{Dialer, Frames, Received};

@@ -13,13 +13,19 @@ pub trait Request: Serialize {
     const METHOD: &'static str;
     /// What the script answers.
     type Answer: DeserializeOwned;
+    /// Whether the script waits for the relay, and so says itself when that has been too long.
+    const WAITS_FOR_RELAY: bool = false;
 }
 
 macro_rules! request {
     ($request:ident, $method:literal, $answer:ty) => {
+        request!($request, $method, $answer, false);
+    };
+    ($request:ident, $method:literal, $answer:ty, $waits:literal) => {
         impl Request for $request {
             const METHOD: &'static str = $method;
             type Answer = $answer;
+            const WAITS_FOR_RELAY: bool = $waits;
         }
     };
 }
@@ -58,6 +64,7 @@ pub struct Opened {
 impl Request for Open<'_> {
     const METHOD: &'static str = "open";
     type Answer = Opened;
+    const WAITS_FOR_RELAY: bool = true;
 }
 
 /// What became of a CoValue that was to be brought up to date.
@@ -107,13 +114,16 @@ pub struct Registries {
 
 /// The registries, and whether the relay agreed on all of them.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RegistriesLoaded {
     /// Their ids.
     pub registries: Registries,
     /// [`Outcome::Current`] or [`Outcome::Local`] if all could be brought up to date, else the worst.
     pub outcome: Outcome,
+    /// The relay held less of the account than this device when it came: it lost something, or is another one.
+    pub relay_was_behind: bool,
 }
-request!(LoadRegistries, "registries", RegistriesLoaded);
+request!(LoadRegistries, "registries", RegistriesLoaded, true);
 
 /// Brings CoValues up to date with the relay, in both directions.
 #[derive(Serialize)]
@@ -131,7 +141,7 @@ pub struct Exchanged {
     /// By id.
     pub outcomes: BTreeMap<String, Outcome>,
 }
-request!(Exchange, "exchange", Exchanged);
+request!(Exchange, "exchange", Exchanged, true);
 
 /// Reads a map.
 #[derive(Serialize)]
@@ -148,7 +158,7 @@ pub struct EntriesRead {
 }
 request!(Entries, "entries", EntriesRead);
 
-/// Sets keys of a map in one transaction; durable in the store when it answers.
+/// Sets keys of a map in one transaction; in the store when it answers.
 #[derive(Serialize)]
 pub struct Set {
     /// The map.
@@ -184,7 +194,7 @@ pub struct Written {
     pub bytes: u64,
 }
 
-/// Appends values to a segment in one transaction; durable in the store when it answers.
+/// Appends values to a segment in one transaction; in the store when it answers.
 #[derive(Serialize)]
 pub struct Append {
     /// The segment.

@@ -124,9 +124,7 @@ impl EncryptedBlob {
         data: &[u8],
     ) -> Result<Self, SealError> {
         if data.len() > MAX_PLAINTEXT {
-            return Err(SealError::TooLarge {
-                limit: MAX_PLAINTEXT,
-            });
+            return Err(SealError::TooLarge { limit: MAX_PLAINTEXT });
         }
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
@@ -143,9 +141,7 @@ impl EncryptedBlob {
         context: &Context<'_>,
         frame: &[u8],
     ) -> Result<Self, SealError> {
-        let too_large = SealError::TooLarge {
-            limit: MAX_PLAINTEXT,
-        };
+        let too_large = SealError::TooLarge { limit: MAX_PLAINTEXT };
         let Ok(frame_len) = u32::try_from(frame.len()) else {
             return Err(too_large);
         };
@@ -163,11 +159,7 @@ impl EncryptedBlob {
         bytes.extend_from_slice(&nonce);
         let sealed = encrypt(key, &nonce, &associated_data(&bytes, context), &inner)?;
         bytes.extend_from_slice(&sealed);
-        Ok(Self {
-            bytes,
-            key_id,
-            nonce,
-        })
+        Ok(Self { bytes, key_id, nonce })
     }
 
     /// Opens it with `key` as what `context` says it is. At most `limit` bytes come out.
@@ -177,24 +169,11 @@ impl EncryptedBlob {
         context: &Context<'_>,
         limit: usize,
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let (header, ciphertext) = self
-            .bytes
-            .split_at_checked(HEADER_LEN)
-            .ok_or(SealError::Unreadable)?;
-        let inner = decrypt(
-            key,
-            &self.nonce,
-            &associated_data(header, context),
-            ciphertext,
-        )?;
-        let (frame_len, rest) = inner
-            .split_first_chunk::<4>()
-            .ok_or(SealError::Unreadable)?;
-        let frame_len =
-            usize::try_from(u32::from_le_bytes(*frame_len)).map_err(|_| SealError::Unreadable)?;
-        let (frame, padding) = rest
-            .split_at_checked(frame_len)
-            .ok_or(SealError::Unreadable)?;
+        let (header, ciphertext) = self.bytes.split_at_checked(HEADER_LEN).ok_or(SealError::Unreadable)?;
+        let inner = decrypt(key, &self.nonce, &associated_data(header, context), ciphertext)?;
+        let (frame_len, rest) = inner.split_first_chunk::<4>().ok_or(SealError::Unreadable)?;
+        let frame_len = usize::try_from(u32::from_le_bytes(*frame_len)).map_err(|_| SealError::Unreadable)?;
+        let (frame, padding) = rest.split_at_checked(frame_len).ok_or(SealError::Unreadable)?;
         // One plaintext has one padded form: no room for hidden bytes or telling lengths.
         if padded_len(4 + frame_len) != Some(inner.len()) || padding.iter().any(|&byte| byte != 0) {
             return Err(SealError::Unreadable);
@@ -212,25 +191,15 @@ impl EncryptedBlob {
             _ => return Err(SealError::Unreadable),
         }
         if bytes.len() > MAX_BLOB {
-            return Err(SealError::TooLarge {
-                limit: MAX_PLAINTEXT,
-            });
+            return Err(SealError::TooLarge { limit: MAX_PLAINTEXT });
         }
-        let (key_id, rest) = bytes[1..]
-            .split_first_chunk::<KEY_ID_LEN>()
-            .ok_or(SealError::Unreadable)?;
-        let (nonce, rest) = rest
-            .split_first_chunk::<NONCE_LEN>()
-            .ok_or(SealError::Unreadable)?;
+        let (key_id, rest) = bytes[1..].split_first_chunk::<KEY_ID_LEN>().ok_or(SealError::Unreadable)?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Unreadable)?;
         if rest.len() < TAG_LEN {
             return Err(SealError::Unreadable);
         }
         let (key_id, nonce) = (KeyId::from_bytes(*key_id), *nonce);
-        Ok(Self {
-            bytes,
-            key_id,
-            nonce,
-        })
+        Ok(Self { bytes, key_id, nonce })
     }
 
     /// The blob.
@@ -256,36 +225,21 @@ impl EncryptedBlob {
     /// Reads [`EncryptedBlob::to_text`].
     pub fn from_text(text: &str) -> Result<Self, SealError> {
         if text.len() / 4 * 3 > MAX_BLOB {
-            return Err(SealError::TooLarge {
-                limit: MAX_PLAINTEXT,
-            });
+            return Err(SealError::TooLarge { limit: MAX_PLAINTEXT });
         }
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| SealError::Unreadable)
-            .and_then(Self::from_bytes)
+        URL_SAFE_NO_PAD.decode(text).map_err(|_| SealError::Unreadable).and_then(Self::from_bytes)
     }
 }
 
 impl fmt::Debug for EncryptedBlob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "EncryptedBlob(key {}, {} bytes)",
-            self.key_id,
-            self.bytes.len()
-        )
+        write!(f, "EncryptedBlob(key {}, {} bytes)", self.key_id, self.bytes.len())
     }
 }
 
 fn associated_data(header: &[u8], context: &Context<'_>) -> Vec<u8> {
-    let fields = [
-        DOMAIN,
-        header,
-        context.purpose.label().as_bytes(),
-        context.container.as_bytes(),
-        context.device.as_bytes(),
-    ];
+    let fields =
+        [DOMAIN, header, context.purpose.label().as_bytes(), context.container.as_bytes(), context.device.as_bytes()];
     let mut out = Vec::with_capacity(fields.iter().map(|field| 4 + field.len()).sum::<usize>() + 4);
     for field in fields {
         // Labels and ids are short: no length comes near the 4 GiB at which this would wrap.
@@ -310,12 +264,7 @@ impl EncryptedBlob {
     }
 
     /// Seals any inner plaintext, well-formed or not.
-    pub(super) fn seal_inner(
-        key_id: KeyId,
-        key: &[u8; KEY_LEN],
-        context: &Context<'_>,
-        inner: &[u8],
-    ) -> Self {
+    pub(super) fn seal_inner(key_id: KeyId, key: &[u8; KEY_LEN], context: &Context<'_>, inner: &[u8]) -> Self {
         let nonce = [7; NONCE_LEN];
         let header = [&[VERSION][..], key_id.as_bytes(), &nonce].concat();
         let sealed = encrypt(key, &nonce, &associated_data(&header, context), inner).unwrap();

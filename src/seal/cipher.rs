@@ -27,9 +27,7 @@ const MAX_WINDOW_LOG: u32 = MAX_PLAINTEXT.ilog2();
 
 /// One zstd frame.
 pub(super) fn compress(plaintext: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    zstd::bulk::compress(plaintext, COMPRESSION_LEVEL)
-        .map(Zeroizing::new)
-        .map_err(|_| SealError::NoMemory)
+    zstd::bulk::compress(plaintext, COMPRESSION_LEVEL).map(Zeroizing::new).map_err(|_| SealError::NoMemory)
 }
 
 /// The content of exactly one zstd frame, at most `limit` bytes. The frame's own claims about
@@ -37,18 +35,11 @@ pub(super) fn compress(plaintext: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError
 pub(super) fn decompress(frame: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let mut rest = frame;
     let mut out = Zeroizing::new(Vec::new());
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(&mut rest)
-        .map_err(|_| SealError::NoMemory)?
-        .single_frame();
-    decoder
-        .window_log_max(MAX_WINDOW_LOG)
-        .map_err(|_| SealError::Unreadable)?;
+    let mut decoder =
+        zstd::stream::read::Decoder::with_buffer(&mut rest).map_err(|_| SealError::NoMemory)?.single_frame();
+    decoder.window_log_max(MAX_WINDOW_LOG).map_err(|_| SealError::Unreadable)?;
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    decoder
-        .by_ref()
-        .take(most)
-        .read_to_end(&mut out)
-        .map_err(|_| SealError::Unreadable)?;
+    decoder.by_ref().take(most).read_to_end(&mut out).map_err(|_| SealError::Unreadable)?;
     drop(decoder);
     if out.len() > limit {
         return Err(SealError::TooLarge { limit });
@@ -67,13 +58,7 @@ pub(super) fn encrypt(
     plaintext: &[u8],
 ) -> Result<Vec<u8>, SealError> {
     XChaCha20Poly1305::new(key.into())
-        .encrypt(
-            &XNonce::from(*nonce),
-            Payload {
-                msg: plaintext,
-                aad: associated_data,
-            },
-        )
+        .encrypt(&XNonce::from(*nonce), Payload { msg: plaintext, aad: associated_data })
         .map_err(|_| SealError::NoMemory)
 }
 
@@ -85,13 +70,7 @@ pub(super) fn decrypt(
     ciphertext: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
     XChaCha20Poly1305::new(key.into())
-        .decrypt(
-            &XNonce::from(*nonce),
-            Payload {
-                msg: ciphertext,
-                aad: associated_data,
-            },
-        )
+        .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: associated_data })
         .map(Zeroizing::new)
         .map_err(|_| SealError::Unreadable)
 }
@@ -106,10 +85,7 @@ mod tests {
     fn a_bomb_is_stopped_at_the_limit() {
         let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).unwrap();
         assert!(bomb.len() < 16 << 10);
-        assert_eq!(
-            decompress(&bomb, 1 << 20),
-            Err(SealError::TooLarge { limit: 1 << 20 })
-        );
+        assert_eq!(decompress(&bomb, 1 << 20), Err(SealError::TooLarge { limit: 1 << 20 }));
     }
 
     #[test]
@@ -138,10 +114,7 @@ mod tests {
             assert_eq!(decompress(&frame, 1000).unwrap().len(), size);
         }
         let frame = compress(&[b'x'; 1001]).unwrap();
-        assert_eq!(
-            decompress(&frame, 1000),
-            Err(SealError::TooLarge { limit: 1000 })
-        );
+        assert_eq!(decompress(&frame, 1000), Err(SealError::TooLarge { limit: 1000 }));
     }
 
     proptest! {

@@ -124,32 +124,18 @@ impl VersionedKey {
         while id == KEY_ENCRYPTION_KEY {
             getrandom::fill(&mut id.0).map_err(|_| SealError::NoRandomness)?;
         }
-        Ok(Self {
-            id,
-            generation,
-            created_at,
-            key: DataKey::generate()?,
-        })
+        Ok(Self { id, generation, created_at, key: DataKey::generate()? })
     }
 
     /// Wraps it with the key-encryption key for one container (say, the account's id).
-    pub fn wrap(
-        &self,
-        key_encryption_key: &[u8; KEY_LEN],
-        container: &str,
-    ) -> Result<EncryptedBlob, SealError> {
+    pub fn wrap(&self, key_encryption_key: &[u8; KEY_LEN], container: &str) -> Result<EncryptedBlob, SealError> {
         let mut inside = Zeroizing::new(Vec::with_capacity(WRAPPED_LEN));
         inside.push(WRAP_VERSION);
         inside.extend_from_slice(self.id.as_bytes());
         inside.extend_from_slice(&self.generation.to_le_bytes());
         inside.extend_from_slice(&self.created_at.to_le_bytes());
         inside.extend_from_slice(self.key.0.as_slice());
-        EncryptedBlob::seal(
-            KEY_ENCRYPTION_KEY,
-            key_encryption_key,
-            &wrap_context(container),
-            &inside,
-        )
+        EncryptedBlob::seal(KEY_ENCRYPTION_KEY, key_encryption_key, &wrap_context(container), &inside)
     }
 
     /// Reads [`VersionedKey::wrap`]. [`SealError::Unreadable`] also says that the
@@ -167,9 +153,7 @@ impl VersionedKey {
         if version > WRAP_VERSION {
             return Err(SealError::FutureVersion { version });
         }
-        let (id, rest) = rest
-            .split_first_chunk::<KEY_ID_LEN>()
-            .ok_or(SealError::Unreadable)?;
+        let (id, rest) = rest.split_first_chunk::<KEY_ID_LEN>().ok_or(SealError::Unreadable)?;
         let (generation, rest) = rest.split_first_chunk::<4>().ok_or(SealError::Unreadable)?;
         let (created_at, rest) = rest.split_first_chunk::<8>().ok_or(SealError::Unreadable)?;
         let key: &[u8; KEY_LEN] = rest.try_into().map_err(|_| SealError::Unreadable)?;
@@ -187,12 +171,7 @@ impl VersionedKey {
 }
 
 fn wrap_context(container: &str) -> Context<'_> {
-    Context {
-        purpose: Purpose::Keyring,
-        container,
-        device: "",
-        schema_version: WRAP_SCHEMA,
-    }
+    Context { purpose: Purpose::Keyring, container, device: "", schema_version: WRAP_SCHEMA }
 }
 
 /// All data keys of an account that have reached this device.
@@ -238,9 +217,7 @@ impl Keyring {
     /// The key that new blobs are sealed with: of the highest generation and, if there are
     /// several, with the greatest id.
     pub fn current(&self) -> Option<&VersionedKey> {
-        self.keys
-            .values()
-            .max_by_key(|key| (key.generation, key.id))
+        self.keys.values().max_by_key(|key| (key.generation, key.id))
     }
 
     /// The key of this name.
@@ -270,11 +247,7 @@ impl Keyring {
     }
 
     /// Opens `blob` with the key it names, as what `context` says it is.
-    pub fn open(
-        &self,
-        context: &Context<'_>,
-        blob: &EncryptedBlob,
-    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    pub fn open(&self, context: &Context<'_>, blob: &EncryptedBlob) -> Result<Zeroizing<Vec<u8>>, SealError> {
         self.open_up_to(context, blob, MAX_PLAINTEXT)
     }
 
@@ -285,9 +258,7 @@ impl Keyring {
         blob: &EncryptedBlob,
         limit: usize,
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let key = self
-            .get(blob.key_id())
-            .ok_or_else(|| SealError::UnknownKey(blob.key_id()))?;
+        let key = self.get(blob.key_id()).ok_or_else(|| SealError::UnknownKey(blob.key_id()))?;
         blob.open(&key.key.0, context, limit)
     }
 }
@@ -296,12 +267,7 @@ impl Keyring {
 impl VersionedKey {
     /// A key with given content, for frozen vectors and collisions.
     pub(super) fn fixed(id: [u8; KEY_ID_LEN], generation: u32, key: [u8; KEY_LEN]) -> Self {
-        Self {
-            id: KeyId(id),
-            generation,
-            created_at: 1_700_000_000_123,
-            key: DataKey::copy_of(&key),
-        }
+        Self { id: KeyId(id), generation, created_at: 1_700_000_000_123, key: DataKey::copy_of(&key) }
     }
 
     /// The secret bytes.

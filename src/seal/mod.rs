@@ -32,9 +32,7 @@ pub enum SealError {
     )]
     Unreadable,
     /// Sealed by a newer version of this program.
-    #[error(
-        "Synced data was written by a newer version of caro (format {version}). Upgrade caro on this device."
-    )]
+    #[error("Synced data was written by a newer version of caro (format {version}). Upgrade caro on this device.")]
     FutureVersion {
         /// The format's version.
         version: u8,

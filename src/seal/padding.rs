@@ -49,9 +49,7 @@ mod tests {
     /// Counted over all lengths, not sampled.
     #[test]
     fn few_buckets() {
-        let mut buckets: Vec<_> = (0..=1 << 20)
-            .map(|length| padded_len(length).unwrap())
-            .collect();
+        let mut buckets: Vec<_> = (0..=1 << 20).map(|length| padded_len(length).unwrap()).collect();
         buckets.dedup();
         assert!(buckets.is_sorted());
         assert_eq!(buckets.len(), 257);

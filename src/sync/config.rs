@@ -38,10 +38,8 @@ impl SyncConfig {
                 return Err(SyncError::File { file: path.display().to_string(), action: "read", source });
             }
         };
-        toml::from_str(&text).map_err(|e| SyncError::Config {
-            file: path.display().to_string(),
-            reason: e.message().to_owned(),
-        })
+        toml::from_str(&text)
+            .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.message().to_owned() })
     }
 
     /// Writes the file, whole or not at all, readable by its owner alone.
@@ -50,10 +48,8 @@ impl SyncConfig {
     ///
     /// [`SyncError::File`].
     pub fn save(&self, path: &Path) -> Result<(), SyncError> {
-        let body = toml::to_string(self).map_err(|e| SyncError::Config {
-            file: path.display().to_string(),
-            reason: e.to_string(),
-        })?;
+        let body = toml::to_string(self)
+            .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.to_string() })?;
         write_private(path, format!("# Written by `caro sync`; may be edited.\n{body}").as_bytes())
     }
 }
@@ -66,7 +62,8 @@ mod tests {
     fn keys_of_a_newer_version_survive() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sync.toml");
-        std::fs::write(&path, "relay = \"wss://r.example\"\nfrequency = \"hourly\"\n[filters]\nexclude = [\"x\"]\n").unwrap();
+        std::fs::write(&path, "relay = \"wss://r.example\"\nfrequency = \"hourly\"\n[filters]\nexclude = [\"x\"]\n")
+            .unwrap();
         let mut config = SyncConfig::load(&path).unwrap();
         config.device_name = "laptop".into();
         config.save(&path).unwrap();

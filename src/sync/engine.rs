@@ -13,7 +13,7 @@ use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
 use super::vault::Vault;
 use super::{SyncError, SyncPaths, account, pull, push};
 use crate::history::{History, UnixNanos};
-use crate::identity::MasterKey;
+use crate::identity::{KeyEncryptionKey, MasterKey};
 use crate::net::{Connection, Network, RelayAddress};
 use crate::runtime::protocol::{
     Close, Entries, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request,
@@ -23,8 +23,11 @@ use crate::sync::month::Month;
 
 /// Heap of a device's isolate.
 const MEMORY_LIMIT: usize = 1 << 30;
-/// Added to the time that the script has, so that its own answer comes first.
-const MARGIN: Duration = Duration::from_secs(5);
+/// How long the script may take over what needs no relay.
+const LOCAL: Duration = Duration::from_secs(120);
+/// How long a request may wait for the relay in all. The script gives up long before, when the relay is
+/// silent; but a large history on a slow line takes its time.
+const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 /// What an engine works with.
 pub struct Setting {
@@ -34,7 +37,7 @@ pub struct Setting {
     pub history: History,
     /// The relay to use; none: everything stays here.
     pub relay: Option<RelayAddress>,
-    /// How long the relay may take over any one step.
+    /// How long the relay may stay silent.
     pub patience: Duration,
     /// The clock.
     pub now: fn() -> UnixNanos,
@@ -85,6 +88,7 @@ pub struct Engine {
     pub(super) isolate: Isolate,
     pub(super) history: History,
     pub(super) vault: Vault,
+    pub(super) wrapping: KeyEncryptionKey,
     pub(super) index: Index,
     pub(super) registries: Registries,
     pub(super) account: String,
@@ -139,11 +143,11 @@ impl Engine {
     ) -> Result<Self, SyncError> {
         let network = Network::start()?;
         let last_failure = Arc::new(Mutex::new(None));
-        let connection = setting.relay.clone().map(|relay| {
-            Connection::begin(relay.within(setting.patience), network.handle(), last_failure.clone())
-        });
-        let database =
-            open_database_deferred(&setting.paths.database).map_err(|e| SyncError::Store(e.to_string()))?;
+        let connection = setting
+            .relay
+            .clone()
+            .map(|relay| Connection::begin(relay.within(setting.patience), network.handle(), last_failure.clone()));
+        let database = open_database_deferred(&setting.paths.database).map_err(|e| store_error(&e))?;
         let (dialer, dialled) = match connection {
             Some(connection) => {
                 let (dialer, dialled) = connection.split();
@@ -158,8 +162,10 @@ impl Engine {
             network.block_on(dialled).map_err(|reason| SyncError::Unreachable { relay: relay.shown(), reason })?;
         }
 
+        let secret = account::agent_secret(&keys);
         let mut engine = Self {
             vault: Vault::new(device),
+            wrapping: keys.key_encryption,
             index: Index::default(),
             registries: Registries::default(),
             account: String::new(),
@@ -175,7 +181,6 @@ impl Engine {
             _network: network,
             _lock: lock,
         };
-        let secret = account::agent_secret(&keys);
         let peer = engine.relay.as_ref().map(RelayAddress::fingerprint);
         let opened = engine.ask(&Open {
             agent_secret: &secret,
@@ -189,7 +194,7 @@ impl Engine {
         engine.session = opened.session;
         engine.load_registries()?;
         if !create {
-            engine.load_keys(&keys)?;
+            engine.load_keys()?;
         }
         Ok(engine)
     }
@@ -255,19 +260,25 @@ impl Engine {
         let loaded = self.ask(&LoadRegistries { timeout_ms: self.patience_ms() })?;
         self.expect_current(loaded.outcome, "the account")?;
         self.registries = loaded.registries;
+        if loaded.relay_was_behind {
+            // Whatever this relay was known to have whole, it may have lost.
+            tracing::warn!("the relay holds less than this device; comparing everything again");
+            self.history.clear_cursors()?;
+        }
         Ok(())
     }
 
     fn load_index(&mut self) -> Result<(), SyncError> {
         self.confirm(vec![self.registries.index.clone(), self.registries.keyring.clone()])?;
+        self.load_keys()?;
         let entries = self.ask(&Entries { id: self.registries.index.clone() })?.entries;
         self.index = Index::open(&self.vault, &self.registries.index, entries)?;
         Ok(())
     }
 
-    fn load_keys(&mut self, keys: &crate::identity::DerivedKeys) -> Result<(), SyncError> {
+    fn load_keys(&mut self) -> Result<(), SyncError> {
         let entries = self.ask(&Entries { id: self.registries.keyring.clone() })?.entries;
-        self.vault.load_keys(&keys.key_encryption, &self.registries.keyring, entries)
+        self.vault.load_keys(&self.wrapping, &self.registries.keyring, entries)
     }
 
     fn expect_current(&self, outcome: Outcome, what: &str) -> Result<(), SyncError> {
@@ -289,7 +300,8 @@ impl Engine {
 
     /// Asks the isolate; its failures become ours.
     pub(super) fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, SyncError> {
-        self.isolate.call(request, self.patience + MARGIN).map_err(|error| match error {
+        let deadline = if R::WAITS_FOR_RELAY { LONGEST } else { LOCAL };
+        self.isolate.call(request, deadline).map_err(|error| match error {
             IsolateError::Failed(failure) => match failure.code {
                 FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
                 FailureCode::Offline | FailureCode::Late => self.lost_relay(),
@@ -376,10 +388,22 @@ pub(super) fn lock(paths: &SyncPaths) -> Result<File, SyncError> {
     if let Some(folder) = paths.lock.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let file = File::create(&paths.lock).map_err(failed)?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&paths.lock).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SyncError::Busy),
         Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Tells a store that is no store from one that cannot be reached.
+fn store_error(error: &rusqlite::Error) -> SyncError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => SyncError::StoreDamaged,
+        _ => SyncError::Store(error.to_string()),
     }
 }

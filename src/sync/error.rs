@@ -61,6 +61,9 @@ pub enum SyncError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The store of the sync engine is no database, or a broken one.
+    #[error("the sync store (sync.db) is damaged")]
+    StoreDamaged,
     /// The store of the sync engine cannot be used.
     #[error("the sync store cannot be used: {0}")]
     Store(String),

@@ -66,9 +66,7 @@ impl Index {
                 Opening::KeyMissing => index.newer += 1,
             }
         }
-        index.segments.sort_by(|a, b| {
-            (b.description.month, &a.id).cmp(&(a.description.month, &b.id))
-        });
+        index.segments.sort_by(|a, b| (b.description.month, &a.id).cmp(&(a.description.month, &b.id)));
         Ok(index)
     }
 
@@ -82,9 +80,7 @@ impl Index {
 
     /// Segments of this device and month that still take entries.
     pub(super) fn open_segments(&self, device: Uuid, month: Month) -> impl Iterator<Item = &Segment> {
-        self.segments
-            .iter()
-            .filter(move |s| s.device == device && s.description.month == month && !s.description.full)
+        self.segments.iter().filter(move |s| s.device == device && s.description.month == month && !s.description.full)
     }
 }
 

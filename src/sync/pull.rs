@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use super::SyncError;
 use super::engine::{Engine, Progress};
 use super::index::Segment;
 use super::vault::Opening;
-use super::SyncError;
 use crate::history::{Cursor, Record, decode_batch};
 use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release};
 use crate::seal::Purpose;
 
+/// Begins the name of the note that a segment is done with.
+const DONE: &str = "done/";
 /// Segments that are fetched at a time.
 const FETCH: usize = 8;
 
@@ -66,12 +68,21 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
 
 /// Reads one segment from where it was left.
 fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(), SyncError> {
-    let read = positions(engine, &segment.id)?;
+    let mut read = positions(engine, &segment.id)?;
     // A full segment is asked for whole: the index may have overtaken its last entries, and only when all
     // of them are there is it done with.
     let full = segment.description.full;
-    let after = if full { BTreeMap::new() } else { read.clone() };
+    let own = segment.device == engine.device;
+    // Of what this device has written, the last is asked for again, to see that it is still there.
+    let known = |(session, read): (&String, &u64)| (session.clone(), read.saturating_sub(u64::from(own)));
+    let after = if full { BTreeMap::new() } else { read.iter().map(known).collect() };
     let mut items = engine.ask(&Items { id: segment.id.clone(), after })?.items;
+    let holds = |session: &String, written: u64| items.iter().any(|item| item.0 == *session && item.1 + 1 >= written);
+    if own && !read.iter().all(|(session, written)| holds(session, *written)) {
+        // The store is older than the history; what it lacks and no relay has is in no segment any more.
+        engine.start_over()?;
+        read.clear();
+    }
     let mut complete = full && items.len() as u64 >= segment.description.entries;
     if full && !complete {
         pulled.missing += 1;
@@ -136,15 +147,20 @@ fn positions(engine: &Engine, segment: &str) -> Result<BTreeMap<String, u64>, Sy
     Ok(cursors
         .into_iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value)))
+        .filter(|(session, read)| !session.starts_with(DONE) && *read > 0)
         .collect())
 }
 
-/// Whether segments that this session wrote are unknown to the index: then the store is older than the
-/// history, and what never reached the relay is in no segment any more.
+/// Whether segments that were read or written here are unknown to the index: then the store is older than
+/// the history, and what never reached the relay is in no segment any more.
 fn store_was_set_back(engine: &Engine) -> Result<bool, SyncError> {
-    let written = |key: &str| Some(key.strip_prefix("segment/")?.strip_suffix(&engine.session)?.to_owned());
-    let known = |id: &str| engine.index.segments.iter().any(|segment| segment.id == id);
-    Ok(engine.history.cursors()?.iter().filter_map(|(key, _)| written(key)).any(|id| !known(id.trim_end_matches('/'))))
+    if engine.index.newer > 0 {
+        // Not all of the index can be read, so nothing follows from what is not seen in it.
+        return Ok(false);
+    }
+    let segment = |key: &str| Some(key.strip_prefix("segment/")?.split_once('/')?.0.to_owned());
+    let known = |id: &String| engine.index.segments.iter().any(|segment| segment.id == *id);
+    Ok(engine.history.cursors()?.iter().filter_map(|(key, _)| segment(key)).any(|id| !known(&id)))
 }
 
 /// Notes that this device's own transaction need not be read back.
@@ -176,7 +192,7 @@ impl Engine {
 
     /// The name of the note that a segment is done with, as far as the relay in use goes.
     fn done(&self, segment: &str) -> String {
-        key(segment, &format!("done/{}", self.relay_fingerprint()))
+        key(segment, &format!("{DONE}{}", self.relay_fingerprint()))
     }
 
     /// Whether this device has written to a segment in the session it uses now.

@@ -46,7 +46,9 @@ pub(super) fn push(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
             let month = first.month;
             let mut run = vec![first];
             let mut bytes = run[0].plaintext.len() as u64;
-            while let Some(next) = batches.next_if(|next| next.month == month && bytes + next.plaintext.len() as u64 <= SEGMENT_BYTES) {
+            while let Some(next) =
+                batches.next_if(|next| next.month == month && bytes + next.plaintext.len() as u64 <= SEGMENT_BYTES)
+            {
                 bytes += next.plaintext.len() as u64;
                 run.push(next);
             }
@@ -63,10 +65,8 @@ fn write_run(engine: &mut Engine, month: Month, run: &[Batch], pushed: &mut Push
         Some(id) => id,
         None => engine.ask(&CreateSegment { month: Month::of((engine.now)()).first_day() })?.id,
     };
-    let values = run
-        .iter()
-        .map(|batch| engine.vault.seal(Purpose::History, &id, &batch.plaintext))
-        .collect::<Result<_, _>>()?;
+    let values =
+        run.iter().map(|batch| engine.vault.seal(Purpose::History, &id, &batch.plaintext)).collect::<Result<_, _>>()?;
     let written = engine.ask(&Append { id: id.clone(), values })?;
 
     let known = engine.index.segments.iter().find(|s| s.id == id).map(|s| s.description.clone());

@@ -74,10 +74,9 @@ fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engin
 }
 
 fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result<(), SyncError> {
-    let keys = set_up.credentials.master().keys()?;
     if identity == Identity::New {
         let registry = engine.registries.keyring.clone();
-        let (name, wrapped) = engine.vault.new_key(&keys.key_encryption, &registry, (engine.now)())?;
+        let (name, wrapped) = engine.vault.new_key(&engine.wrapping, &registry, (engine.now)())?;
         engine.ask(&Set { id: registry, entries: BTreeMap::from([(name, wrapped)]) })?;
     }
     let registry = engine.registries.devices.clone();

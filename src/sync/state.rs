@@ -62,10 +62,9 @@ impl SyncState {
     /// [`SyncError::File`], or [`SyncError::Config`] where the file is damaged.
     pub fn load(path: &Path) -> Result<Option<Self>, SyncError> {
         match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| SyncError::Config {
-                file: path.display().to_string(),
-                reason: e.to_string(),
-            }),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.to_string() }),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(SyncError::File { file: path.display().to_string(), action: "read", source }),
         }
@@ -77,10 +76,8 @@ impl SyncState {
     ///
     /// [`SyncError::File`].
     pub fn save(&self, path: &Path) -> Result<(), SyncError> {
-        let bytes = serde_json::to_vec_pretty(self).map_err(|e| SyncError::Config {
-            file: path.display().to_string(),
-            reason: e.to_string(),
-        })?;
+        let bytes = serde_json::to_vec_pretty(self)
+            .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.to_string() })?;
         write_private(path, &bytes)
     }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::setup::SCHEMA_VERSION;
 use super::SyncError;
+use super::setup::SCHEMA_VERSION;
 use crate::history::UnixNanos;
 use crate::identity::KeyEncryptionKey;
 use crate::seal::{Context, EncryptedBlob, Keyring, Purpose, SealError, VersionedKey};
@@ -24,10 +24,7 @@ pub(super) struct Vault {
 /// What opening gave.
 pub(super) enum Opening {
     /// The content, and the device that sealed it.
-    Opened {
-        device: Uuid,
-        plaintext: Zeroizing<Vec<u8>>,
-    },
+    Opened { device: Uuid, plaintext: Zeroizing<Vec<u8>> },
     /// A newer version of the program is needed.
     Newer,
     /// The data key has not arrived here yet.

@@ -35,13 +35,21 @@ pub fn run(folder: &Path, records: usize) -> Vec<Step> {
     let home = |name: &str| Home { folder: folder.join(name) };
     let (a, b) = (home("a"), home("b"));
     let history = folder.join("bash_history");
-    let lines = (0..records).map(|n| format!("#{}\ngit commit -m 'change {n}: {}' && cargo test --test run{n}\n", 1_700_000_000 + n * 600, n * n));
+    let lines = (0..records).map(|n| {
+        format!("#{}\ngit commit -m 'change {n}: {}' && cargo test --test run{n}\n", 1_700_000_000 + n * 600, n * n)
+    });
     fs::write(&history, lines.collect::<String>()).expect("a history file");
     let phrase = folder.join("bench-phrase");
     let (history, phrase) = (history.to_string_lossy().into_owned(), phrase.to_string_lossy().into_owned());
 
     let mut steps = vec![
-        Step { name: "caro --version", time: median(|| { a.time(&["--version"]); }), peak: None },
+        Step {
+            name: "caro --version",
+            time: median(|| {
+                a.time(&["--version"]);
+            }),
+            peak: None,
+        },
         Step { name: "isolate boot", time: median(boot_once), peak: None },
         Step { name: "Argon2id of the phrase", time: median_of(5, derive_once), peak: None },
     ];
@@ -50,8 +58,16 @@ pub fn run(folder: &Path, records: usize) -> Vec<Step> {
         steps.push(Step { name, time, peak: Some(peak) });
     };
     step("A: history import", &a, &["history", "import", "bash", "--file", &history]);
-    step("A: sync init, all goes up", &a, &["sync", "init", "--new", "--relay", &relay.url, "--phrase-out", &phrase, "--yes"]);
-    step("B: sync restore, all comes down", &b, &["sync", "restore", "--relay", &relay.url, "--phrase-file", &phrase, "--yes"]);
+    step(
+        "A: sync init, all goes up",
+        &a,
+        &["sync", "init", "--new", "--relay", &relay.url, "--phrase-out", &phrase, "--yes"],
+    );
+    step(
+        "B: sync restore, all comes down",
+        &b,
+        &["sync", "restore", "--relay", &relay.url, "--phrase-file", &phrase, "--yes"],
+    );
     step("A: history add", &a, &["history", "add", "--command", "make world"]);
     step("A: sync now, one command up", &a, &["sync", "now"]);
     step("B: sync now, one command down", &b, &["sync", "now"]);

@@ -111,7 +111,9 @@ fn live(relay: &str, folder: &Path, secret: &str, sender: Device) -> (Duration, 
         .map(|_| {
             let begun = Instant::now();
             sender.ask(&Append { id: id.clone(), values: vec![random_text(300)] });
-            while receiver.isolate.next_event(PATIENCE).expect("the update arrives") != (Event::Changed { id: id.clone() }) {}
+            while receiver.isolate.next_event(PATIENCE).expect("the update arrives")
+                != (Event::Changed { id: id.clone() })
+            {}
             begun.elapsed()
         })
         .collect();

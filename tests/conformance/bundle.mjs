@@ -40,7 +40,7 @@ function install(out) {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
   rmSync(stamp, { force: true });
   for (const name of inputs) cpSync(join(source, name), join(out, name), { recursive: true });
-  const npm = spawnSync("npm", ["ci", "--omit=peer", "--ignore-scripts", "--no-audit", "--no-fund"], {
+  const npm = spawnSync("npm", ["ci", "--omit=peer", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund"], {
     cwd: out,
     stdio: ["ignore", "inherit", "inherit"],
   });

@@ -65,11 +65,8 @@ impl Calls {
         let number = |at: usize| args[at].as_u64().expect("a number");
         let index = |at: usize| u32::try_from(number(at)).expect("an index has 32 bits");
         if operation == "new" {
-            let max_tx_size = args[3]
-                .as_u64()
-                .map(|size| u32::try_from(size).expect("a size has 32 bits"));
-            self.maps
-                .insert(slot, SessionMap::new(a(1), a(2), max_tx_size, flag(4))?);
+            let max_tx_size = args[3].as_u64().map(|size| u32::try_from(size).expect("a size has 32 bits"));
+            self.maps.insert(slot, SessionMap::new(a(1), a(2), max_tx_size, flag(4))?);
             return Ok(Value::Null);
         }
         let map = self.maps.get_mut(&slot).expect("the slot has a map");
@@ -79,9 +76,7 @@ impl Calls {
                 map.add_transactions(a(1), maybe(2), a(3), a(4), flag(5))?;
                 Value::Null
             }
-            "makePrivate" => map
-                .make_private(a(1), a(2), a(3), a(4), a(5), maybe(6), number(7))?
-                .into(),
+            "makePrivate" => map.make_private(a(1), a(2), a(3), a(4), a(5), maybe(6), number(7))?.into(),
             "makeTrusting" => map.make_trusting(a(1), a(2), a(3), maybe(4), number(5))?.into(),
             "sessionIds" => parsed(&map.session_ids_json()),
             "count" => map.transaction_count(a(1)).map_or(json!(-1), Value::from),
@@ -95,9 +90,9 @@ impl Calls {
                 Some(Some(index)) => index.into(),
             },
             "knownState" => parsed(&map.known_state_json()),
-            "knownStateWithStreaming" => map
-                .known_state_with_streaming_json()
-                .map_or(Value::Null, |json| parsed(&json)),
+            "knownStateWithStreaming" => {
+                map.known_state_with_streaming_json().map_or(Value::Null, |json| parsed(&json))
+            }
             "isStreaming" => map.is_streaming().into(),
             "setStreaming" => {
                 map.set_streaming_known_state(a(1))?;
@@ -122,9 +117,7 @@ fn transactions(map: &SessionMap, session: &str, from: u32) -> Value {
         return Value::Null;
     };
     let count = map.transaction_count(session).expect("the session is there");
-    let texts: Vec<&str> = (from..count)
-        .map(|index| map.transaction(session, index).expect("it is there"))
-        .collect();
+    let texts: Vec<&str> = (from..count).map(|index| map.transaction(session, index).expect("it is there")).collect();
     assert_eq!(json, format!("[{}]", texts.join(",")));
     texts.into()
 }
@@ -152,10 +145,7 @@ fn parsed(json: &str) -> Value {
 }
 
 fn from_hex(hex: &str) -> Vec<u8> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex digits"))
-        .collect()
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex digits")).collect()
 }
 
 pub fn to_hex(bytes: &[u8]) -> String {

@@ -12,12 +12,7 @@ use super::calls::Calls;
 
 const ID: &str = "co_zMap";
 const HEADER: &str = r#"{"type":"costream","ruleset":{"type":"unsafeAllowAll"},"meta":null,"uniqueness":"u"}"#;
-const SESSIONS: [&str; 4] = [
-    "co_zA_session_zOne",
-    "co_zB_session_zTwo",
-    "co_zA_session_dGone$",
-    "odd \"é\\\u{1}",
-];
+const SESSIONS: [&str; 4] = ["co_zA_session_zOne", "co_zB_session_zTwo", "co_zA_session_dGone$", "odd \"é\\\u{1}"];
 
 /// What the maps and their authors are.
 #[derive(Debug)]
@@ -64,12 +59,7 @@ pub enum Step {
         skip_verify: bool,
     },
     /// Junk arrives instead of transactions.
-    Junk {
-        map: u64,
-        session: usize,
-        transactions: String,
-        skip_verify: bool,
-    },
+    Junk { map: u64, session: usize, transactions: String, skip_verify: bool },
     /// Content is announced.
     Announce { map: u64, sessions: String },
     /// The CoValue is deleted.
@@ -198,11 +188,7 @@ impl Arbitrary for Count {
 
 /// The requests of a history with our answers.
 pub fn exchanges(setting: &Setting, steps: &[Step]) -> Vec<(Value, Value)> {
-    let mut history = History {
-        setting,
-        calls: Calls::default(),
-        exchanges: Vec::new(),
-    };
+    let mut history = History { setting, calls: Calls::default(), exchanges: Vec::new() };
     for map in 0..2 {
         history.ask(json!(["map.new", map, ID, HEADER, setting.max_tx_size, true]));
     }
@@ -231,69 +217,26 @@ impl History<'_> {
 
     fn take(&mut self, step: &Step) {
         let (map, session) = match step {
-            Step::Make {
-                map,
-                session,
-                changes,
-                meta,
-                made_at,
-                key,
-                good,
-            } => {
-                let secret = if *good {
-                    &self.setting.signers[author(*session)]
-                } else {
-                    "signerSecret_zBroken"
-                };
+            Step::Make { map, session, changes, meta, made_at, key, good } => {
+                let secret = if *good { &self.setting.signers[author(*session)] } else { "signerSecret_zBroken" };
                 let session = SESSIONS[*session];
                 self.ask(match key {
                     Some(key) => {
                         let key = &self.setting.keys[*key];
-                        json!([
-                            "map.makePrivate",
-                            map,
-                            session,
-                            secret,
-                            changes,
-                            "key_z\"é",
-                            key,
-                            meta,
-                            made_at
-                        ])
+                        json!(["map.makePrivate", map, session, secret, changes, "key_z\"é", key, meta, made_at])
                     }
                     None => json!(["map.makeTrusting", map, session, secret, changes, meta, made_at]),
                 });
                 (*map, session)
             }
-            Step::Transfer {
-                to,
-                session,
-                take,
-                signer,
-                signature,
-                tamper,
-                skip_verify,
-            } => {
+            Step::Transfer { to, session, take, signer, signature, tamper, skip_verify } => {
                 self.transfer(*to, *session, *take, *signer, *signature, *tamper, *skip_verify);
                 (*to, SESSIONS[*session])
             }
-            Step::Junk {
-                map,
-                session,
-                transactions,
-                skip_verify,
-            } => {
+            Step::Junk { map, session, transactions, skip_verify } => {
                 let signer = self.signer_id(author(*session));
                 let session = SESSIONS[*session];
-                self.ask(json!([
-                    "map.add",
-                    map,
-                    session,
-                    signer,
-                    transactions,
-                    "signature_z1",
-                    skip_verify
-                ]));
+                self.ask(json!(["map.add", map, session, signer, transactions, "signature_z1", skip_verify]));
                 (*map, session)
             }
             Step::Announce { map, sessions } => {
@@ -325,12 +268,10 @@ impl History<'_> {
         let Some(available) = source.transaction_count(name).and_then(|count| count.checked_sub(have)) else {
             return;
         };
-        let count = take.map_or(available, |take| {
-            u32::try_from(take.index(available as usize + 1)).expect("it is small")
-        });
-        let mut transactions: Vec<String> = (have..have + count)
-            .filter_map(|index| source.transaction(name, index).map(str::to_owned))
-            .collect();
+        let count =
+            take.map_or(available, |take| u32::try_from(take.index(available as usize + 1)).expect("it is small"));
+        let mut transactions: Vec<String> =
+            (have..have + count).filter_map(|index| source.transaction(name, index).map(str::to_owned)).collect();
         let last = (have + count).saturating_sub(1);
         let signature = match sign {
             Sign::Right if count == available => source.last_signature(name),
@@ -341,9 +282,7 @@ impl History<'_> {
         let signature = signature.unwrap_or("signature_z2").to_owned();
         match tamper {
             Tamper::Nothing => {}
-            Tamper::Time => change(&mut transactions, |json| {
-                json.replacen("\"madeAt\":", "\"madeAt\":1", 1)
-            }),
+            Tamper::Time => change(&mut transactions, |json| json.replacen("\"madeAt\":", "\"madeAt\":1", 1)),
             Tamper::Content => change(&mut transactions, |json| json.replacen("es\":\"", "es\":\"a", 1)),
             Tamper::Order => transactions.reverse(),
         }
@@ -354,32 +293,16 @@ impl History<'_> {
             Signer::Malformed => "signer_z123".into(),
         };
         let transactions = format!("[{}]", transactions.join(" ,"));
-        self.ask(json!([
-            "map.add",
-            to,
-            name,
-            signer,
-            transactions,
-            signature,
-            skip_verify
-        ]));
+        self.ask(json!(["map.add", to, name, signer, transactions, signature, skip_verify]));
     }
 
     fn signer_id(&self, author: usize) -> Value {
-        caro::runtime::crypto::signer_id(&self.setting.signers[author])
-            .expect("the secret is good")
-            .into()
+        caro::runtime::crypto::signer_id(&self.setting.signers[author]).expect("the secret is good").into()
     }
 
     /// Asks what may have changed.
     fn observe(&mut self, map: u64, session: &str) {
-        for question in [
-            "sessionIds",
-            "knownState",
-            "knownStateWithStreaming",
-            "isStreaming",
-            "isDeleted",
-        ] {
+        for question in ["sessionIds", "knownState", "knownStateWithStreaming", "isStreaming", "isDeleted"] {
             self.ask(json!([format!("map.{question}"), map]));
         }
         for question in ["count", "lastSignature", "checkpoint"] {

@@ -36,10 +36,7 @@ impl Oracle {
             .expect("Node 20 or newer is installed as `node`");
         let stdin = child.stdin.take().expect("its input is a pipe");
         let stdout = BufReader::new(child.stdout.take().expect("its output is a pipe"));
-        Self {
-            child,
-            pipes: Mutex::new((stdin, stdout)),
-        }
+        Self { child, pipes: Mutex::new((stdin, stdout)) }
     }
 
     /// The official answers to some requests, which are about fresh maps.
@@ -54,22 +51,14 @@ impl Oracle {
         // Both pipes are bounded, so questions and answers must flow at the same time.
         thread::scope(|scope| {
             scope.spawn(|| {
-                stdin
-                    .write_all(lines.as_bytes())
-                    .and_then(|()| stdin.flush())
-                    .expect("the oracle reads");
+                stdin.write_all(lines.as_bytes()).and_then(|()| stdin.flush()).expect("the oracle reads");
             });
             let mut answers = Vec::with_capacity(requests.len() + 1);
             for asked in 0..=requests.len() {
                 let mut line = String::new();
                 let read = stdout.read_line(&mut line).expect("the oracle answers in text");
-                let request = asked
-                    .checked_sub(1)
-                    .map_or("the reset".into(), |at| requests[at].to_string());
-                assert!(
-                    read > 0,
-                    "the oracle ended before it answered {request}; its messages are above"
-                );
+                let request = asked.checked_sub(1).map_or("the reset".into(), |at| requests[at].to_string());
+                assert!(read > 0, "the oracle ended before it answered {request}; its messages are above");
                 answers.push(serde_json::from_str(&line).expect("the oracle answers in JSON"));
             }
             answers.split_off(1)

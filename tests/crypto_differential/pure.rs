@@ -25,26 +25,21 @@ pub fn input() -> impl Strategy<Value = Input> {
     (
         (text(), text(), text(), text()),
         prop::collection::vec(any::<u8>(), 0..3000),
-        (
-            [key("signerSecret_z"), key("signerSecret_z")],
-            [key("sealerSecret_z"), key("sealerSecret_z")],
-        ),
+        ([key("signerSecret_z"), key("signerSecret_z")], [key("sealerSecret_z"), key("sealerSecret_z")]),
         [key("keySecret_z"), key("keySecret_z")],
         (any::<Index>(), 0_u8..8),
     )
-        .prop_map(
-            |((text, other_text, place, other_place), data, (signers, sealers), keys, flip)| Input {
-                text,
-                other_text,
-                place,
-                other_place,
-                data,
-                signers,
-                sealers,
-                keys,
-                flip,
-            },
-        )
+        .prop_map(|((text, other_text, place, other_place), data, (signers, sealers), keys, flip)| Input {
+            text,
+            other_text,
+            place,
+            other_place,
+            data,
+            signers,
+            sealers,
+            keys,
+            flip,
+        })
 }
 
 /// Any text, most of it short.
@@ -74,33 +69,15 @@ fn encode(prefix: &str, bytes: &[u8]) -> String {
 /// The requests of a case with our answers.
 pub fn exchanges(input: &Input) -> Vec<(Value, Value)> {
     let mut asked = Asked::default();
-    let Input {
-        text,
-        other_text,
-        place,
-        other_place,
-        ..
-    } = input;
+    let Input { text, other_text, place, other_place, .. } = input;
 
-    for [data, context] in [
-        [&input.data[..], &[]],
-        [&[], &input.data],
-        [&input.data, text.as_bytes()],
-    ] {
+    for [data, context] in [[&input.data[..], &[]], [&[], &input.data], [&input.data, text.as_bytes()]] {
         asked.ask(json!(["blake3", to_hex(data), to_hex(context)]));
     }
     asked.ask(json!(["shortHash", text]));
 
-    let signers: Vec<_> = input
-        .signers
-        .iter()
-        .map(|secret| asked.ask(json!(["signerId", secret])))
-        .collect();
-    let sealers: Vec<_> = input
-        .sealers
-        .iter()
-        .map(|secret| asked.ask(json!(["sealerId", secret])))
-        .collect();
+    let signers: Vec<_> = input.signers.iter().map(|secret| asked.ask(json!(["signerId", secret]))).collect();
+    let sealers: Vec<_> = input.sealers.iter().map(|secret| asked.ask(json!(["sealerId", secret]))).collect();
 
     for secret in &input.signers {
         let Some(signature) = asked.ask(json!(["sign", secret, text])) else {
@@ -122,20 +99,13 @@ pub fn exchanges(input: &Input) -> Vec<(Value, Value)> {
         for key in &input.keys {
             asked.ask(json!(["decrypt", encrypted, key, place]));
             asked.ask(json!(["decrypt", encrypted, key, other_place]));
-            asked.ask(json!([
-                "decrypt",
-                flipped64("encrypted_U", &encrypted, input.flip),
-                key,
-                place
-            ]));
+            asked.ask(json!(["decrypt", flipped64("encrypted_U", &encrypted, input.flip), key, place]));
         }
     }
 
     let [from, to] = &input.sealers;
     if let [Some(from_id), Some(to_id)] = &sealers[..] {
-        let sealed = asked
-            .ask(json!(["seal", text, from, to_id, place]))
-            .expect("the keys are good");
+        let sealed = asked.ask(json!(["seal", text, from, to_id, place])).expect("the keys are good");
         let changed = flipped64("sealed_U", &sealed, input.flip);
         asked.ask(json!(["unseal", sealed, to, from_id, place]));
         asked.ask(json!(["unseal", sealed, from, from_id, place]));
@@ -145,11 +115,7 @@ pub fn exchanges(input: &Input) -> Vec<(Value, Value)> {
         asked.ask(json!(["seal", text, from, flipped58(to_id, input.flip), place]));
         // Messages for a group hold randomness, so only their opening can be compared.
         let sealed = Calls::default().answer(&json!(["sealForGroup", text, to_id, place]))["ok"].clone();
-        let changed = flipped64(
-            "sealedForGroup_U",
-            sealed.as_str().expect("the key is good"),
-            input.flip,
-        );
+        let changed = flipped64("sealedForGroup_U", sealed.as_str().expect("the key is good"), input.flip);
         asked.ask(json!(["unsealForGroup", sealed, to, place]));
         asked.ask(json!(["unsealForGroup", sealed, from, place]));
         asked.ask(json!(["unsealForGroup", sealed, to, other_place]));

@@ -7,10 +7,9 @@ impl From<SyncError> for CliError {
     fn from(error: SyncError) -> Self {
         let (kind, hint) = match error {
             SyncError::History(error) => return error.into(),
-            SyncError::NotSetUp => (
-                Kind::NotSetUp,
-                "Begin with `caro sync init`, or bring your history here with `caro sync restore`.",
-            ),
+            SyncError::NotSetUp => {
+                (Kind::NotSetUp, "Begin with `caro sync init`, or bring your history here with `caro sync restore`.")
+            }
             SyncError::AlreadySetUp => (Kind::Failed, "`caro sync status` shows it; `caro sync now` exchanges."),
             SyncError::NoRelay => (Kind::Usage, "Name one: caro sync relay set wss://relay.example"),
             SyncError::UnknownPhrase { .. } => (
@@ -18,25 +17,48 @@ impl From<SyncError> for CliError {
                 "Check the words, and that this is the relay your other devices use; if they never \
                  reached it, run `caro sync now` there first.",
             ),
-            SyncError::Unreachable { .. } => (
-                Kind::Unreachable,
-                "Check the address and your network, then try again; nothing is lost meanwhile.",
-            ),
+            SyncError::Unreachable { .. } => {
+                (Kind::Unreachable, "Check the address and your network, then try again; nothing is lost meanwhile.")
+            }
             SyncError::Damaged { .. } => (
                 Kind::Damaged,
                 "Your local history is safe. Do not trust this relay until you know why; try another \
                  network or relay.",
             ),
+            SyncError::StoreDamaged => {
+                (Kind::Damaged, "Your history is safe. Move sync.db away; the next `caro sync now` builds it again.")
+            }
             SyncError::Newer => (Kind::Failed, "Upgrade caro on this device."),
             SyncError::Busy => (Kind::Failed, "Wait until it has ended, then try again."),
             SyncError::Config { .. } => (Kind::Usage, "Correct the file, or remove it and set sync up again."),
             SyncError::File { .. } | SyncError::Store(_) => {
                 (Kind::Failed, "Check that the disk has room and the folder is writable, then try again.")
             }
-            SyncError::KeyStore(_) => (Kind::Failed, ""),
+            // These say themselves what to do.
+            SyncError::KeyStore(error) => return said_with_remedy(Kind::Failed, error),
+            SyncError::Seal(error) => return said_with_remedy(Kind::Failed, error),
+            SyncError::Engine(error) => {
+                return Self::failed("the sync engine failed")
+                    .hinted("Try again; --verbose tells the cause, CARO_LOG=debug what led to it.")
+                    .caused_by(error);
+            }
             _ => (Kind::Failed, "Try again; CARO_LOG=debug shows what happens."),
         };
-        let shown = Self::new(kind, error.to_string().trim_end_matches('.')).caused_by(error);
-        if hint.is_empty() { shown } else { shown.hinted(hint) }
+        Self::new(kind, error.to_string().trim_end_matches('.')).hinted(hint).caused_by(error)
     }
+}
+
+/// An error whose text is what happened, a full stop, and what to do.
+pub(super) fn said_with_remedy(kind: Kind, error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+    let text = error.to_string();
+    let (happened, remedy) = text.split_once(". ").unwrap_or((text.trim_end_matches('.'), ""));
+    let mut message = String::with_capacity(happened.len());
+    // Sentences begin in lower case behind "Error:"; words that do not look like a sentence's first stay.
+    let mut letters = happened.chars();
+    if let Some(first) = letters.next() {
+        message.extend(first.to_lowercase());
+        message.push_str(letters.as_str());
+    }
+    let shown = CliError::new(kind, message).caused_by(error);
+    if remedy.is_empty() { shown } else { shown.hinted(remedy) }
 }

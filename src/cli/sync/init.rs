@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::errors::said_with_remedy;
 use super::setup::{SetupArgs, laid_out, refuse_second, write_phrase};
 use super::{PATIENCE, consent, phrase_input, restore, setting, show_progress};
 use crate::cli::{CliError, Home, Kind, Ui};
@@ -76,37 +77,37 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
     if let Some(path) = &args.phrase_out {
         write_phrase(path, &phrase)?;
     }
-    let shown = args.phrase_out.is_none().then(|| laid_out(&phrase));
+    let mut shown = args.phrase_out.is_none().then(|| laid_out(&phrase));
     let set_up = || {
         let mut credentials = args.setup.credentials(phrase)?;
         if args.setup.forget_phrase {
             credentials.forget_phrase();
         }
         let key_store = args.setup.key_store(ui, home, &history)?;
-        let config = args.setup.config(relay.as_ref());
+        let config = args.setup.config(home, relay.as_ref())?;
         let set_up = SetUp { credentials: &credentials, key_store: &key_store, config: &config };
         Ok::<_, CliError>(sync::create(setting(home, home.open_history()?, relay.clone(), PATIENCE), &set_up)?)
     };
+    // This device will not be able to show it again: it must be seen before anything depends on it.
+    let before = shown.take_if(|_| args.setup.forget_phrase);
+    if let Some(words) = before {
+        show(ui, &words)?;
+    }
     let mut engine = set_up().inspect_err(|_| {
-        if let Some(path) = &args.phrase_out {
+        let made = refuse_second(home).is_err();
+        if let (Some(path), false) = (&args.phrase_out, made) {
             // It opens nothing: the identity was not made.
             drop(std::fs::remove_file(path));
         }
     })?;
-
-    match (&shown, &args.phrase_out) {
-        (Some(words), _) => {
-            let mut terminal = ui.terminal("--phrase-out FILE")?;
-            terminal.show("\nThis is your recovery phrase. With it you bring your history to another machine;\n\
-                           without it nobody can, not even we. Write it down and keep it safe:\n\n")?;
-            terminal.show(words)?;
-            terminal.show("\n")?;
-        }
-        (None, Some(path)) => ui.status(format_args!(
+    if let Some(words) = shown {
+        show(ui, &words)?;
+    }
+    if let Some(path) = &args.phrase_out {
+        ui.status(format_args!(
             "The recovery phrase is in {}. Keep it safe: whoever has it can read your history.",
             path.display()
-        )),
-        (None, None) => {}
+        ));
     }
 
     if relay.is_none() {
@@ -119,6 +120,17 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Shows a new phrase on the terminal, and nowhere else.
+fn show(ui: &Ui, words: &str) -> Result<(), CliError> {
+    let mut terminal = ui.terminal("--phrase-out FILE")?;
+    terminal.show(
+        "\nThis is your recovery phrase. With it you bring your history to another machine; without it\n\
+         nobody can. Write it down and keep it safe:\n\n",
+    )?;
+    terminal.show(words)?;
+    terminal.show("\n")
+}
+
 fn no_randomness(error: PhraseError) -> CliError {
-    CliError::new(Kind::Failed, error.to_string().trim_end_matches('.'))
+    said_with_remedy(Kind::Failed, error)
 }

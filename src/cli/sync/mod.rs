@@ -97,9 +97,9 @@ impl KeyArgs {
 }
 
 fn read_passphrase(path: &Path) -> Result<Passphrase, CliError> {
-    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new).map_err(|e| {
-        CliError::usage(format!("the passphrase file {} cannot be read", path.display())).caused_by(e)
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|e| CliError::usage(format!("the passphrase file {} cannot be read", path.display())).caused_by(e))?;
     Passphrase::new(text.trim_end_matches(['\n', '\r']))
         .ok_or_else(|| CliError::usage(format!("the passphrase file {} is empty", path.display())))
 }
@@ -131,7 +131,10 @@ fn state(home: &Home) -> Result<SyncState, CliError> {
 /// The relay that the configuration names.
 fn address(config: &SyncConfig) -> Result<Option<RelayAddress>, CliError> {
     let parse = |text: &String| parse_address(text, config.relay_certificate.clone());
-    config.relay.as_ref().map(parse).transpose()
+    config.relay.as_ref().map(parse).transpose().map_err(|error| {
+        CliError::usage(format!("sync.toml names a relay that is none: {error}"))
+            .hinted("Name it anew: caro sync relay set wss://relay.example")
+    })
 }
 
 /// Understands an address as the user gives it.
@@ -143,9 +146,7 @@ fn parse_address(text: &str, certificate: Option<PathBuf>) -> Result<RelayAddres
 }
 
 fn proxies() -> Proxies {
-    let var = |names: &[&str]| {
-        names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-    };
+    let var = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     Proxies {
         https: var(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
         http: var(&["http_proxy", "all_proxy", "ALL_PROXY"]),

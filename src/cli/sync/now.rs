@@ -49,7 +49,8 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
     let credentials = args.keys.load(ui, home, &history)?;
     let patience = args.timeout.map_or(PATIENCE, Duration::from_secs);
 
-    let mut engine = Engine::open(setting(home, history, Some(relay), patience), &state, credentials.master(), TRIGGER)?;
+    let mut engine =
+        Engine::open(setting(home, history, Some(relay), patience), &state, credentials.master(), TRIGGER)?;
     let report = engine.exchange(TRIGGER, &mut show_progress(ui))?;
     engine.close()?;
     print(ui, args, &report, begun.elapsed())

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::errors::said_with_remedy;
 use crate::cli::{CliError, Kind, Ui};
 use crate::identity::{Phrase, PhraseError, UnknownWords};
 
@@ -49,9 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Phrase, CliError> {
     } else {
         File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
     };
-    reading.map_err(|e| {
-        CliError::usage(format!("the phrase file {} cannot be read", path.display())).caused_by(e)
-    })?;
+    reading.map_err(|e| CliError::usage(format!("the phrase file {} cannot be read", path.display())).caused_by(e))?;
     parse(&text)
 }
 
@@ -89,6 +88,5 @@ fn parse(text: &str) -> Result<Phrase, CliError> {
 }
 
 fn wrong(error: PhraseError) -> CliError {
-    CliError::new(Kind::WrongPhrase, error.to_string().trim_end_matches('.'))
-        .hinted("Compare it with what you wrote down; nothing was changed.")
+    said_with_remedy(Kind::WrongPhrase, error)
 }

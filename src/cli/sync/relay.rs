@@ -1,11 +1,12 @@
 //! `caro sync relay …`: the relay in use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{address, consent, parse_address, paths, state};
+use super::setup::parse_relay;
+use super::{address, consent, paths, state};
 use crate::cli::{CliError, Home, Ui};
 use crate::sync::SyncConfig;
 
@@ -46,7 +47,7 @@ pub(in crate::cli) struct SetArgs {
 struct RelayJson<'a> {
     schema_version: u32,
     relay: Option<&'a str>,
-    relay_certificate: Option<&'a std::path::Path>,
+    relay_certificate: Option<&'a Path>,
 }
 
 impl Command {
@@ -69,16 +70,21 @@ impl Command {
 }
 
 fn set(ui: &mut Ui, home: &Home, args: &SetArgs, mut config: SyncConfig) -> Result<(), CliError> {
-    let relay = match args.url.trim() {
-        "none" => None,
-        url => Some(parse_address(url, args.relay_certificate.clone())?),
-    };
+    let relay = parse_relay(&args.url, args.relay_certificate.as_deref())?;
     if relay.is_some() {
         let records = home.open_history()?.count()?;
         consent::ask(ui, relay.as_ref(), records, args.yes)?;
     }
-    config.relay = relay.as_ref().map(|relay| relay.url().to_owned());
-    config.relay_certificate = relay.as_ref().and_then(|_| args.relay_certificate.clone());
+    let url = relay.as_ref().map(|relay| relay.url().to_owned());
+    if url != config.relay {
+        // The new relay may not know all that this session has written; two relays must never see two
+        // different continuations of it.
+        let mut state = state(home)?;
+        state.session = None;
+        state.save(&paths(home).state)?;
+    }
+    config.relay = url;
+    config.relay_certificate = relay.as_ref().and_then(|relay| relay.root_certificate().map(Path::to_owned));
     config.save(&paths(home).config)?;
     ui.status(if relay.is_some() {
         "The relay is set; `caro sync now` brings it up to date."

@@ -43,16 +43,7 @@ pub(in crate::cli) struct SetupArgs {
 impl SetupArgs {
     /// The relay that was named, asking for it where it was not.
     pub(super) fn relay(&self, ui: &Ui) -> Result<Option<RelayAddress>, CliError> {
-        let certificate = match &self.relay_certificate {
-            Some(path) => Some(std::path::absolute(path).map_err(|e| {
-                CliError::usage(format!("{} is not a path", path.display())).caused_by(e)
-            })?),
-            None => None,
-        };
-        let parse = |text: &str| match text.trim() {
-            "none" => Ok(None),
-            text => super::parse_address(text, certificate.clone()).map(Some),
-        };
+        let parse = |text: &str| parse_relay(text, self.relay_certificate.as_deref());
         if let Some(given) = &self.relay {
             return parse(given);
         }
@@ -66,14 +57,13 @@ impl SetupArgs {
         }
     }
 
-    /// The configuration that a setup with this relay leaves.
-    pub(super) fn config(&self, relay: Option<&RelayAddress>) -> SyncConfig {
-        SyncConfig {
-            relay: relay.map(|relay| relay.url().to_owned()),
-            relay_certificate: relay.and_then(|relay| relay.root_certificate().map(Path::to_owned)),
-            device_name: self.device_name.clone().or_else(host::name).unwrap_or_else(|| "unnamed".into()),
-            unknown: toml::Table::new(),
-        }
+    /// The configuration that a setup with this relay leaves; what else is in the file stays.
+    pub(super) fn config(&self, home: &Home, relay: Option<&RelayAddress>) -> Result<SyncConfig, CliError> {
+        let mut config = SyncConfig::load(&super::paths(home).config)?;
+        config.relay = relay.map(|relay| relay.url().to_owned());
+        config.relay_certificate = relay.and_then(|relay| relay.root_certificate().map(Path::to_owned));
+        config.device_name = self.device_name.clone().or_else(host::name).unwrap_or_else(|| "unnamed".into());
+        Ok(config)
     }
 
     /// Derives the keys of a phrase.
@@ -87,12 +77,25 @@ impl SetupArgs {
     pub(super) fn key_store(&self, ui: &Ui, home: &Home, history: &History) -> Result<KeyStore, CliError> {
         let store = self.keys.store(home, history)?;
         if store.protection().map_err(SyncError::from)? == Protection::Plain {
-            ui.warn(
-                "the keys go into a file that is protected by its permissions alone; --passphrase-file seals it",
-            );
+            ui.warn("the keys go into a file that is protected by its permissions alone; --passphrase-file seals it");
         }
         Ok(store)
     }
+}
+
+/// Understands the relay that a user names, with a certificate file that may be named relative to here.
+pub(super) fn parse_relay(text: &str, certificate: Option<&Path>) -> Result<Option<RelayAddress>, CliError> {
+    if text.trim() == "none" {
+        return Ok(None);
+    }
+    let certificate = match certificate {
+        Some(path) => Some(
+            std::path::absolute(path)
+                .map_err(|e| CliError::usage(format!("{} is not a path", path.display())).caused_by(e))?,
+        ),
+        None => None,
+    };
+    super::parse_address(text.trim(), certificate).map(Some)
 }
 
 /// Refuses where there is an identity already.
@@ -121,7 +124,9 @@ pub(super) fn write_phrase(path: &Path, phrase: &Phrase) -> Result<(), CliError>
         } else {
             format!("the phrase cannot be written to {}", path.display())
         };
-        CliError::new(Kind::Usage, what).hinted("Name a new file in a folder that is yours.").caused_by(e)
+        CliError::new(Kind::Usage, what)
+            .hinted("Name a new file in a folder that is yours. One that an interrupted setup left opens nothing.")
+            .caused_by(e)
     })
 }
 

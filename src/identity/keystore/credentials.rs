@@ -35,11 +35,7 @@ impl Credentials {
     /// Derives the master key from `phrase` (slow, see [`MasterKey::derive`]) and keeps both.
     /// `created_at` is in milliseconds since 1970.
     pub fn from_phrase(phrase: Phrase, created_at: u64) -> Result<Self, KeyError> {
-        Ok(Self {
-            master: MasterKey::derive(&phrase)?,
-            phrase: Some(phrase),
-            created_at,
-        })
+        Ok(Self { master: MasterKey::derive(&phrase)?, phrase: Some(phrase), created_at })
     }
 
     /// The root of all keys.
@@ -78,9 +74,7 @@ impl Credentials {
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, KeyStoreError> {
         let (&version, _) = bytes.split_first().ok_or(KeyStoreError::Damaged)?;
-        let (body, sum) = bytes
-            .split_last_chunk::<CHECKSUM_LEN>()
-            .ok_or(KeyStoreError::Damaged)?;
+        let (body, sum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(KeyStoreError::Damaged)?;
         if checksum(body) != *sum {
             return Err(KeyStoreError::Damaged);
         }
@@ -90,12 +84,8 @@ impl Credentials {
         if version != VERSION {
             return Err(KeyStoreError::Damaged);
         }
-        let (created_at, rest) = body[1..]
-            .split_first_chunk::<8>()
-            .ok_or(KeyStoreError::Damaged)?;
-        let (master, rest) = rest
-            .split_first_chunk::<32>()
-            .ok_or(KeyStoreError::Damaged)?;
+        let (created_at, rest) = body[1..].split_first_chunk::<8>().ok_or(KeyStoreError::Damaged)?;
+        let (master, rest) = rest.split_first_chunk::<32>().ok_or(KeyStoreError::Damaged)?;
         let (&entropy_len, entropy) = rest.split_first().ok_or(KeyStoreError::Damaged)?;
         if usize::from(entropy_len) != entropy.len() {
             return Err(KeyStoreError::Damaged);
@@ -120,12 +110,8 @@ impl Credentials {
     }
 
     pub(super) fn from_text(text: &[u8]) -> Result<Self, KeyStoreError> {
-        let encoded = text
-            .strip_prefix(TEXT_PREFIX.as_bytes())
-            .ok_or(KeyStoreError::Damaged)?;
-        let bytes = URL_SAFE_NO_PAD
-            .decode(encoded)
-            .map_err(|_| KeyStoreError::Damaged)?;
+        let encoded = text.strip_prefix(TEXT_PREFIX.as_bytes()).ok_or(KeyStoreError::Damaged)?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| KeyStoreError::Damaged)?;
         Self::from_bytes(&Zeroizing::new(bytes))
     }
 }
@@ -158,14 +144,7 @@ pub(super) mod tests {
     #[test]
     fn the_form_is_frozen() {
         let bytes = sample(0x11).to_bytes();
-        let body = [
-            &[1][..],
-            &[0x7b, 0x68, 0xe5, 0xcf, 0x8b, 1, 0, 0],
-            &[0x11; 32],
-            &[32],
-            &[0x44; 32],
-        ]
-        .concat();
+        let body = [&[1][..], &[0x7b, 0x68, 0xe5, 0xcf, 0x8b, 1, 0, 0], &[0x11; 32], &[32], &[0x44; 32]].concat();
         assert_eq!(bytes[..74], body);
         assert_eq!(bytes[74..], Sha256::digest(&body)[..8]);
     }
@@ -173,27 +152,14 @@ pub(super) mod tests {
     #[test]
     fn text_round_trip_with_and_without_phrase() {
         let mut credentials = sample(3);
-        assert_same(
-            &Credentials::from_text(credentials.to_text().as_bytes()).unwrap(),
-            &credentials,
-        );
+        assert_same(&Credentials::from_text(credentials.to_text().as_bytes()).unwrap(), &credentials);
         credentials.forget_phrase();
         let again = Credentials::from_text(credentials.to_text().as_bytes()).unwrap();
         assert!(again.phrase().is_none());
         assert_eq!(again.created_at(), 1_700_000_000_123);
         assert_eq!(again.master().expose(), &[3; 32]);
-        for junk in [
-            &b""[..],
-            b"caro:",
-            b"hunter2",
-            b"caro:!!!",
-            b"caro:AAAA",
-            b"caro:\xff",
-        ] {
-            assert!(matches!(
-                Credentials::from_text(junk),
-                Err(KeyStoreError::Damaged)
-            ));
+        for junk in [&b""[..], b"caro:", b"hunter2", b"caro:!!!", b"caro:AAAA", b"caro:\xff"] {
+            assert!(matches!(Credentials::from_text(junk), Err(KeyStoreError::Damaged)));
         }
     }
 
@@ -204,10 +170,7 @@ pub(super) mod tests {
         bytes[0] = 2;
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
-        assert!(matches!(
-            Credentials::from_bytes(&bytes),
-            Err(KeyStoreError::FutureVersion)
-        ));
+        assert!(matches!(Credentials::from_bytes(&bytes), Err(KeyStoreError::FutureVersion)));
     }
 
     #[test]

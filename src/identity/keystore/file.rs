@@ -43,8 +43,7 @@ const TAG_LEN: usize = 16;
 const CHECKSUM_LEN: usize = 8;
 /// Argon2's three parameters and the salt.
 const RECIPE_LEN: usize = 3 * 4 + SALT_LEN;
-const MAX_FILE_LEN: usize =
-    MAGIC.len() + 2 + RECIPE_LEN + NONCE_LEN + credentials::MAX_LEN + TAG_LEN + CHECKSUM_LEN;
+const MAX_FILE_LEN: usize = MAGIC.len() + 2 + RECIPE_LEN + NONCE_LEN + credentials::MAX_LEN + TAG_LEN + CHECKSUM_LEN;
 
 secret_key! {
     /// What a passphrase is stretched to.
@@ -85,11 +84,7 @@ impl FileKeyStore {
     /// `path` is the file; its directory is made when first stored. With a passphrase what is
     /// stored is sealed, without one it is plain, and only a plain file can be read.
     pub fn new(path: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
-        Self {
-            path: path.into(),
-            passphrase,
-            cost: RECOMMENDED,
-        }
+        Self { path: path.into(), passphrase, cost: RECOMMENDED }
     }
 
     /// The file.
@@ -148,13 +143,7 @@ impl FileKeyStore {
                 let nonce: [u8; NONCE_LEN] = random()?;
                 let key = file_key(passphrase, &salt, self.cost)?;
                 let sealed = cipher(&key)
-                    .encrypt(
-                        &XNonce::from(nonce),
-                        Payload {
-                            msg: &plain,
-                            aad: &bytes,
-                        },
-                    )
+                    .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &bytes })
                     .map_err(|_| KeyStoreError::Damaged)?;
                 bytes.extend_from_slice(&nonce);
                 bytes.extend_from_slice(&sealed);
@@ -162,8 +151,7 @@ impl FileKeyStore {
         }
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
-        self.replace(&bytes)
-            .map_err(|error| self.error("written", error))
+        self.replace(&bytes).map_err(|error| self.error("written", error))
     }
 
     /// What the file holds; `None` if there is no file.
@@ -175,23 +163,13 @@ impl FileKeyStore {
             Content::Plain(bytes) => Credentials::from_bytes(&bytes).map(Some),
             Content::Sealed(sealed) => {
                 let Some(passphrase) = &self.passphrase else {
-                    return Err(KeyStoreError::PassphraseNeeded {
-                        path: self.path.clone(),
-                    });
+                    return Err(KeyStoreError::PassphraseNeeded { path: self.path.clone() });
                 };
                 let key = file_key(passphrase, &sealed.salt, sealed.cost)?;
                 let plain = cipher(&key)
-                    .decrypt(
-                        &XNonce::from(sealed.nonce),
-                        Payload {
-                            msg: &sealed.ciphertext,
-                            aad: &sealed.header,
-                        },
-                    )
+                    .decrypt(&XNonce::from(sealed.nonce), Payload { msg: &sealed.ciphertext, aad: &sealed.header })
                     .map(Zeroizing::new)
-                    .map_err(|_| KeyStoreError::WrongPassphrase {
-                        path: self.path.clone(),
-                    })?;
+                    .map_err(|_| KeyStoreError::WrongPassphrase { path: self.path.clone() })?;
                 Credentials::from_bytes(&plain).map(Some)
             }
         }
@@ -201,8 +179,7 @@ impl FileKeyStore {
     pub fn delete(&self) -> Result<bool, KeyStoreError> {
         match fs::remove_file(&self.path) {
             Ok(()) => {
-                self.sync_directory()
-                    .map_err(|error| self.error("removed", error))?;
+                self.sync_directory().map_err(|error| self.error("removed", error))?;
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -216,16 +193,11 @@ impl FileKeyStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.error("read", error)),
         };
-        if file
-            .metadata()
-            .is_ok_and(|metadata| open_to_others(&metadata))
-        {
+        if file.metadata().is_ok_and(|metadata| open_to_others(&metadata)) {
             tracing::warn!(path = %self.path.display(), "other users may read the key file");
         }
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN + 1));
-        file.take(MAX_FILE_LEN as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| self.error("read", error))?;
+        file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes).map_err(|error| self.error("read", error))?;
         Content::parse(&bytes).map(Some)
     }
 
@@ -251,19 +223,11 @@ impl FileKeyStore {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        if cfg!(unix) {
-            fs::File::open(self.directory())?.sync_all()
-        } else {
-            Ok(())
-        }
+        if cfg!(unix) { fs::File::open(self.directory())?.sync_all() } else { Ok(()) }
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> KeyStoreError {
-        KeyStoreError::File {
-            path: self.path.clone(),
-            action,
-            source,
-        }
+        KeyStoreError::File { path: self.path.clone(), action, source }
     }
 }
 
@@ -290,18 +254,14 @@ impl Content {
             Some(&newer) if newer > VERSION => return Err(KeyStoreError::FutureVersion),
             _ => return Err(KeyStoreError::Damaged),
         }
-        let (body, sum) = bytes
-            .split_last_chunk::<CHECKSUM_LEN>()
-            .ok_or(KeyStoreError::Damaged)?;
+        let (body, sum) = bytes.split_last_chunk::<CHECKSUM_LEN>().ok_or(KeyStoreError::Damaged)?;
         if bytes.len() > MAX_FILE_LEN || checksum(body) != *sum {
             return Err(KeyStoreError::Damaged);
         }
         let start = MAGIC.len() + 1;
         match body.get(start) {
             Some(&PLAIN) => Ok(Self::Plain(Zeroizing::new(body[start + 1..].to_vec()))),
-            Some(&SEALED) => Sealed::parse(body, start + 1)
-                .map(Self::Sealed)
-                .ok_or(KeyStoreError::Damaged),
+            Some(&SEALED) => Sealed::parse(body, start + 1).map(Self::Sealed).ok_or(KeyStoreError::Damaged),
             _ => Err(KeyStoreError::Damaged),
         }
     }
@@ -317,11 +277,7 @@ impl Sealed {
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>()?;
         Some(Self {
             header: body[..start + RECIPE_LEN].to_vec(),
-            cost: Cost::new(
-                u32::from_le_bytes(*memory),
-                u32::from_le_bytes(*passes),
-                u32::from_le_bytes(*lanes),
-            )?,
+            cost: Cost::new(u32::from_le_bytes(*memory), u32::from_le_bytes(*passes), u32::from_le_bytes(*lanes))?,
             salt: *salt,
             nonce: *nonce,
             ciphertext: ciphertext.to_vec(),
@@ -329,18 +285,10 @@ impl Sealed {
     }
 }
 
-fn file_key(
-    passphrase: &Passphrase,
-    salt: &[u8; SALT_LEN],
-    cost: Cost,
-) -> Result<FileKey, KeyStoreError> {
-    FileKey::try_init(|out| stretch(passphrase.0.as_bytes(), salt, cost, out)).map_err(|error| {
-        match error {
-            StretchError::NoMemory => KeyStoreError::NoMemory {
-                mib: cost.memory_mib(),
-            },
-            StretchError::BadInput => KeyStoreError::Damaged,
-        }
+fn file_key(passphrase: &Passphrase, salt: &[u8; SALT_LEN], cost: Cost) -> Result<FileKey, KeyStoreError> {
+    FileKey::try_init(|out| stretch(passphrase.0.as_bytes(), salt, cost, out)).map_err(|error| match error {
+        StretchError::NoMemory => KeyStoreError::NoMemory { mib: cost.memory_mib() },
+        StretchError::BadInput => KeyStoreError::Damaged,
     })
 }
 
@@ -350,9 +298,7 @@ fn cipher(key: &FileKey) -> XChaCha20Poly1305 {
 
 fn random<const N: usize>() -> Result<[u8; N], KeyStoreError> {
     let mut out = [0; N];
-    getrandom::fill(&mut out).map_err(|_| KeyStoreError::NoResource {
-        what: "random data",
-    })?;
+    getrandom::fill(&mut out).map_err(|_| KeyStoreError::NoResource { what: "random data" })?;
     Ok(out)
 }
 

@@ -14,10 +14,7 @@ fn cheap() -> Cost {
 }
 
 fn store(directory: &TempDir, passphrase: Option<&str>) -> FileKeyStore {
-    let mut store = FileKeyStore::new(
-        directory.path().join("home/keys"),
-        passphrase.and_then(Passphrase::new),
-    );
+    let mut store = FileKeyStore::new(directory.path().join("home/keys"), passphrase.and_then(Passphrase::new));
     store.cost = cheap();
     store
 }
@@ -52,11 +49,7 @@ fn sealed_round_trip_with_the_real_cost() {
     assert_eq!(file.protection().unwrap(), Protection::Sealed);
     file.store(&sample(7)).unwrap();
     let bytes = fs::read(file.path()).unwrap();
-    assert_eq!(
-        bytes[10..22],
-        [0, 0, 1, 0, 3, 0, 0, 0, 4, 0, 0, 0],
-        "64 MiB, 3 passes, 4 lanes"
-    );
+    assert_eq!(bytes[10..22], [0, 0, 1, 0, 3, 0, 0, 0, 4, 0, 0, 0], "64 MiB, 3 passes, 4 lanes");
     for secret in [&[7; 32][..], &[7 ^ 0x55; 32]] {
         assert!(!bytes.windows(32).any(|window| window == secret));
     }
@@ -117,10 +110,8 @@ fn replacing_leaves_nothing_behind_and_never_a_half_file() {
     for fill in 0..20 {
         file.store(&sample(fill)).unwrap();
     }
-    let names: Vec<_> = fs::read_dir(file.path().parent().unwrap())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let names: Vec<_> =
+        fs::read_dir(file.path().parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["keys"]);
     // A reader during a replacement sees the old or the new file, whole.
     std::thread::scope(|scope| {
@@ -137,13 +128,7 @@ fn a_failed_replacement_keeps_the_old_file() {
     let path = directory.path().join("home/keys");
     fs::create_dir_all(path.join("in the way")).unwrap();
     let error = store(&directory, None).store(&sample(1)).unwrap_err();
-    assert!(matches!(
-        &error,
-        KeyStoreError::File {
-            action: "written",
-            ..
-        }
-    ));
+    assert!(matches!(&error, KeyStoreError::File { action: "written", .. }));
     assert!(error.to_string().contains("home/keys"));
     let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
     assert_eq!(left.len(), 1, "no temporary file stays");
@@ -177,10 +162,7 @@ fn a_forged_file_with_a_sound_checksum_does_not_open() {
         bad[at] ^= 3;
         bad.extend_from_slice(&checksum(&bad));
         fs::write(file.path(), &bad).unwrap();
-        assert!(
-            matches!(file.load(), Err(KeyStoreError::WrongPassphrase { .. })),
-            "byte {at}"
-        );
+        assert!(matches!(file.load(), Err(KeyStoreError::WrongPassphrase { .. })), "byte {at}");
     }
 }
 
@@ -194,12 +176,7 @@ fn newer_and_foreign_files_are_told_apart() {
     newer.extend_from_slice(&[0; 5000]);
     fs::write(file.path(), &newer).unwrap();
     assert!(matches!(file.load(), Err(KeyStoreError::FutureVersion)));
-    for foreign in [
-        &b""[..],
-        b"CAROKEYS",
-        b"-----BEGIN KEY-----\n",
-        &[0; 10_000],
-    ] {
+    for foreign in [&b""[..], b"CAROKEYS", b"-----BEGIN KEY-----\n", &[0; 10_000]] {
         fs::write(file.path(), foreign).unwrap();
         assert!(matches!(file.load(), Err(KeyStoreError::Damaged)));
     }

@@ -23,9 +23,7 @@ pub(super) struct KernelCache {
 impl KernelCache {
     /// `name` tells the item from all others of this user.
     pub(super) fn new(name: &str) -> Self {
-        Self {
-            description: format!("caro-sync:{name}"),
-        }
+        Self { description: format!("caro-sync:{name}") }
     }
 
     /// The copy, if there is one.
@@ -94,12 +92,8 @@ mod tests {
         assert_eq!(get(), kept(b"two"));
         assert!(other.get().is_none());
         // Seen from any thread of the process, as from any process of the user.
-        let elsewhere = std::thread::scope(|scope| {
-            scope
-                .spawn(|| cache.get().map(|secret| secret.to_vec()))
-                .join()
-                .unwrap()
-        });
+        let elsewhere =
+            std::thread::scope(|scope| scope.spawn(|| cache.get().map(|secret| secret.to_vec())).join().unwrap());
         assert_eq!(elsewhere, kept(b"two"));
         assert!(cache.forget());
         assert!(cache.get().is_none());

@@ -11,10 +11,7 @@ mod file;
 #[cfg(target_os = "linux")]
 mod kernel_cache;
 mod os;
-#[cfg(all(
-    unix,
-    not(any(target_os = "macos", target_os = "ios", target_os = "android"))
-))]
+#[cfg(all(unix, not(any(target_os = "macos", target_os = "ios", target_os = "android"))))]
 mod secret_service;
 
 use std::path::PathBuf;
@@ -109,9 +106,7 @@ pub enum KeyStoreError {
     )]
     Damaged,
     /// Written by a newer version of this program.
-    #[error(
-        "The stored keys were written by a newer version of caro. Upgrade caro on this device."
-    )]
+    #[error("The stored keys were written by a newer version of caro. Upgrade caro on this device.")]
     FutureVersion,
     /// The file can't be read or written.
     #[error("The key file {} cannot be {action}: {source}. Check the directory and its permissions.", .path.display())]
@@ -124,9 +119,7 @@ pub enum KeyStoreError {
         source: std::io::Error,
     },
     /// The passphrase can't be turned into a key for want of memory.
-    #[error(
-        "Opening the key file takes {mib} MiB of memory, which is not free. Close something and try again."
-    )]
+    #[error("Opening the key file takes {mib} MiB of memory, which is not free. Close something and try again.")]
     NoMemory {
         /// How much is needed.
         mib: u32,

@@ -58,11 +58,7 @@ impl OsKeyStore {
 
     /// Whether credentials are or could be kept here: `Ok`, or the error that storing would give.
     pub fn usable(&self) -> Result<(), KeyStoreError> {
-        if self.has_copy() {
-            Ok(())
-        } else {
-            self.backend().check()
-        }
+        if self.has_copy() { Ok(()) } else { self.backend().check() }
     }
 
     /// Puts `credentials` in, in place of what was there.
@@ -118,39 +114,24 @@ impl OsKeyStore {
     pub fn forget_copy(&self) -> Result<(), KeyStoreError> {
         #[cfg(target_os = "linux")]
         if !self.cache.forget() {
-            return Err(KeyStoreError::Refused {
-                reason: "the kernel does not drop its copy of the keys".to_owned(),
-            });
+            return Err(KeyStoreError::Refused { reason: "the kernel does not drop its copy of the keys".to_owned() });
         }
         Ok(())
     }
 
-    #[cfg(all(
-        unix,
-        not(any(target_os = "macos", target_os = "ios", target_os = "android"))
-    ))]
+    #[cfg(all(unix, not(any(target_os = "macos", target_os = "ios", target_os = "android"))))]
     fn backend(&self) -> super::secret_service::SecretServiceItem {
-        super::secret_service::SecretServiceItem::new(
-            &self.home,
-            self.bus_address.as_deref(),
-            self.deadline,
-        )
+        super::secret_service::SecretServiceItem::new(&self.home, self.bus_address.as_deref(), self.deadline)
     }
 
-    #[cfg(not(all(
-        unix,
-        not(any(target_os = "macos", target_os = "ios", target_os = "android"))
-    )))]
+    #[cfg(not(all(unix, not(any(target_os = "macos", target_os = "ios", target_os = "android")))))]
     fn backend(&self) -> native::NativeItem {
         native::NativeItem::new(&self.home)
     }
 }
 
 /// Keychain and Credential Manager: always there, local, and they answer at once or ask the user.
-#[cfg(not(all(
-    unix,
-    not(any(target_os = "macos", target_os = "ios", target_os = "android"))
-)))]
+#[cfg(not(all(unix, not(any(target_os = "macos", target_os = "ios", target_os = "android")))))]
 mod native {
     use keyring::{Entry, Error};
     use zeroize::Zeroizing;
@@ -163,9 +144,7 @@ mod native {
 
     impl NativeItem {
         pub(super) fn new(home: &str) -> Self {
-            Self {
-                home: home.to_owned(),
-            }
+            Self { home: home.to_owned() }
         }
 
         fn entry(&self) -> Result<Entry, KeyStoreError> {
@@ -201,13 +180,9 @@ mod native {
         match error {
             Error::NoStorageAccess(_) => KeyStoreError::Locked,
             Error::NoDefaultStore => KeyStoreError::NoService,
-            Error::PlatformFailure(source) => KeyStoreError::Refused {
-                reason: source.to_string(),
-            },
+            Error::PlatformFailure(source) => KeyStoreError::Refused { reason: source.to_string() },
             // The rest may quote stored data.
-            _ => KeyStoreError::Refused {
-                reason: "unexpected answer".to_owned(),
-            },
+            _ => KeyStoreError::Refused { reason: "unexpected answer".to_owned() },
         }
     }
 }

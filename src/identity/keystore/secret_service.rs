@@ -36,10 +36,7 @@ struct Place {
 
 impl SecretServiceItem {
     pub(super) fn new(home: &str, bus_address: Option<&str>, deadline: Duration) -> Self {
-        let place = Place {
-            home: home.to_owned(),
-            bus_address: bus_address.map(ToOwned::to_owned),
-        };
+        let place = Place { home: home.to_owned(), bus_address: bus_address.map(ToOwned::to_owned) };
         Self { place, deadline }
     }
 
@@ -59,13 +56,7 @@ impl SecretServiceItem {
                 [] => {
                     unlocked_default(&service)
                         .await?
-                        .create_item(
-                            LABEL,
-                            place.attributes(),
-                            secret.as_bytes(),
-                            true,
-                            CONTENT_TYPE,
-                        )
+                        .create_item(LABEL, place.attributes(), secret.as_bytes(), true, CONTENT_TYPE)
                         .await
                         .map_err(Failure::from)?;
                 }
@@ -128,9 +119,7 @@ impl SecretServiceItem {
             // If the receiver is gone, nobody waits for the answer any more.
             .spawn(move || drop(answer.send(work())))
             .map_err(|_| KeyStoreError::NoResource { what: "threads" })?;
-        answered
-            .recv_timeout(deadline + GRACE)
-            .unwrap_or(Err(KeyStoreError::NoAnswer { deadline }))
+        answered.recv_timeout(deadline + GRACE).unwrap_or(Err(KeyStoreError::NoAnswer { deadline }))
     }
 }
 
@@ -155,10 +144,7 @@ impl Place {
 
     /// This home's items, newest first: normally one or none. If none is to be seen but a keyring
     /// is locked, it may be in there, so that is an error.
-    async fn unlocked_items<'a>(
-        &self,
-        service: &'a SecretService<'static>,
-    ) -> Result<Vec<Item<'a>>, Failure> {
+    async fn unlocked_items<'a>(&self, service: &'a SecretService<'static>) -> Result<Vec<Item<'a>>, Failure> {
         let found = service.search_items(self.attributes()).await?;
         if found.unlocked.is_empty() {
             let default_is_locked = match service.get_default_collection().await {
@@ -180,9 +166,7 @@ impl Place {
 }
 
 /// The keyring that new items go to.
-async fn unlocked_default<'a>(
-    service: &'a SecretService<'static>,
-) -> Result<Collection<'a>, Failure> {
+async fn unlocked_default<'a>(service: &'a SecretService<'static>) -> Result<Collection<'a>, Failure> {
     let collection = match service.get_default_collection().await {
         Err(Error::NoResult) => return Err(Failure(KeyStoreError::NoCollection)),
         other => other?,
@@ -229,14 +213,7 @@ fn explain_named(error: &zbus::fdo::Error) -> KeyStoreError {
 fn explain_name(name: &str) -> KeyStoreError {
     const BUS: &str = "org.freedesktop.DBus.Error.";
     let is_gone = name.strip_prefix(BUS).is_some_and(|error| {
-        [
-            "ServiceUnknown",
-            "NameHasNoOwner",
-            "NoServer",
-            "NoReply",
-            "Disconnected",
-        ]
-        .contains(&error)
+        ["ServiceUnknown", "NameHasNoOwner", "NoServer", "NoReply", "Disconnected"].contains(&error)
             || error.starts_with("Spawn.")
     });
     if is_gone {
@@ -244,14 +221,10 @@ fn explain_name(name: &str) -> KeyStoreError {
     } else if name == "org.freedesktop.Secret.Error.IsLocked" {
         KeyStoreError::Locked
     } else {
-        KeyStoreError::Refused {
-            reason: name.to_owned(),
-        }
+        KeyStoreError::Refused { reason: name.to_owned() }
     }
 }
 
 fn senseless() -> KeyStoreError {
-    KeyStoreError::Refused {
-        reason: "its answer makes no sense".to_owned(),
-    }
+    KeyStoreError::Refused { reason: "its answer makes no sense".to_owned() }
 }

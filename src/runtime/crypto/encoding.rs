@@ -17,55 +17,19 @@ pub(super) struct Kind {
     prefix: &'static str,
 }
 
-pub(super) const SIGNER_SECRET: Kind = Kind {
-    what: "the signer secret",
-    prefix: "signerSecret_z",
-};
-pub(super) const SIGNER_ID: Kind = Kind {
-    what: "the signer ID",
-    prefix: "signer_z",
-};
-pub(super) const SEALER_SECRET: Kind = Kind {
-    what: "the sealer secret",
-    prefix: "sealerSecret_z",
-};
-pub(super) const SEALER_ID: Kind = Kind {
-    what: "the sealer ID",
-    prefix: "sealer_z",
-};
-pub(super) const KEY_SECRET: Kind = Kind {
-    what: "the key secret",
-    prefix: "keySecret_z",
-};
-pub(super) const SIGNATURE: Kind = Kind {
-    what: "the signature",
-    prefix: "signature_z",
-};
-pub(super) const HASH: Kind = Kind {
-    what: "the hash",
-    prefix: "hash_z",
-};
-pub(super) const SHORT_HASH: Kind = Kind {
-    what: "the short hash",
-    prefix: "shortHash_z",
-};
-pub(super) const CO_ID: Kind = Kind {
-    what: "the CoValue ID",
-    prefix: "co_z",
-};
+pub(super) const SIGNER_SECRET: Kind = Kind { what: "the signer secret", prefix: "signerSecret_z" };
+pub(super) const SIGNER_ID: Kind = Kind { what: "the signer ID", prefix: "signer_z" };
+pub(super) const SEALER_SECRET: Kind = Kind { what: "the sealer secret", prefix: "sealerSecret_z" };
+pub(super) const SEALER_ID: Kind = Kind { what: "the sealer ID", prefix: "sealer_z" };
+pub(super) const KEY_SECRET: Kind = Kind { what: "the key secret", prefix: "keySecret_z" };
+pub(super) const SIGNATURE: Kind = Kind { what: "the signature", prefix: "signature_z" };
+pub(super) const HASH: Kind = Kind { what: "the hash", prefix: "hash_z" };
+pub(super) const SHORT_HASH: Kind = Kind { what: "the short hash", prefix: "shortHash_z" };
+pub(super) const CO_ID: Kind = Kind { what: "the CoValue ID", prefix: "co_z" };
 
-pub(super) const ENCRYPTED: Kind = Kind {
-    what: "the encrypted text",
-    prefix: "encrypted_U",
-};
-pub(super) const SEALED: Kind = Kind {
-    what: "the sealed message",
-    prefix: "sealed_U",
-};
-pub(super) const SEALED_FOR_GROUP: Kind = Kind {
-    what: "the message sealed for a group",
-    prefix: "sealedForGroup_U",
-};
+pub(super) const ENCRYPTED: Kind = Kind { what: "the encrypted text", prefix: "encrypted_U" };
+pub(super) const SEALED: Kind = Kind { what: "the sealed message", prefix: "sealed_U" };
+pub(super) const SEALED_FOR_GROUP: Kind = Kind { what: "the message sealed for a group", prefix: "sealedForGroup_U" };
 
 /// Reads ciphertexts that travel outside of transactions: padding may be missing and spare bits set,
 /// since the SDK's own decoder in JavaScript takes both.
@@ -82,10 +46,7 @@ const STRICT_BASE64: GeneralPurpose = base64::engine::general_purpose::URL_SAFE;
 impl Kind {
     /// The text after the prefix.
     fn body<'a>(&self, text: &'a str) -> Result<&'a str, CryptoError> {
-        text.strip_prefix(self.prefix).ok_or(CryptoError::WrongPrefix {
-            what: self.what,
-            prefix: self.prefix,
-        })
+        text.strip_prefix(self.prefix).ok_or(CryptoError::WrongPrefix { what: self.what, prefix: self.prefix })
     }
 
     /// `prefix ‖ base58(bytes)`.
@@ -95,10 +56,7 @@ impl Kind {
 
     /// The `N` bytes of a base58 value, wiped when dropped.
     pub(super) fn decode58<const N: usize>(&self, text: &str) -> Result<Zeroizing<[u8; N]>, CryptoError> {
-        let wrong_length = CryptoError::WrongLength {
-            what: self.what,
-            expected: N,
-        };
+        let wrong_length = CryptoError::WrongLength { what: self.what, expected: N };
         let body = self.body(text)?;
         // N bytes never take more than 1.37 N + 1 characters.
         if body.len() > N + N / 2 + 1 {
@@ -131,9 +89,7 @@ impl Kind {
     }
 
     fn decode64_with(&self, engine: &GeneralPurpose, text: &str) -> Result<Vec<u8>, CryptoError> {
-        engine
-            .decode(self.body(text)?)
-            .map_err(|_| CryptoError::NotBase64 { what: self.what })
+        engine.decode(self.body(text)?).map_err(|_| CryptoError::NotBase64 { what: self.what })
     }
 }
 
@@ -189,17 +145,10 @@ mod tests {
     fn base58_of_another_length_is_refused() {
         for length in [0, 1, 31, 33, 40, 64, 4096] {
             let text = KEY_SECRET.encode58(&vec![7; length]);
-            let expected = CryptoError::WrongLength {
-                what: "the key secret",
-                expected: 32,
-            };
+            let expected = CryptoError::WrongLength { what: "the key secret", expected: 32 };
             assert_eq!(KEY_SECRET.decode58::<32>(&text).unwrap_err(), expected, "{length}");
             let zeros = KEY_SECRET.encode58(&vec![0; length]);
-            assert_eq!(
-                KEY_SECRET.decode58::<32>(&zeros).unwrap_err(),
-                expected,
-                "{length} zeros"
-            );
+            assert_eq!(KEY_SECRET.decode58::<32>(&zeros).unwrap_err(), expected, "{length} zeros");
         }
         for byte in [0, 1, 255] {
             let text = KEY_SECRET.encode58(&[byte; 32]);
@@ -215,10 +164,7 @@ mod tests {
         for text in ["", "keySecret_", "signerSecret_z1", " keySecret_z1", "é"] {
             assert!(matches!(
                 KEY_SECRET.decode58::<32>(text).unwrap_err(),
-                CryptoError::WrongPrefix {
-                    prefix: "keySecret_z",
-                    ..
-                }
+                CryptoError::WrongPrefix { prefix: "keySecret_z", .. }
             ));
         }
     }
@@ -229,13 +175,7 @@ mod tests {
             assert!(ENCRYPTED.decode64(text).is_ok(), "{text}");
             assert!(ENCRYPTED.decode64_strict(text).is_err(), "{text}");
         }
-        for text in [
-            "encrypted_U!",
-            "encrypted_UAAAA=A",
-            "encrypted_UA",
-            "encrypted_U+/==",
-            "sealed_UAAAA",
-        ] {
+        for text in ["encrypted_U!", "encrypted_UAAAA=A", "encrypted_UA", "encrypted_U+/==", "sealed_UAAAA"] {
             assert!(ENCRYPTED.decode64(text).is_err(), "{text}");
             assert!(ENCRYPTED.decode64_strict(text).is_err(), "{text}");
         }

@@ -34,10 +34,7 @@ pub(super) fn short_hash_as(kind: &Kind, text: &str) -> String {
 /// The nonce that belongs to a text saying where a message stands.
 pub(super) fn nonce(material: &str) -> [u8; 24] {
     let mut nonce = [0; 24];
-    blake3::Hasher::new()
-        .update(material.as_bytes())
-        .finalize_xof()
-        .fill(&mut nonce);
+    blake3::Hasher::new().update(material.as_bytes()).finalize_xof().fill(&mut nonce);
     nonce
 }
 

@@ -152,10 +152,7 @@ mod tests {
         let signer = SignerSecret::parse(&SIGNER_SECRET.encode58(&[42; 32])).unwrap();
         let sealer = SealerSecret::parse(&SEALER_SECRET.encode58(&[42; 32])).unwrap();
         let key = KeySecret::parse(&KEY_SECRET.encode58(&[42; 32])).unwrap();
-        assert_eq!(
-            format!("{signer:?} {sealer:?} {key:?}"),
-            "SignerSecret(..) SealerSecret(..) KeySecret(..)"
-        );
+        assert_eq!(format!("{signer:?} {sealer:?} {key:?}"), "SignerSecret(..) SealerSecret(..) KeySecret(..)");
     }
 
     #[test]

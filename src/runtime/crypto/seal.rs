@@ -34,12 +34,7 @@ pub fn seal(text: &str, from: &str, to: &str, nonce_text: &str) -> Result<String
 /// [`CryptoError::WrongTag`] when it does not open; others when something is malformed.
 pub fn unseal(sealed: &str, sealer_secret: &str, from: &str, nonce_text: &str) -> Result<String, CryptoError> {
     let bytes = SEALED.decode64(sealed)?;
-    open(
-        &SealerSecret::parse(sealer_secret)?,
-        &parse_sealer_id(from)?,
-        &bytes,
-        nonce_text,
-    )
+    open(&SealerSecret::parse(sealer_secret)?, &parse_sealer_id(from)?, &bytes, nonce_text)
 }
 
 /// Seals a text for whoever holds a group's sealer secret; the result is `sealedForGroup_U…`.
@@ -64,18 +59,11 @@ pub fn seal_for_group(text: &str, to: &str, nonce_text: &str) -> Result<String, 
 pub fn unseal_for_group(sealed: &str, group_sealer_secret: &str, nonce_text: &str) -> Result<String, CryptoError> {
     let bytes = SEALED_FOR_GROUP.decode64(sealed)?;
     let (from, message) = bytes.split_first_chunk::<PUBLIC_KEY>().ok_or(CryptoError::WrongTag)?;
-    open(
-        &SealerSecret::parse(group_sealer_secret)?,
-        &PublicKey::from(*from),
-        message,
-        nonce_text,
-    )
+    open(&SealerSecret::parse(group_sealer_secret)?, &PublicKey::from(*from), message, nonce_text)
 }
 
 fn open(secret: &SealerSecret, from: &PublicKey, sealed: &[u8], nonce_text: &str) -> Result<String, CryptoError> {
-    let bytes = cipher(secret, from)
-        .decrypt(&nonce(nonce_text).into(), sealed)
-        .map_err(|_| CryptoError::WrongTag)?;
+    let bytes = cipher(secret, from).decrypt(&nonce(nonce_text).into(), sealed).map_err(|_| CryptoError::WrongTag)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|garbage| String::from_utf8_lossy(garbage.as_bytes()).into_owned()))
 }
 

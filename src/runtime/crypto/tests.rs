@@ -219,13 +219,9 @@ fn errors_say_nothing_secret() {
     let secret = format!("keySecret_z{}", "secret".repeat(20));
     let error = encrypt("text", &secret, "place").unwrap_err();
     assert!(!error.to_string().contains("secretsecret"), "{error}");
-    let mut map = SessionMap::new(
-        "co_z",
-        r#"{"type":"x","ruleset":{"type":"unsafeAllowAll"},"uniqueness":null}"#,
-        None,
-        true,
-    )
-    .unwrap();
+    let mut map =
+        SessionMap::new("co_z", r#"{"type":"x","ruleset":{"type":"unsafeAllowAll"},"uniqueness":null}"#, None, true)
+            .unwrap();
     let junk = r#"[{"privacy":"trusting","changes":"a secret","madeAt":"a secret"}]"#;
     let error = map.add_transactions("s", None, junk, "", true).unwrap_err();
     assert!(matches!(error, CryptoError::InvalidTransaction { line: 1, .. }));
@@ -240,17 +236,10 @@ fn the_wordings_that_the_sdk_looks_for_stay() {
         "Signature verification failed: (hash: hash_zX)"
     );
     assert_eq!(
-        CryptoError::TransactionTooLarge {
-            size: 1_048_689,
-            limit: 1_048_576
-        }
-        .to_string(),
+        CryptoError::TransactionTooLarge { size: 1_048_689, limit: 1_048_576 }.to_string(),
         "Transaction too large to be synced: 1048689 bytes > 1048576 bytes limit"
     );
     let header = r#"{"type":"x","ruleset":{"type":"unsafeAllowAll"},"uniqueness":null}"#;
     let error = SessionMap::new(&CO_ID.encode58(&[1]), header, None, false).unwrap_err();
-    assert!(
-        error.to_string().starts_with("CoValue ID mismatch: expected co_z"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("CoValue ID mismatch: expected co_z"), "{error}");
 }

@@ -53,11 +53,7 @@ fn all_devices_agree_on_the_current_key() {
         let mut keyring = Keyring::new();
         for i in order {
             let (id, generation) = keys[i];
-            assert!(
-                keyring
-                    .insert(VersionedKey::fixed(id, generation, [1; 32]))
-                    .unwrap()
-            );
+            assert!(keyring.insert(VersionedKey::fixed(id, generation, [1; 32])).unwrap());
         }
         assert_eq!(keyring.current().unwrap().id(), KeyId::from_bytes([4; 8]));
         assert_eq!(keyring.rotate(0).unwrap().generation(), 4);
@@ -67,16 +63,9 @@ fn all_devices_agree_on_the_current_key() {
 #[test]
 fn the_same_key_twice_is_fine_and_an_impostor_is_not() {
     let mut keyring = keyring(7);
-    assert!(
-        !keyring
-            .insert(VersionedKey::fixed([1; 8], 1, [7; 32]))
-            .unwrap()
-    );
+    assert!(!keyring.insert(VersionedKey::fixed([1; 8], 1, [7; 32])).unwrap());
     let id = KeyId::from_bytes([1; 8]);
-    for impostor in [
-        VersionedKey::fixed([1; 8], 1, [8; 32]),
-        VersionedKey::fixed([1; 8], 2, [7; 32]),
-    ] {
+    for impostor in [VersionedKey::fixed([1; 8], 1, [8; 32]), VersionedKey::fixed([1; 8], 2, [7; 32])] {
         assert_eq!(keyring.insert(impostor), Err(SealError::KeyConflict(id)));
     }
     assert_eq!(keyring.get(id).unwrap().expose(), &[7; 32]);
@@ -85,13 +74,8 @@ fn the_same_key_twice_is_fine_and_an_impostor_is_not() {
 #[test]
 fn generations_end() {
     let mut keyring = Keyring::new();
-    keyring
-        .insert(VersionedKey::fixed([1; 8], u32::MAX, [7; 32]))
-        .unwrap();
-    assert!(matches!(
-        keyring.rotate(0),
-        Err(SealError::NoGenerationLeft)
-    ));
+    keyring.insert(VersionedKey::fixed([1; 8], u32::MAX, [7; 32])).unwrap();
+    assert!(matches!(keyring.rotate(0), Err(SealError::NoGenerationLeft)));
 }
 
 #[test]
@@ -108,30 +92,20 @@ fn wrapping_round_trip() {
 
 #[test]
 fn a_wrapped_key_opens_for_its_phrase_and_account_only() {
-    let wrapped = VersionedKey::fixed([1; 8], 1, [7; 32])
-        .wrap(&KEK, "co_zAccount")
-        .unwrap();
+    let wrapped = VersionedKey::fixed([1; 8], 1, [7; 32]).wrap(&KEK, "co_zAccount").unwrap();
     for (kek, account) in [(&[0x43; 32], "co_zAccount"), (&KEK, "co_zOther")] {
         let error = VersionedKey::unwrap(&wrapped, kek, account).unwrap_err();
         assert_eq!(error, SealError::Unreadable);
     }
     // A data key is no key-encryption key, and a blob of data is no wrapped key.
     let data = keyring(0x42).seal(&context(), b"data").unwrap();
-    assert_eq!(
-        VersionedKey::unwrap(&data, &KEK, "co_zAccount").unwrap_err(),
-        SealError::Unreadable
-    );
+    assert_eq!(VersionedKey::unwrap(&data, &KEK, "co_zAccount").unwrap_err(), SealError::Unreadable);
     let error = keyring(0x42).open(&context(), &wrapped).unwrap_err();
     assert_eq!(error, SealError::UnknownKey(KeyId::from_bytes([0; 8])));
 }
 
 fn wrapped_content(inside: &[u8]) -> Result<VersionedKey, SealError> {
-    let context = Context {
-        purpose: Purpose::Keyring,
-        container: "co_zAccount",
-        device: "",
-        schema_version: 1,
-    };
+    let context = Context { purpose: Purpose::Keyring, container: "co_zAccount", device: "", schema_version: 1 };
     let frame = zstd::bulk::compress(inside, 3).unwrap();
     let id = KeyId::from_bytes([0; 8]);
     let blob = EncryptedBlob::seal_frame_with_nonce(id, &KEK, [9; 24], &context, &frame);

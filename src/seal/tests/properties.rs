@@ -136,13 +136,7 @@ fn small_values_all_look_alike() {
     let keyring = keyring(7);
     let sizes: BTreeSet<usize> = ["", "strict", "moderate", "git push --force origin main"]
         .iter()
-        .map(|data| {
-            keyring
-                .seal(&context(), data.as_bytes())
-                .unwrap()
-                .as_bytes()
-                .len()
-        })
+        .map(|data| keyring.seal(&context(), data.as_bytes()).unwrap().as_bytes().len())
         .collect();
     assert_eq!(sizes, BTreeSet::from([256 + OVERHEAD]));
 }
@@ -169,10 +163,7 @@ fn a_future_version_is_told_apart() {
     let mut bytes = keyring(7).seal(&context(), b"data").unwrap().into_bytes();
     bytes[0] = 2;
     assert_eq!(reopen(bytes), Err(SealError::FutureVersion { version: 2 }));
-    assert_eq!(
-        reopen(vec![9]),
-        Err(SealError::FutureVersion { version: 9 })
-    );
+    assert_eq!(reopen(vec![9]), Err(SealError::FutureVersion { version: 9 }));
     assert_eq!(reopen(vec![0; 400]), Err(SealError::Unreadable));
 }
 
@@ -181,50 +172,23 @@ fn size_limits_hold_both_ways() {
     let keyring = keyring(7);
     let largest = vec![0x5a; MAX_PLAINTEXT];
     let blob = keyring.seal(&context(), &largest).unwrap();
-    assert_eq!(
-        keyring.open(&context(), &blob).unwrap().len(),
-        MAX_PLAINTEXT
-    );
+    assert_eq!(keyring.open(&context(), &blob).unwrap().len(), MAX_PLAINTEXT);
     let limit = MAX_PLAINTEXT - 1;
     let error = keyring.open_up_to(&context(), &blob, limit).unwrap_err();
     assert_eq!(error, SealError::TooLarge { limit });
-    let error = keyring
-        .seal(&context(), &vec![0; MAX_PLAINTEXT + 1])
-        .unwrap_err();
-    assert_eq!(
-        error,
-        SealError::TooLarge {
-            limit: MAX_PLAINTEXT
-        }
-    );
+    let error = keyring.seal(&context(), &vec![0; MAX_PLAINTEXT + 1]).unwrap_err();
+    assert_eq!(error, SealError::TooLarge { limit: MAX_PLAINTEXT });
     // A bomb from somebody who has the key.
     let bomb = zstd::bulk::compress(&vec![0; MAX_PLAINTEXT * 4], 19).unwrap();
-    let blob = EncryptedBlob::seal_frame_with_nonce(
-        KeyId::from_bytes([1; 8]),
-        &[7; 32],
-        [9; 24],
-        &context(),
-        &bomb,
-    );
+    let blob = EncryptedBlob::seal_frame_with_nonce(KeyId::from_bytes([1; 8]), &[7; 32], [9; 24], &context(), &bomb);
     let error = keyring.open(&context(), &blob).unwrap_err();
-    assert_eq!(
-        error,
-        SealError::TooLarge {
-            limit: MAX_PLAINTEXT
-        }
-    );
+    assert_eq!(error, SealError::TooLarge { limit: MAX_PLAINTEXT });
     // Too long from outside, before anything is read.
     let mut huge = vec![0; MAX_PLAINTEXT * 2];
     huge[0] = 1;
-    assert!(matches!(
-        EncryptedBlob::from_bytes(huge),
-        Err(SealError::TooLarge { .. })
-    ));
+    assert!(matches!(EncryptedBlob::from_bytes(huge), Err(SealError::TooLarge { .. })));
     let huge = "A".repeat(MAX_PLAINTEXT * 2);
-    assert!(matches!(
-        EncryptedBlob::from_text(&huge),
-        Err(SealError::TooLarge { .. })
-    ));
+    assert!(matches!(EncryptedBlob::from_text(&huge), Err(SealError::TooLarge { .. })));
 }
 
 /// Random data doesn't compress: the largest must still be within what opening accepts.
@@ -257,8 +221,5 @@ fn other_forms_of_padding_are_refused() {
 #[test]
 fn debug_shows_no_content() {
     let blob = keyring(7).seal(&context(), b"hunter2").unwrap();
-    assert_eq!(
-        format!("{blob:?}"),
-        "EncryptedBlob(key 0101010101010101, 305 bytes)"
-    );
+    assert_eq!(format!("{blob:?}"), "EncryptedBlob(key 0101010101010101, 305 bytes)");
 }

@@ -11,17 +11,12 @@ fn file() -> Value {
 }
 
 fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
-    vector[name]
-        .as_str()
-        .unwrap_or_else(|| panic!("no {name} in {vector}"))
+    vector[name].as_str().unwrap_or_else(|| panic!("no {name} in {vector}"))
 }
 
 fn bytes(vector: &Value, name: &str) -> Vec<u8> {
     let digits = text(vector, name).as_bytes();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 fn array<const N: usize>(vector: &Value, name: &str) -> [u8; N] {
@@ -31,10 +26,7 @@ fn array<const N: usize>(vector: &Value, name: &str) -> [u8; N] {
 fn context_of(vector: &Value) -> Context<'_> {
     let label = text(vector, "purpose");
     Context {
-        purpose: *Purpose::ALL
-            .iter()
-            .find(|purpose| purpose.label() == label)
-            .unwrap(),
+        purpose: *Purpose::ALL.iter().find(|purpose| purpose.label() == label).unwrap(),
         container: text(vector, "container"),
         device: text(vector, "device"),
         schema_version: u32::try_from(vector["schema_version"].as_u64().unwrap()).unwrap(),
@@ -54,12 +46,7 @@ fn frozen_blobs_open() {
     let blobs = file["blobs"].as_array().unwrap();
     assert!(blobs.len() >= Purpose::ALL.len());
     for purpose in Purpose::ALL {
-        assert!(
-            blobs
-                .iter()
-                .any(|blob| text(blob, "purpose") == purpose.label()),
-            "{purpose:?}"
-        );
+        assert!(blobs.iter().any(|blob| text(blob, "purpose") == purpose.label()), "{purpose:?}");
     }
     for vector in blobs {
         let blob = EncryptedBlob::from_text(text(vector, "blob")).unwrap();
@@ -82,12 +69,7 @@ fn sealing_gives_the_frozen_blobs() {
             &context_of(vector),
             &bytes(vector, "frame"),
         );
-        assert_eq!(
-            blob.to_text(),
-            text(vector, "blob"),
-            "{}",
-            text(vector, "name")
-        );
+        assert_eq!(blob.to_text(), text(vector, "blob"), "{}", text(vector, "name"));
     }
 }
 
@@ -101,10 +83,7 @@ fn frozen_wrapped_keys_open() {
         let kek = array(vector, "key_encryption_key");
         let key = VersionedKey::unwrap(&blob, &kek, text(vector, "container")).unwrap();
         assert_eq!(key.id().as_bytes(), &array(vector, "key_id"));
-        assert_eq!(
-            u64::from(key.generation()),
-            vector["generation"].as_u64().unwrap()
-        );
+        assert_eq!(u64::from(key.generation()), vector["generation"].as_u64().unwrap());
         assert_eq!(key.created_at(), vector["created_at"].as_u64().unwrap());
         assert_eq!(key.expose(), &array(vector, "key"));
     }

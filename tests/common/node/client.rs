@@ -44,11 +44,7 @@ impl OfficialClient {
     pub fn start() -> Self {
         let mut process = LineProcess::start("the official client", &mut node_script("client.mjs"));
         let announcement = process.json(START);
-        assert_eq!(
-            announcement,
-            json!({ "ready": true }),
-            "the official client announces itself"
-        );
+        assert_eq!(announcement, json!({ "ready": true }), "the official client announces itself");
         Self { process }
     }
 
@@ -85,20 +81,12 @@ impl OfficialClient {
     #[track_caller]
     pub fn create_account(&mut self, relay: Option<&str>, db: Option<&Path>) -> OfficialAccount {
         let made = self.must("create", device_arguments(relay, db));
-        OfficialAccount {
-            id: text(&made, "accountID"),
-            secret: text(&made, "accountSecret"),
-        }
+        OfficialAccount { id: text(&made, "accountID"), secret: text(&made, "accountSecret") }
     }
 
     /// Opens `account` as a further device of it; fails if neither relay nor database know it.
     #[track_caller]
-    pub fn open_account(
-        &mut self,
-        relay: Option<&str>,
-        db: Option<&Path>,
-        account: &OfficialAccount,
-    ) {
+    pub fn open_account(&mut self, relay: Option<&str>, db: Option<&Path>, account: &OfficialAccount) {
         if let Err(message) = self.try_open_account(relay, db, account) {
             self.fail("open", &message);
         }
@@ -133,10 +121,7 @@ impl OfficialClient {
     /// Makes a `CoMap` with `values` (an object), owned by `group`.
     #[track_caller]
     pub fn create_map(&mut self, group: &str, values: &Value) -> String {
-        text(
-            &self.must("createMap", json!({ "group": group, "values": values })),
-            "id",
-        )
+        text(&self.must("createMap", json!({ "group": group, "values": values })), "id")
     }
 
     /// Writes one key of a map.
@@ -166,19 +151,13 @@ impl OfficialClient {
     /// Waits until a subscription shows `value` under `key` of a map.
     #[track_caller]
     pub fn await_value(&mut self, map: &str, key: &str, value: &Value) -> Loaded {
-        loaded(self.must(
-            "awaitValue",
-            awaiting(json!({ "id": map, "key": key, "value": value })),
-        ))
+        loaded(self.must("awaitValue", awaiting(json!({ "id": map, "key": key, "value": value }))))
     }
 
     /// Waits until a subscription shows at least `count` entries in a stream.
     #[track_caller]
     pub fn await_items(&mut self, stream: &str, count: usize) -> Loaded {
-        loaded(self.must(
-            "awaitItems",
-            awaiting(json!({ "id": stream, "count": count })),
-        ))
+        loaded(self.must("awaitItems", awaiting(json!({ "id": stream, "count": count }))))
     }
 
     /// Waits until a subscription shows that a value has been deleted.
@@ -190,10 +169,7 @@ impl OfficialClient {
     /// Gives a group a new read key and returns its id; what is written from now on is encrypted under it.
     #[track_caller]
     pub fn rotate_read_key(&mut self, group: &str) -> String {
-        text(
-            &self.must("rotateReadKey", json!({ "group": group })),
-            "key",
-        )
+        text(&self.must("rotateReadKey", json!({ "group": group })), "key")
     }
 
     /// Deletes a map or stream for everyone (`core.deleteCoValue`).
@@ -205,10 +181,7 @@ impl OfficialClient {
     /// The encrypted changes of every transaction of a value, `encrypted_U…`, as relays store them.
     #[track_caller]
     pub fn ciphertexts(&mut self, id: &str) -> Vec<String> {
-        strings(
-            &self.must("ciphertexts", json!({ "id": id })),
-            "ciphertexts",
-        )
+        strings(&self.must("ciphertexts", json!({ "id": id })), "ciphertexts")
     }
 
     /// Waits until the relay has confirmed everything this device holds.
@@ -251,10 +224,7 @@ impl OfficialClient {
 
     #[track_caller]
     fn fail(&self, command: &str, message: &str) -> ! {
-        panic!(
-            "the official client could not {command}: {message}; its stderr:\n{}",
-            self.process.stderr()
-        )
+        panic!("the official client could not {command}: {message}; its stderr:\n{}", self.process.stderr())
     }
 }
 
@@ -285,10 +255,7 @@ fn text(answer: &Value, field: &str) -> String {
 #[track_caller]
 fn strings(answer: &Value, field: &str) -> Vec<String> {
     match answer[field].as_array() {
-        Some(values) => values
-            .iter()
-            .filter_map(|value| value.as_str().map(str::to_owned))
-            .collect(),
+        Some(values) => values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect(),
         None => panic!("the official client answered {answer} where {field} was expected"),
     }
 }
@@ -296,9 +263,5 @@ fn strings(answer: &Value, field: &str) -> Vec<String> {
 #[track_caller]
 fn loaded(mut answer: Value) -> Loaded {
     let keys = strings(&answer, "keys");
-    Loaded {
-        deleted: answer["deleted"] == json!(true),
-        value: answer["value"].take(),
-        keys,
-    }
+    Loaded { deleted: answer["deleted"] == json!(true), value: answer["value"].take(), keys }
 }

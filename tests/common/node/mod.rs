@@ -30,9 +30,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 pub fn interop_dir() -> PathBuf {
     match std::env::var_os("CARO_INTEROP_DIR") {
         Some(dir) => PathBuf::from(dir),
-        None => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("target")
-            .join("interop"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join("interop"),
     }
 }
 
@@ -41,10 +39,7 @@ pub fn interop_dir() -> PathBuf {
 /// Panics if the peers have not been installed.
 pub fn node_script(script: &str) -> Command {
     let dir = interop_dir();
-    for installed in [
-        dir.join(".installed"),
-        dir.join("jazz-run").join(".installed"),
-    ] {
+    for installed in [dir.join(".installed"), dir.join("jazz-run").join(".installed")] {
         assert!(
             installed.exists(),
             "the test peers under Node are not installed in {}: run `make setup`, then the tests again",
@@ -52,12 +47,6 @@ pub fn node_script(script: &str) -> Command {
         );
     }
     let mut command = Command::new("node");
-    command
-        .arg(
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/interop")
-                .join(script),
-        )
-        .env("CARO_INTEROP_DIR", dir);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(script)).env("CARO_INTEROP_DIR", dir);
     command
 }

@@ -49,28 +49,17 @@ impl LineProcess {
                 let mut chunk = [0; 4096];
                 while let Ok(length @ 1..) = pipe.read(&mut chunk) {
                     let text = String::from_utf8_lossy(&chunk[..length]);
-                    kept.lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push_str(&text);
+                    kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
                 }
             });
         }
         let stdin = child.stdin.take();
-        Self {
-            name,
-            child,
-            stdin,
-            lines,
-            stderr,
-        }
+        Self { name, child, stdin, lines, stderr }
     }
 
     /// What the process wrote to stderr so far.
     pub fn stderr(&self) -> String {
-        self.stderr
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Writes one line to the process.
@@ -90,9 +79,7 @@ impl LineProcess {
     pub fn line(&mut self, deadline: Duration) -> String {
         match self.lines.recv_timeout(deadline) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => {
-                self.fail(&format!("printed nothing for {deadline:?}"))
-            }
+            Err(RecvTimeoutError::Timeout) => self.fail(&format!("printed nothing for {deadline:?}")),
             Err(RecvTimeoutError::Disconnected) => self.fail("has ended"),
         }
     }

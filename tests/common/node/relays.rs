@@ -28,11 +28,7 @@ impl NodeRelay {
     /// The same, but deleted values are erased from the file at once, as Caro's relay does.
     #[track_caller]
     pub fn start_erasing(db: &Path) -> Self {
-        Self::launch(
-            node_script("relay.mjs")
-                .args(storage_arguments(Some(db)))
-                .arg("--erase-deleted"),
-        )
+        Self::launch(node_script("relay.mjs").args(storage_arguments(Some(db))).arg("--erase-deleted"))
     }
 
     #[track_caller]
@@ -51,10 +47,7 @@ impl NodeRelay {
     #[track_caller]
     pub fn stop(self) -> u64 {
         let rest = self.process.stop().join("\n");
-        match serde_json::from_str::<Value>(&rest)
-            .ok()
-            .and_then(|last| last["peakRssBytes"].as_u64())
-        {
+        match serde_json::from_str::<Value>(&rest).ok().and_then(|last| last["peakRssBytes"].as_u64()) {
             Some(bytes) => bytes,
             None => panic!("the official relay did not report its memory but: {rest}"),
         }
@@ -71,15 +64,9 @@ impl JazzRun {
     /// Starts it on a free port of 127.0.0.1 with the database file `db`, or in memory.
     #[track_caller]
     pub fn start(db: Option<&Path>) -> Self {
-        let mut process = LineProcess::start(
-            "jazz-run",
-            node_script("jazz-run.mjs").args(storage_arguments(db)),
-        );
+        let mut process = LineProcess::start("jazz-run", node_script("jazz-run.mjs").args(storage_arguments(db)));
         let url = url_from(&process.json(START));
-        Self {
-            _process: process,
-            url,
-        }
+        Self { _process: process, url }
     }
 
     /// Its address, `ws://127.0.0.1:PORT`.

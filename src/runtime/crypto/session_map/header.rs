@@ -81,15 +81,11 @@ fn uniqueness(uniqueness: Option<&Value>, strict: bool) -> Result<Value, CryptoE
     let allowed = match uniqueness {
         Value::Null | Value::Bool(_) | Value::String(_) => true,
         Value::Number(number) => number.is_i64(),
-        Value::Object(fields) => fields
-            .iter()
-            .all(|(name, value)| value.is_string() && !(strict && name.is_empty())),
+        Value::Object(fields) => fields.iter().all(|(name, value)| value.is_string() && !(strict && name.is_empty())),
         Value::Array(_) => false,
     };
     if !allowed {
-        return Err(invalid(
-            "its uniqueness must be text, a truth value, an integer, null, or an object of texts",
-        ));
+        return Err(invalid("its uniqueness must be text, a truth value, an integer, null, or an object of texts"));
     }
     Ok(uniqueness.clone())
 }

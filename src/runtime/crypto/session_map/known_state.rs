@@ -58,10 +58,8 @@ impl KnownState {
         if is_here(&announced, &self.here) {
             return Ok(());
         }
-        let streaming = self.streaming.get_or_insert_with(|| Streaming {
-            awaited: Counts::new(),
-            total: self.here.clone(),
-        });
+        let streaming =
+            self.streaming.get_or_insert_with(|| Streaming { awaited: Counts::new(), total: self.here.clone() });
         for (session_id, count) in announced {
             if count > self.here.get(&session_id).copied().unwrap_or(0) {
                 raise(&mut streaming.awaited, &session_id, count);
@@ -88,9 +86,7 @@ impl KnownState {
 
 /// Whether all that was announced is here. A session we never saw counts as missing even at zero.
 fn is_here(announced: &Counts, here: &Counts) -> bool {
-    announced
-        .iter()
-        .all(|(session_id, count)| here.get(session_id).is_some_and(|have| count <= have))
+    announced.iter().all(|(session_id, count)| here.get(session_id).is_some_and(|have| count <= have))
 }
 
 fn raise(counts: &mut Counts, session_id: &str, count: u32) {

@@ -74,35 +74,20 @@ impl SessionLog {
                 return Err(CryptoError::SignatureVerification { hash });
             }
         }
-        Ok(Extension {
-            batch,
-            hasher,
-            signer,
-            signature: signature.to_owned(),
-        })
+        Ok(Extension { batch, hasher, signer, signature: signature.to_owned() })
     }
 
     /// Prepares transactions of our own.
     pub(super) fn extend_signed(&self, batch: Batch, secret: &SignerSecret) -> Extension {
         let hasher = self.hash_with(&batch);
         let signature = sign_with(secret, &quoted(&HASH.encode58(hasher.finalize().as_bytes())));
-        Extension {
-            batch,
-            hasher,
-            signer: self.signer,
-            signature,
-        }
+        Extension { batch, hasher, signer: self.signer, signature }
     }
 
     /// Appends what was prepared for this log, and returns the new count. After more than `max_tx_size`
     /// bytes of content since the last kept signature, this one is kept.
     pub(super) fn commit(&mut self, extension: Extension, max_tx_size: usize) -> u32 {
-        let Extension {
-            batch,
-            hasher,
-            signer,
-            signature,
-        } = extension;
+        let Extension { batch, hasher, signer, signature } = extension;
         self.signer = signer;
         self.hasher = hasher;
         if self.text.is_empty() {

@@ -77,10 +77,7 @@ impl SessionMap {
         if !skip_verify {
             let expected = header::id(&header);
             if co_id != expected {
-                return Err(CryptoError::IdMismatch {
-                    expected,
-                    actual: co_id.to_owned(),
-                });
+                return Err(CryptoError::IdMismatch { expected, actual: co_id.to_owned() });
             }
         }
         Ok(Self {
@@ -172,11 +169,8 @@ impl SessionMap {
         made_at: u64,
     ) -> Result<String, CryptoError> {
         self.check_new(changes_json)?;
-        let transaction = Transaction::Trusting {
-            changes: changes_json.into(),
-            made_at,
-            meta: meta_json.map(Into::into),
-        };
+        let transaction =
+            Transaction::Trusting { changes: changes_json.into(), made_at, meta: meta_json.map(Into::into) };
         self.append(session_id, signer_secret, &transaction)
     }
 
@@ -308,9 +302,7 @@ impl SessionMap {
         let Some(log) = self.sessions.get(session_id) else {
             return Ok(None);
         };
-        let json = log
-            .transaction(index)
-            .ok_or(CryptoError::TransactionNotFound { index })?;
+        let json = log.transaction(index).ok_or(CryptoError::TransactionNotFound { index })?;
         let encrypted = match (Transaction::parse(json)?, part) {
             (Transaction::Trusting { changes, .. }, Part::Changes) => return Ok(Some(changes.into_string())),
             (Transaction::Trusting { meta, .. }, Part::Meta) => return Ok(meta.map(Text::into_string)),
@@ -331,10 +323,7 @@ impl SessionMap {
         }
         let size = changes_json.len();
         if size > MAX_CHANGES {
-            return Err(CryptoError::TransactionTooLarge {
-                size,
-                limit: MAX_CHANGES,
-            });
+            return Err(CryptoError::TransactionTooLarge { size, limit: MAX_CHANGES });
         }
         Ok(())
     }
@@ -351,11 +340,7 @@ impl SessionMap {
         let max_tx_size = self.max_tx_size;
         let log = self.log(session_id);
         let extension = log.extend_signed(batch, &secret);
-        let result = format!(
-            "{{\"signature\":\"{}\",\"transaction\":{}}}",
-            extension.signature(),
-            extension.text()
-        );
+        let result = format!("{{\"signature\":\"{}\",\"transaction\":{}}}", extension.signature(), extension.text());
         let count = log.commit(extension, max_tx_size);
         self.known.made(session_id, count);
         Ok(result)

@@ -31,16 +31,12 @@ fn written(count: u64) -> Vec<(String, String)> {
         .map(|at| {
             let changes = format!("[{at}]");
             if at % 2 == 0 {
-                map.make_private(SESSION, &secret(1), &changes, "key_zK", &key(), Some("{}"), at)
-                    .unwrap();
+                map.make_private(SESSION, &secret(1), &changes, "key_zK", &key(), Some("{}"), at).unwrap();
             } else {
                 map.make_trusting(SESSION, &secret(1), &changes, None, at).unwrap();
             }
             let index = u32::try_from(at).unwrap();
-            (
-                map.transaction(SESSION, index).unwrap().to_owned(),
-                map.last_signature(SESSION).unwrap().to_owned(),
-            )
+            (map.transaction(SESSION, index).unwrap().to_owned(), map.last_signature(SESSION).unwrap().to_owned())
         })
         .collect()
 }
@@ -78,35 +74,22 @@ fn refused_transactions_leave_no_trace() {
     map.set_streaming_known_state(r#"{"later":3}"#).unwrap();
     for begun in [false, true] {
         if begun {
-            map.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false)
-                .unwrap();
+            map.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false).unwrap();
         }
         let before = view(&map);
         let rest = list(&log[usize::from(begun)..]);
         let wrong = sign(&secret(1), "\"something else\"").unwrap();
         for signature in ["junk", "signature_z1", &wrong, &log[0].1] {
-            assert!(
-                map.add_transactions(SESSION, Some(&id(1)), &rest, signature, false)
-                    .is_err()
-            );
+            assert!(map.add_transactions(SESSION, Some(&id(1)), &rest, signature, false).is_err());
             assert_eq!(view(&map), before);
         }
-        for junk in [
-            "x",
-            "[1]",
-            "[{}]",
-            r#"[{"privacy":"trusting","changes":"","madeAt":0},null]"#,
-        ] {
-            assert!(
-                map.add_transactions(SESSION, Some(&id(1)), junk, &log[3].1, true)
-                    .is_err()
-            );
+        for junk in ["x", "[1]", "[{}]", r#"[{"privacy":"trusting","changes":"","madeAt":0},null]"#] {
+            assert!(map.add_transactions(SESSION, Some(&id(1)), junk, &log[3].1, true).is_err());
             assert_eq!(view(&map), before);
         }
     }
     // None of the refused ones got into the hash either.
-    map.add_transactions(SESSION, Some(&id(1)), &list(&log[1..]), &log[3].1, false)
-        .unwrap();
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log[1..]), &log[3].1, false).unwrap();
     assert_eq!(map.transactions_json(SESSION, 0).unwrap(), list(&log));
 }
 
@@ -117,21 +100,12 @@ fn failed_writes_leave_no_trace() {
     let large = "x".repeat(MAX_CHANGES + 1);
     assert_eq!(
         map.make_trusting(SESSION, &secret(1), &large, None, 0),
-        Err(CryptoError::TransactionTooLarge {
-            size: MAX_CHANGES + 1,
-            limit: MAX_CHANGES
-        })
+        Err(CryptoError::TransactionTooLarge { size: MAX_CHANGES + 1, limit: MAX_CHANGES })
     );
-    assert!(
-        map.make_private(SESSION, &secret(1), &large, "k", &key(), None, 0)
-            .is_err()
-    );
+    assert!(map.make_private(SESSION, &secret(1), &large, "k", &key(), None, 0).is_err());
     assert!(map.make_trusting(SESSION, "junk", "[]", None, 0).is_err());
     assert!(map.make_private(SESSION, "junk", "[]", "k", &key(), None, 0).is_err());
-    assert!(
-        map.make_private(SESSION, &secret(1), "[]", "k", "junk", None, 0)
-            .is_err()
-    );
+    assert!(map.make_private(SESSION, &secret(1), "[]", "k", "junk", None, 0).is_err());
     assert_eq!(view(&map), before);
     assert!(map.make_trusting(SESSION, &secret(1), &large[1..], None, 0).is_ok());
 }
@@ -140,11 +114,9 @@ fn failed_writes_leave_no_trace() {
 fn unverified_transactions_count_for_later_signatures() {
     let log = written(4);
     let mut map = new_map();
-    map.add_transactions(SESSION, None, &list(&log[..2]), "not looked at", true)
-        .unwrap();
+    map.add_transactions(SESSION, None, &list(&log[..2]), "not looked at", true).unwrap();
     assert_eq!(map.last_signature(SESSION), Some("not looked at"));
-    map.add_transactions(SESSION, Some(&id(1)), &list(&log[2..]), &log[3].1, false)
-        .unwrap();
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log[2..]), &log[3].1, false).unwrap();
     assert_eq!(map.transactions_json(SESSION, 0).unwrap(), list(&log));
 
     let mut map = new_map();
@@ -157,11 +129,9 @@ fn unverified_transactions_count_for_later_signatures() {
 fn a_session_begun_here_takes_verified_transactions_later() {
     let log = written(3);
     let mut map = new_map();
-    map.make_private(SESSION, &secret(1), "[0]", "key_zK", &key(), Some("{}"), 0)
-        .unwrap();
+    map.make_private(SESSION, &secret(1), "[0]", "key_zK", &key(), Some("{}"), 0).unwrap();
     assert_eq!(map.transaction(SESSION, 0), Some(&*log[0].0));
-    map.add_transactions(SESSION, Some(&id(1)), &list(&log[1..]), &log[2].1, false)
-        .unwrap();
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log[1..]), &log[2].1, false).unwrap();
     assert_eq!(map.transaction_count(SESSION), Some(3));
 }
 
@@ -169,20 +139,16 @@ fn a_session_begun_here_takes_verified_transactions_later() {
 fn the_first_signer_of_a_session_stays() {
     let log = written(2);
     let mut map = new_map();
-    map.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false)
-        .unwrap();
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false).unwrap();
     let mut other = new_map();
-    other
-        .make_private(SESSION, &secret(1), "[0]", "key_zK", &key(), Some("{}"), 0)
-        .unwrap();
+    other.make_private(SESSION, &secret(1), "[0]", "key_zK", &key(), Some("{}"), 0).unwrap();
     other.make_trusting(SESSION, &secret(2), "[1]", None, 1).unwrap();
     let forged = other.last_signature(SESSION).unwrap();
     assert!(matches!(
         map.add_transactions(SESSION, Some(&id(2)), &list(&log[1..]), forged, false),
         Err(CryptoError::SignatureVerification { .. })
     ));
-    map.add_transactions(SESSION, Some("not even read"), &list(&log[1..]), &log[1].1, false)
-        .unwrap();
+    map.add_transactions(SESSION, Some("not even read"), &list(&log[1..]), &log[1].1, false).unwrap();
 }
 
 #[test]
@@ -191,11 +157,7 @@ fn a_malformed_signer_id_is_an_error() {
     let (long, no_point) = (SIGNER_ID.encode58(&[7; 33]), SIGNER_ID.encode58(&[2; 32]));
     for id in ["", "junk", "signer_z", "signer_z1", "signer_z0", &long, &no_point] {
         for skip_verify in [false, true] {
-            assert!(
-                map.add_transactions(SESSION, Some(id), TRUSTING, "s", skip_verify)
-                    .is_err(),
-                "{id}"
-            );
+            assert!(map.add_transactions(SESSION, Some(id), TRUSTING, "s", skip_verify).is_err(), "{id}");
         }
     }
     assert_eq!(map.session_ids_json(), "[]");
@@ -213,31 +175,18 @@ fn a_signed_transaction_cannot_be_relabelled() {
     for json in [
         // The author's private transaction, shown to readers as a trusting one with other contents.
         relabel(r#""privacy":"private""#, forged, private),
-        relabel(
-            r#""privacy":"private""#,
-            r#""changes":"[]","privacy":"private""#,
-            private,
-        ),
+        relabel(r#""privacy":"private""#, r#""changes":"[]","privacy":"private""#, private),
         relabel(r#""privacy":"private""#, r#""privacy":"trusting""#, private),
         relabel(r#""privacy":"private""#, r#""privacy":"other""#, private),
         relabel(r#","privacy":"private""#, "", private),
     ] {
-        let error = new_map()
-            .add_transactions(SESSION, Some(&id(1)), &json, &log[0].1, false)
-            .unwrap_err();
-        assert!(
-            matches!(error, CryptoError::InvalidTransaction { .. }),
-            "{json}: {error}"
-        );
+        let error = new_map().add_transactions(SESSION, Some(&id(1)), &json, &log[0].1, false).unwrap_err();
+        assert!(matches!(error, CryptoError::InvalidTransaction { .. }), "{json}: {error}");
     }
     let mut map = new_map();
-    map.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false)
-        .unwrap();
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false).unwrap();
     let json = relabel("trusting", "private", &log[1].0);
-    assert!(
-        map.add_transactions(SESSION, Some(&id(1)), &json, &log[1].1, false)
-            .is_err()
-    );
+    assert!(map.add_transactions(SESSION, Some(&id(1)), &json, &log[1].1, false).is_err());
 }
 
 #[test]
@@ -247,20 +196,14 @@ fn transactions_and_headers_are_objects_with_each_field_once() {
         r#"[{"privacy":"trusting","changes":"[1]","changes":"[2]","madeAt":5}]"#,
         r#"[{"privacy":"trusting","privacy":"trusting","changes":"[1]","madeAt":5}]"#,
     ] {
-        assert!(
-            new_map().add_transactions(SESSION, None, json, "", true).is_err(),
-            "{json}"
-        );
+        assert!(new_map().add_transactions(SESSION, None, json, "", true).is_err(), "{json}");
     }
     for header in [
         r#"["2020",null,{"type":"unsafeAllowAll"},"comap","u"]"#,
         r#"{"type":"comap","ruleset":["unsafeAllowAll"],"meta":null,"uniqueness":"u"}"#,
     ] {
         assert!(
-            matches!(
-                SessionMap::new("co_zX", header, None, true),
-                Err(CryptoError::InvalidHeader { .. })
-            ),
+            matches!(SessionMap::new("co_zX", header, None, true), Err(CryptoError::InvalidHeader { .. })),
             "{header}"
         );
     }
@@ -271,16 +214,9 @@ fn signatures_signers_and_keys_need_the_prefix_of_their_kind() {
     let log = written(1);
     let foreign = |text: &str| text.replacen('_', "s_", 1);
     let mut map = new_map();
-    assert!(
-        map.add_transactions(SESSION, Some(&foreign(&id(1))), &list(&log), &log[0].1, false)
-            .is_err()
-    );
-    assert!(
-        map.add_transactions(SESSION, Some(&id(1)), &list(&log), &foreign(&log[0].1), false)
-            .is_err()
-    );
-    map.add_transactions(SESSION, Some(&id(1)), &list(&log), &log[0].1, false)
-        .unwrap();
+    assert!(map.add_transactions(SESSION, Some(&foreign(&id(1))), &list(&log), &log[0].1, false).is_err());
+    assert!(map.add_transactions(SESSION, Some(&id(1)), &list(&log), &foreign(&log[0].1), false).is_err());
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log), &log[0].1, false).unwrap();
     assert!(map.decrypt(SESSION, 0, &foreign(&key())).is_err());
     assert_eq!(map.decrypt(SESSION, 0, &key()).unwrap().as_deref(), Some("[0]"));
 }
@@ -294,8 +230,7 @@ fn every_spelling_of_a_transaction_becomes_the_same_text() {
         r#"{"more":[{"changes":1}],"madeAt":5,"changes":"[\"a/é\u0001\"]","meta":"{}","privac\u0079":"tr\u0075sting"}"#,
     ] {
         let mut map = new_map();
-        map.add_transactions(SESSION, None, &format!("[{spelling}]"), "", true)
-            .unwrap();
+        map.add_transactions(SESSION, None, &format!("[{spelling}]"), "", true).unwrap();
         assert_eq!(map.transaction(SESSION, 0), Some(canonical));
     }
 }
@@ -308,10 +243,7 @@ fn indexes_past_the_end_find_nothing() {
         assert_eq!(map.transaction(SESSION, index), None);
         assert_eq!(map.signature_after(SESSION, index), None);
         assert_eq!(map.transactions_json(SESSION, index).as_deref(), Some("[]"));
-        assert_eq!(
-            map.decrypt(SESSION, index, &key()),
-            Err(CryptoError::TransactionNotFound { index })
-        );
+        assert_eq!(map.decrypt(SESSION, index, &key()), Err(CryptoError::TransactionNotFound { index }));
     }
     assert_eq!(map.transactions_json("other", 0), None);
     assert_eq!(map.decrypt("other", 0, &key()), Ok(None));
@@ -326,42 +258,16 @@ fn a_large_batch_is_kept_whole() {
     let mut author = SessionMap::new("co_zX", HEADER, Some(u32::MAX), true).unwrap();
     for at in 0..2000 {
         author
-            .make_private(
-                SESSION,
-                &secret(1),
-                &format!("[{at},\"{}\"]", "x".repeat(300)),
-                "key_zK",
-                &key(),
-                None,
-                at,
-            )
+            .make_private(SESSION, &secret(1), &format!("[{at},\"{}\"]", "x".repeat(300)), "key_zK", &key(), None, at)
             .unwrap();
     }
     let json = author.transactions_json(SESSION, 0).unwrap();
     let mut reader = new_map();
-    reader
-        .add_transactions(
-            SESSION,
-            Some(&id(1)),
-            &json,
-            author.last_signature(SESSION).unwrap(),
-            false,
-        )
-        .unwrap();
+    reader.add_transactions(SESSION, Some(&id(1)), &json, author.last_signature(SESSION).unwrap(), false).unwrap();
     assert_eq!(reader.transactions_json(SESSION, 0).unwrap(), json);
-    assert_eq!(
-        reader.last_checkpoint(SESSION),
-        Some(Some(1999)),
-        "one signature came, so one is kept"
-    );
+    assert_eq!(reader.last_checkpoint(SESSION), Some(Some(1999)), "one signature came, so one is kept");
     for at in [0, 1, 1999] {
-        assert!(
-            reader
-                .decrypt(SESSION, at, &key())
-                .unwrap()
-                .unwrap()
-                .starts_with(&format!("[{at},"))
-        );
+        assert!(reader.decrypt(SESSION, at, &key()).unwrap().unwrap().starts_with(&format!("[{at},")));
     }
 }
 
@@ -374,15 +280,9 @@ fn deletion_keeps_what_is_here_readable_and_reports_the_marker_only() {
     map.set_streaming_known_state(r#"{"later":3}"#).unwrap();
     map.mark_deleted();
     assert!(!map.is_streaming());
-    assert_eq!(
-        map.known_state_json(),
-        format!(r#"{{"header":true,"id":"co_zX","sessions":{{"{MARKER}":1}}}}"#)
-    );
+    assert_eq!(map.known_state_json(), format!(r#"{{"header":true,"id":"co_zX","sessions":{{"{MARKER}":1}}}}"#));
     let deleted = CryptoError::Deleted { id: "co_zX".into() };
-    assert_eq!(
-        map.add_transactions(SESSION, None, TRUSTING, "", true),
-        Err(deleted.clone())
-    );
+    assert_eq!(map.add_transactions(SESSION, None, TRUSTING, "", true), Err(deleted.clone()));
     assert_eq!(map.make_trusting(MARKER, &secret(1), "[]", None, 0), Err(deleted));
     map.add_transactions(MARKER, None, TRUSTING, "", true).unwrap();
     map.set_streaming_known_state("not read any more").unwrap();

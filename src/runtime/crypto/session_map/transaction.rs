@@ -18,18 +18,9 @@ use super::super::encoding::push_json_string;
 /// One transaction.
 pub(super) enum Transaction<'a> {
     /// Encrypted with the read key named by `key_used`.
-    Private {
-        encrypted_changes: Text<'a>,
-        key_used: Text<'a>,
-        made_at: u64,
-        meta: Option<Text<'a>>,
-    },
+    Private { encrypted_changes: Text<'a>, key_used: Text<'a>, made_at: u64, meta: Option<Text<'a>> },
     /// Readable by all.
-    Trusting {
-        changes: Text<'a>,
-        made_at: u64,
-        meta: Option<Text<'a>>,
-    },
+    Trusting { changes: Text<'a>, made_at: u64, meta: Option<Text<'a>> },
 }
 
 /// A text of a transaction.
@@ -89,12 +80,7 @@ impl<'a> Transaction<'a> {
     /// Appends the canonical JSON.
     fn write(&self, out: &mut String) {
         let (made_at, meta, privacy) = match self {
-            Self::Private {
-                encrypted_changes,
-                key_used,
-                made_at,
-                meta,
-            } => {
+            Self::Private { encrypted_changes, key_used, made_at, meta } => {
                 out.push_str("{\"encryptedChanges\":");
                 encrypted_changes.write(out);
                 out.push_str(",\"keyUsed\":");
@@ -181,9 +167,7 @@ impl<'de> Deserialize<'de> for Transaction<'de> {
                         }
                     }
                 }
-                fields
-                    .transaction()
-                    .ok_or_else(|| A::Error::custom("not a transaction"))
+                fields.transaction().ok_or_else(|| A::Error::custom("not a transaction"))
             }
         }
 
@@ -207,12 +191,9 @@ impl<'a> Fields<'a> {
         let made_at = self.made_at?;
         let meta = self.meta.flatten();
         match (&*self.privacy?, self.encrypted_changes, self.key_used, self.changes) {
-            ("private", Some(encrypted_changes), Some(key_used), None) => Some(Transaction::Private {
-                encrypted_changes,
-                key_used,
-                made_at,
-                meta,
-            }),
+            ("private", Some(encrypted_changes), Some(key_used), None) => {
+                Some(Transaction::Private { encrypted_changes, key_used, made_at, meta })
+            }
             ("trusting", None, None, Some(changes)) => Some(Transaction::Trusting { changes, made_at, meta }),
             _ => None,
         }
