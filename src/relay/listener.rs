@@ -11,6 +11,7 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use super::RelayError;
@@ -44,7 +45,13 @@ impl Listener {
     /// Serves connections until dropped.
     pub(super) async fn run(self, isolate: Arc<Isolate>) -> std::io::Result<()> {
         let router = Router::new().route("/health", get(health)).fallback(upgrade).with_state(isolate);
-        axum::serve(self.socket, router).await
+        // Small frames go out at once: waiting to merge them would cost each answer 40 ms.
+        let socket = self.socket.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection stays slow");
+            }
+        });
+        axum::serve(socket, router).await
     }
 }
 
