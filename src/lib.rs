@@ -27,6 +27,7 @@ pub mod cli;
 pub mod history;
 pub mod identity;
 pub mod net;
+mod private_file;
 pub mod relay;
 pub mod runtime;
 pub mod seal;

@@ -20,6 +20,7 @@ mod sync_relay;
 mod sync_secrecy;
 mod sync_session_guard;
 mod sync_terminal;
+mod sync_tls;
 mod sync_two_homes;
 mod transport;
 

@@ -28,6 +28,7 @@ use super::error::{HistoryError, Result};
 use super::migrations::{self, LATEST, Layout};
 use super::record::{MAX_TEXT_BYTES, Record};
 use super::rows;
+use crate::private_file;
 
 /// How long one process waits for the others before it gives up.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -366,26 +367,17 @@ fn create_private(path: &Path) -> Result<()> {
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(directory) = directory {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(directory).map_err(failed(directory))?;
+        private_file::make_folder(directory).map_err(failed(directory))?;
     }
     // Never opened if it exists: closing it again would let go of the locks that this process may
     // hold on it through the engine (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match private_file::create_new(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
         created => created.map_err(failed(path))?,
     };
     // The new name must survive a power cut, or everything committed under it is lost.
-    #[cfg(unix)]
     if let Some(directory) = directory {
-        fs::File::open(directory).and_then(|handle| handle.sync_all()).map_err(failed(directory))?;
+        private_file::sync_folder(directory).map_err(failed(directory))?;
     }
     Ok(())
 }

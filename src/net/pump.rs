@@ -19,6 +19,8 @@ pub const MAX_FRAME_BYTES: usize = 64 << 20;
 const INCOMING_QUEUE: usize = 64;
 /// Kibibytes that they may have together: those of the largest frame.
 const INCOMING_KIB: u32 = 64 << 10;
+/// How long the other side may take to read one frame. A side that never reads would let its queue grow for ever.
+const STALLED: Duration = Duration::from_secs(600);
 /// How long a closing connection may take to send what is queued.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -58,11 +60,18 @@ where
         let writer = async move {
             while let Some(text) = queued.recv().await {
                 let bytes = text.len();
-                let sent = sink.send(to_message(text)).await;
+                let sent = tokio::time::timeout(STALLED, sink.send(to_message(text))).await;
                 counter.fetch_sub(bytes, Ordering::Relaxed);
-                if let Err(error) = sent {
-                    tracing::debug!(%error, "connection lost while sending");
-                    return;
+                match sent {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "connection lost while sending");
+                        return;
+                    }
+                    Err(_) => {
+                        tracing::debug!("the other side does not read; giving it up");
+                        return;
+                    }
                 }
             }
             // The script has closed; say so, but wait for nobody.

@@ -1,11 +1,12 @@
 //! The relay's store: one database in a folder that only one relay may use at a time.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
 
 use super::RelayError;
+use crate::private_file;
 use crate::runtime::open_database;
 
 /// The opened database; the lock is held as long as it lives.
@@ -22,12 +23,9 @@ pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
         return Ok(Store { database, _lock: None });
     };
     let failed = |reason: String| RelayError::Store { folder: folder.clone(), reason };
-    private_folder(&folder).map_err(|e| failed(e.to_string()))?;
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let lock = options.open(folder.join("relay.lock")).map_err(|e| failed(e.to_string()))?;
+    let lock = private_file::make_folder(&folder)
+        .and_then(|()| private_file::open_lock(&folder.join("relay.lock")))
+        .map_err(|e| failed(e.to_string()))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(RelayError::InUse(folder)),
@@ -35,13 +33,4 @@ pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
     }
     let database = open_database(Some(&folder.join("relay.db"))).map_err(|e| failed(e.to_string()))?;
     Ok(Store { database, _lock: Some(lock) })
-}
-
-/// Makes a folder that only its owner can enter, where there is none yet.
-fn private_folder(folder: &std::path::Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }

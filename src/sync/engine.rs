@@ -15,6 +15,7 @@ use super::{SyncError, SyncPaths, account, pull, push};
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey};
 use crate::net::{Connection, Network, RelayAddress};
+use crate::private_file;
 use crate::runtime::protocol::{
     Close, Entries, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request,
 };
@@ -385,14 +386,9 @@ fn rfc3339(time: UnixNanos) -> String {
 /// Takes the lock of the one process that may exchange.
 pub(super) fn lock(paths: &SyncPaths) -> Result<File, SyncError> {
     let failed = |source| SyncError::File { file: paths.lock.display().to_string(), action: "written", source };
-    if let Some(folder) = paths.lock.parent() {
-        std::fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(&paths.lock).map_err(failed)?;
+    let file = private_file::make_folder(private_file::folder_of(&paths.lock))
+        .and_then(|()| private_file::open_lock(&paths.lock))
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SyncError::Busy),

@@ -4,14 +4,15 @@
 //! refuses both. So the session is bound to the very file that holds the store and to the machine. A
 //! copied home, a restored backup or a disk in another machine does not match, and gets a new session.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::SyncError;
+use crate::private_file;
 
 /// What this home is to its account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,33 +118,12 @@ pub(super) fn fingerprint(database: &Path) -> Result<String, SyncError> {
     Ok(hash.finalize().to_hex()[..32].to_owned())
 }
 
-/// Replaces a file, whole or not at all, also across a power cut; private to its owner.
+/// Replaces a file of sync, whole or not at all; private to its owner.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SyncError> {
-    let failed = |source| SyncError::File { file: path.display().to_string(), action: "written", source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(failed)?;
-
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let temporary = folder.join(name);
-    let write = || {
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&temporary);
-        failed(e)
+    private_file::replace(path, bytes).map_err(|source| SyncError::File {
+        file: path.display().to_string(),
+        action: "written",
+        source,
     })
 }
 
@@ -185,15 +165,5 @@ mod tests {
         fs::copy(&original, &copy).unwrap();
         assert_eq!(fingerprint(&original).unwrap(), fingerprint(&original).unwrap());
         assert_ne!(fingerprint(&original).unwrap(), fingerprint(&copy).unwrap());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_written_is_private() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f");
-        write_private(&path, b"x").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -1,7 +1,5 @@
 //! What `init` and `restore` have in common.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +9,7 @@ use crate::cli::{CliError, Home, Kind, Ui, host};
 use crate::history::History;
 use crate::identity::{Credentials, KeyStore, Phrase, Protection};
 use crate::net::RelayAddress;
+use crate::private_file;
 use crate::sync::{SyncConfig, SyncError};
 
 /// Flags of every setup.
@@ -108,17 +107,8 @@ pub(super) fn refuse_second(home: &Home) -> Result<(), CliError> {
 
 /// Writes a phrase to a new private file.
 pub(super) fn write_phrase(path: &Path, phrase: &Phrase) -> Result<(), CliError> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let write = || {
-        let mut file = options.open(path)?;
-        file.write_all(phrase.expose_words().as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    };
-    write().map_err(|e: std::io::Error| {
+    let words = zeroize::Zeroizing::new(format!("{}\n", phrase.expose_words()));
+    private_file::write_new(path, words.as_bytes()).map_err(|e| {
         let what = if e.kind() == std::io::ErrorKind::AlreadyExists {
             format!("{} exists already, and is not overwritten", path.display())
         } else {

@@ -18,7 +18,7 @@
 
 use std::{
     fmt, fs, io,
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,7 @@ use zeroize::Zeroizing;
 
 use super::{Credentials, KeyStoreError, Protection, credentials};
 use crate::identity::stretch::{Cost, RECOMMENDED, StretchError, stretch};
+use crate::private_file;
 
 const MAGIC: &[u8; 8] = b"CAROKEYS";
 const VERSION: u8 = 1;
@@ -151,7 +152,7 @@ impl FileKeyStore {
         }
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
-        self.replace(&bytes).map_err(|error| self.error("written", error))
+        private_file::replace(&self.path, &bytes).map_err(|error| self.error("written", error))
     }
 
     /// What the file holds; `None` if there is no file.
@@ -179,7 +180,8 @@ impl FileKeyStore {
     pub fn delete(&self) -> Result<bool, KeyStoreError> {
         match fs::remove_file(&self.path) {
             Ok(()) => {
-                self.sync_directory().map_err(|error| self.error("removed", error))?;
+                private_file::sync_folder(private_file::folder_of(&self.path))
+                    .map_err(|error| self.error("removed", error))?;
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -199,31 +201,6 @@ impl FileKeyStore {
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN + 1));
         file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes).map_err(|error| self.error("read", error))?;
         Content::parse(&bytes).map(Some)
-    }
-
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let directory = self.directory();
-        make_private_directory(directory)?;
-        let suffix: [u8; 8] = random().map_err(io::Error::other)?;
-        let beside = directory.join(format!(".keys-{:016x}.tmp", u64::from_le_bytes(suffix)));
-        let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, &self.path));
-        if written.is_err() {
-            // The first error is the one to report; at worst an unused file stays behind.
-            let _ = fs::remove_file(&beside);
-        }
-        written?;
-        self.sync_directory()
-    }
-
-    fn directory(&self) -> &Path {
-        match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        }
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        if cfg!(unix) { fs::File::open(self.directory())?.sync_all() } else { Ok(()) }
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> KeyStoreError {
@@ -306,25 +283,6 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
     let mut out = [0; CHECKSUM_LEN];
     out.copy_from_slice(&Sha256::digest(bytes)[..CHECKSUM_LEN]);
     out
-}
-
-/// Writes a file that must not exist yet and waits until it is on the disk.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn make_private_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 #[cfg(unix)]

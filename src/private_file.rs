@@ -1,0 +1,136 @@
+//! Files and folders that only their owner can read, and that survive a power cut whole or not at all.
+//!
+//! Everything that belongs to a home or a relay is made through here, so that nothing is readable by
+//! others even for a moment.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Makes a folder, and those above it, unless they exist.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Makes a file that must not exist yet.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`]; otherwise what the file system says.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    private(File::options().write(true).create_new(true)).open(path)
+}
+
+/// Opens a file to lock it, and makes it if there is none; its content stays.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    private(File::options().write(true).create(true).truncate(false)).open(path)
+}
+
+/// Replaces a file, or makes it, with the folder it is in. Readers see the old content or the new, also after
+/// a power cut; after an error it is the old.
+///
+/// # Errors
+///
+/// What the file system says, or the system's random source.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    make_folder(folder)?;
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|_| io::Error::other("the system gives no random data"))?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}.new", u64::from_le_bytes(random)));
+    let beside = folder.join(name);
+    let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // The first error is the one to report; at worst an unused file stays behind.
+        let _ = fs::remove_file(&beside);
+    }
+    written?;
+    sync_folder(folder)
+}
+
+/// Brings the names in a folder to disk: a new file survives a power cut only after that.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Only Unix lets a folder be opened.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a file with this content, which is on disk when this returns.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg_attr(not(unix), expect(clippy::needless_pass_by_ref_mut, reason = "there are no modes elsewhere"))]
+fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_made_is_private_and_nothing_else_is_left() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("new/folder/file");
+        replace(&file, b"one").unwrap();
+        replace(&file, b"two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+        open_lock(&place.path().join("lock")).unwrap();
+        assert_eq!(mode(&place.path().join("lock")), 0o600);
+    }
+
+    #[test]
+    fn a_file_that_must_be_new_is_never_overwritten() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        write_new(&file, b"first").unwrap();
+        assert_eq!(write_new(&file, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&file).unwrap(), b"first");
+    }
+
+    #[test]
+    fn a_failed_replacement_keeps_the_old_content() {
+        let place = tempfile::tempdir().unwrap();
+        // A folder in the file's place cannot be renamed over.
+        let target = place.path().join("target");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("inside"), b"kept").unwrap();
+        assert!(replace(&target, b"new").is_err());
+        assert_eq!(fs::read(target.join("inside")).unwrap(), b"kept");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+}
