@@ -192,6 +192,40 @@ fn a_setup_that_was_killed_is_done_again_from_the_beginning() {
 }
 
 #[test]
+fn a_new_identity_whose_making_was_killed_is_whole_or_not_there() {
+    let relay = Relay::new();
+    let mut random = Random::new();
+    let mut usual = Duration::from_millis(500);
+    for round in 0..5 {
+        let a = SyncHome::new("laptop");
+        a.add(&commands("before", 0, 300));
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let init = |phrase: &str| {
+            a.command(["sync", "init", "--new", "--yes", "--relay", &relay.url(), "--phrase-out", phrase])
+        };
+        let begun = Instant::now();
+        let child = init(&file("first")).spawn().unwrap();
+        if round == 0 {
+            end(child);
+            usual = begun.elapsed();
+        } else {
+            pass(Duration::from_micros(random.below(u64::try_from(usual.as_micros()).unwrap())));
+            kill(child);
+        }
+        if !a.data("sync.json").exists() {
+            let run = a.finish(init(&file("second")), b"");
+            assert_eq!(run.code, Some(0), "{run:?}");
+        }
+        a.now();
+        a.ok(["sync", "phrase", "show", "--phrase-out", &file("shown")]);
+        let b = SyncHome::new("desktop");
+        b.restored(&relay.url(), std::path::Path::new(&file("shown")));
+        assert_eq!(assert_equal_histories(&[&a, &b]), 300);
+    }
+}
+
+#[test]
 fn slow_a_hundred_kills_of_each_lose_nothing() {
     if std::env::var_os("CARO_TEST_SLOW").is_none_or(|value| value != "1") {
         println!("skipped: set CARO_TEST_SLOW=1 (make test-slow)");
