@@ -324,12 +324,18 @@ fn middle_of(ciphertext: &str) -> String {
     ciphertext[from..from + 60].to_owned()
 }
 
+/// Whether any file of a folder holds these bytes. Looks twice: between two files the database may move them from the
+/// one to the other, so that a single pass can miss them.
 fn folder_contains(folder: &Path, needle: &str) -> bool {
+    scan_finds(folder, needle) || scan_finds(folder, needle)
+}
+
+fn scan_finds(folder: &Path, needle: &str) -> bool {
     let finder = |bytes: Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
     fs::read_dir(folder).expect("the relay's folder").any(|entry| {
         let path = entry.expect("an entry of the relay's folder").path();
         if path.is_dir() {
-            folder_contains(&path, needle)
+            scan_finds(&path, needle)
         } else {
             // A journal may vanish between listing and reading; then it holds nothing.
             fs::read(&path).is_ok_and(finder)

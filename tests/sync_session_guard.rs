@@ -289,3 +289,38 @@ fn a_sync_store_that_is_no_database_is_an_error_and_left_alone() {
     b.now();
     assert_eq!(assert_equal_histories(&[&a, &b]), 21);
 }
+
+/// The index names a segment whose content neither reached the relay nor survived on the device that wrote it.
+#[test]
+fn a_lost_segment_is_written_again_and_nobody_waits_for_it() {
+    use crate::common::wire::{Fate, Way, Wire};
+    let (relay, a, b) = two_devices();
+    a.now();
+    let mut withheld = std::collections::BTreeSet::new();
+    let liar = Wire::tampering(
+        &relay.url(),
+        Box::new(move |way, message| {
+            if way != Way::Up || message["action"] != "content" {
+                return Fate::Pass;
+            }
+            let id = message["id"].as_str().unwrap().to_owned();
+            if message["header"]["type"] == "costream" {
+                withheld.insert(id.clone());
+            }
+            if withheld.contains(&id) { Fate::Drop } else { Fate::Pass }
+        }),
+    );
+    a.ok(["sync", "relay", "set", &liar.url(), "--yes"]);
+    let id = a.add_one("in a segment that gets lost");
+    a.run(["sync", "now", "--timeout", "1"]).failure(5);
+    assert_eq!(a.status()["pending"], 0, "the store has taken it");
+    assert_eq!(b.now().missing, 1, "the index got through");
+
+    std::fs::remove_file(a.data("sync.db")).unwrap();
+    a.ok(["sync", "relay", "set", &relay.url(), "--yes"]);
+    a.now();
+    assert_eq!(b.now().missing, 0);
+    assert!(b.records().contains_key(&id), "nothing that was acknowledged is lost");
+    a.now();
+    assert_equal_histories(&[&a, &b]);
+}

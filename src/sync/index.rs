@@ -30,6 +30,18 @@ pub(super) struct Description {
     pub unknown: BTreeMap<String, ciborium::Value>,
 }
 
+impl Description {
+    /// The same for a segment that is lost: nobody waits for its entries any more.
+    pub(super) fn abandoned(&self) -> Self {
+        Self { entries: 0, full: true, ..self.clone() }
+    }
+
+    /// Whether the segment was given up by its writer.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.full && self.entries == 0
+    }
+}
+
 /// A segment in the index.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Segment {

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use super::SyncError;
 use super::engine::{Engine, Progress};
-use super::index::Segment;
+use super::index::{self, Segment};
 use super::vault::Opening;
 use crate::history::{Cursor, Record, decode_batch};
-use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release};
+use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release, Set};
 use crate::seal::Purpose;
 
 /// Begins the name of the note that a segment is done with.
@@ -39,6 +39,9 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
     }
     let mut wanted = Vec::new();
     for segment in &engine.index.segments {
+        if segment.description.is_abandoned() {
+            continue;
+        }
         if engine.history.cursor(&engine.done(&segment.id))?.is_none() {
             wanted.push(segment.clone());
         }
@@ -52,6 +55,8 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
             match outcomes.get(&segment.id).copied().unwrap_or(Outcome::Late) {
                 Outcome::Current | Outcome::Local => read(engine, segment, &mut pulled)?,
                 Outcome::Deleted => engine.mark_done(&segment.id)?,
+                // This device wrote it, and neither its store nor the relay has it: only the index got through.
+                Outcome::Absent if segment.device == engine.device => abandon(engine, segment)?,
                 Outcome::Absent => pulled.missing += 1,
                 Outcome::Damaged => pulled.damaged.push(segment.id.clone()),
                 Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
@@ -64,6 +69,17 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
         progress(Progress::Receiving { records: pulled.records, done: fetched, total });
     }
     Ok(pulled)
+}
+
+/// Gives up a segment of this device that is lost, and sends again what was in it.
+fn abandon(engine: &mut Engine, segment: &Segment) -> Result<(), SyncError> {
+    engine.start_over()?;
+    let description = segment.description.abandoned();
+    let map = engine.registries.index.clone();
+    let sealed = index::sealed(&engine.vault, &map, &segment.id, &description)?;
+    engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([(segment.id.clone(), sealed)]) })?;
+    engine.index.note(Segment { description, ..segment.clone() });
+    engine.confirm(vec![map])
 }
 
 /// Reads one segment from where it was left.
