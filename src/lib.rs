@@ -24,6 +24,7 @@ compile_error!("choose one engine: engine-quickjs, or engine-v8 with --no-defaul
 compile_error!("choose an engine: engine-quickjs (the default) or engine-v8");
 
 pub mod cli;
+mod clock;
 pub mod history;
 pub mod identity;
 pub mod net;

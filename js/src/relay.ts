@@ -9,23 +9,19 @@ import { LocalNode } from "cojson";
 import { createWebSocketPeer } from "cojson-transport-ws";
 import { CaroCrypto } from "./crypto";
 import type { Handlers } from "./protocol";
-import { openStorage } from "./storage";
+import { onStorageRefusal, openStorage } from "./storage";
 import { HostSocket } from "./websocket";
 
 /** How often each client hears from us, milliseconds; clients give up after 10 s of silence. */
 const PING_MS = 1_500;
 
 export class Relay {
-  private readonly node: LocalNode;
+  private readonly crypto = new CaroCrypto();
+  private readonly sockets = new Set<HostSocket>();
+  private node = this.newNode();
 
   constructor() {
-    const crypto = new CaroCrypto();
-    const secret = crypto.newRandomAgentSecret();
-    const agent = crypto.getAgentID(secret);
-    this.node = new LocalNode(secret, crypto.newRandomSessionID(agent), crypto);
-    this.node.setStorage(openStorage());
-    this.node.enableGarbageCollector();
-    this.node.enableDeletedCoValuesErasure();
+    onStorageRefusal(() => this.startOver());
   }
 
   readonly handlers: Handlers = {
@@ -40,13 +36,38 @@ export class Relay {
     },
   };
 
+  private newNode(): LocalNode {
+    const secret = this.crypto.newRandomAgentSecret();
+    const node = new LocalNode(secret, this.crypto.newRandomSessionID(this.crypto.getAgentID(secret)), this.crypto);
+    node.setStorage(openStorage());
+    node.enableGarbageCollector();
+    node.enableDeletedCoValuesErasure();
+    return node;
+  }
+
+  /**
+   * The store refused a change that this node holds in memory already, and would confirm. Whoever sent it
+   * gets no confirmation but has to come again, to a node that knows what the store holds and no more.
+   */
+  private startOver(): void {
+    for (const socket of this.sockets) socket.abandon();
+    this.sockets.clear();
+    const failed = this.node;
+    this.node = this.newNode();
+    void failed.gracefulShutdown();
+  }
+
   private accept(websocket: HostSocket): void {
+    this.sockets.add(websocket);
     const ping = setInterval(() => {
       websocket.send(JSON.stringify({ type: "ping", time: Date.now(), dc: "caro" }));
     }, PING_MS);
-    websocket.addEventListener("close", () => clearInterval(ping));
+    websocket.addEventListener("close", () => {
+      clearInterval(ping);
+      this.sockets.delete(websocket);
+    });
     const peer = createWebSocketPeer({
-      id: `client-${this.node.crypto.uniquenessForHeader()}`,
+      id: `client-${this.crypto.uniquenessForHeader()}`,
       role: "client",
       websocket,
       expectPings: false,

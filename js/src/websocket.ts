@@ -18,6 +18,7 @@ const ops = () => Deno.core.ops;
 export class HostSocket {
   readyState = CONNECTING;
   private handle: number | undefined;
+  private unsent: string[] = [];
   private readonly listeners = new Map<EventName, Listener[]>();
 
   /** Wraps a connection that is open already. */
@@ -43,16 +44,36 @@ export class HostSocket {
   }
 
   get bufferedAmount(): number {
-    return this.handle === undefined ? 0 : ops().op_socket_buffered(this.handle);
+    const unsent = this.unsent.reduce((sum, text) => sum + text.length, 0);
+    return this.handle === undefined ? unsent : unsent + ops().op_socket_buffered(this.handle);
   }
 
+  /**
+   * Sends once the work under way has ended: the SDK confirms a change before it stores it, in one go,
+   * and no confirmation may leave before what it confirms is in the store.
+   */
   send(text: string): void {
     if (this.readyState !== OPEN || this.handle === undefined) return;
-    ops().op_socket_send(this.handle, text);
+    if (this.unsent.length === 0) queueMicrotask(() => this.flush());
+    this.unsent.push(text);
+  }
+
+  private flush(): void {
+    const texts = this.unsent;
+    this.unsent = [];
+    if (this.readyState !== OPEN || this.handle === undefined) return;
+    for (const text of texts) ops().op_socket_send(this.handle, text);
+  }
+
+  /** Closes at once; what was not sent yet never is. */
+  abandon(): void {
+    this.unsent = [];
+    this.close();
   }
 
   close(): void {
     if (this.readyState >= CLOSING) return;
+    this.flush();
     this.readyState = CLOSING;
     if (this.handle !== undefined) ops().op_socket_close(this.handle);
   }

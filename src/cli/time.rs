@@ -7,6 +7,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
+pub use crate::clock::now;
 use crate::history::UnixNanos;
 
 /// Where the system keeps time zones by name.
@@ -16,11 +17,6 @@ const ZONES: &str = "/usr/share/zoneinfo";
 /// What [`parse`] understands, for help and error messages.
 pub const EXAMPLES: &str =
     "2026-01-31, `2026-01-31 14:30`, 2026-01-31T14:30:00Z, @1700000000, `2 hours ago`, yesterday, now";
-
-/// The current time.
-pub fn now() -> UnixNanos {
-    from_timestamp(Timestamp::now()).unwrap_or_default()
-}
 
 /// The local time zone. Where it is one file, that is read directly: looking a zone up by name
 /// lists the whole database of them first, which takes longer than everything else a command does.

@@ -1,6 +1,6 @@
 //! The clock, and the log that takes the place of a console.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use deno_core::{OpState, op2};
 
@@ -10,7 +10,7 @@ pub(crate) struct Started(pub Instant);
 /// Milliseconds since the Unix epoch.
 #[op2(fast)]
 pub fn op_clock_now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64() * 1e3)
+    crate::clock::now().0 as f64 / 1e6
 }
 
 /// Milliseconds since the isolate started.
