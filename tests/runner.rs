@@ -10,6 +10,7 @@ mod history_safety;
 mod isolate;
 mod keyring_secret_service;
 mod official_peers;
+mod relay_durability;
 mod sync_concurrency;
 mod sync_disk_full;
 mod sync_errors;

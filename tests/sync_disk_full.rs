@@ -9,11 +9,11 @@ use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 use crate::sync_session_guard::noise;
 
 /// A small file system of its own; unmounted when it goes away.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// None where this user may not mount.
-    fn mount(at: &Path, kilobytes: u64) -> Option<Self> {
+    pub fn mount(at: &Path, kilobytes: u64) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={kilobytes}k,mode=700"), "caro-test"])
@@ -24,13 +24,13 @@ impl SmallDisk {
         mounted.then(|| Self(at.to_owned()))
     }
 
-    fn resize(&self, kilobytes: u64) {
+    pub fn resize(&self, kilobytes: u64) {
         let done = Command::new("mount").args(["-o", &format!("remount,size={kilobytes}k")]).arg(&self.0).status();
         assert!(done.unwrap().success());
     }
 
     /// Takes what is left, but for this much.
-    fn fill(&self, leave: u64) -> PathBuf {
+    pub fn fill(&self, leave: u64) -> PathBuf {
         use std::io::Write;
         let path = self.0.join("filler");
         let mut file = std::fs::File::create(&path).unwrap();

@@ -36,6 +36,8 @@ export class RelayLink {
   private readonly waiting = new Map<string, Set<() => void>>();
   private readonly heard = new Set<string>();
   private readonly behind = new Set<string>();
+  /** The most transactions that the relay ever claimed to have, by CoValue. */
+  private readonly told = new Map<string, number>();
   private heardAt = 0;
   private open = false;
 
@@ -161,12 +163,21 @@ export class RelayLink {
   }
 
   private listen(message: SyncMessage): void {
-    this.heardAt = performance.now();
+    if (this.moves(message)) this.heardAt = performance.now();
     if (this.heard.has(message.id) || !this.node.hasCoValue(message.id as RawCoID)) return;
     this.heard.add(message.id);
     if (message.action !== "known") return;
     const held = this.node.getCoValue(message.id as RawCoID).knownState().sessions;
     if (!message.header || !covers(message.sessions ?? {}, held)) this.behind.add(message.id);
+  }
+
+  /** Whether a message brings anything on: a relay that takes nothing and repeats itself is a silent one. */
+  private moves(message: SyncMessage): boolean {
+    if (message.action !== "known") return message.action === "content";
+    const told = Object.values(message.sessions ?? {}).reduce((sum, count) => sum + count, 0);
+    if (told <= (this.told.get(message.id) ?? -1)) return false;
+    this.told.set(message.id, told);
+    return true;
   }
 
   private isForged(message: SyncMessage): boolean {

@@ -1,0 +1,90 @@
+//! What the relay confirms is on its disk; what its disk refuses is never confirmed.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use serde_json::Value;
+
+use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
+use crate::common::wire::{Fate, Way, Wire};
+use crate::sync_disk_full::SmallDisk;
+use crate::sync_session_guard::noise;
+
+/// How many transactions of a session the relay's store holds, as any process sees it.
+fn stored(database: &PathBuf, id: &str, session: &str) -> u64 {
+    let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the relay's store");
+    let found: Option<i64> = db
+        .query_row(
+            "SELECT max(idx) + 1 FROM transactions WHERE ses = (SELECT rowID FROM sessions WHERE sessionID = ?1 \
+             AND coValue = (SELECT rowID FROM coValues WHERE id = ?2))",
+            params![session, id],
+            |row| row.get(0),
+        )
+        .optional()
+        .expect("it can be read")
+        .flatten();
+    found.map_or(0, i64::unsigned_abs)
+}
+
+#[test]
+fn what_the_relay_confirms_is_in_its_store() {
+    let relay = Relay::new();
+    let database = relay.data().join("relay.db");
+    assert!(database.exists(), "the relay's store is where this test looks");
+    let confirmed = Arc::new(Mutex::new((0_u64, Vec::<String>::new())));
+    let seen = confirmed.clone();
+    let wire = Wire::tampering(
+        &relay.url(),
+        Box::new(move |way, message| {
+            if way == Way::Down && message["action"] == "known" && message["header"] == true {
+                let id = message["id"].as_str().unwrap_or_default();
+                let mut seen = seen.lock().unwrap();
+                for (session, count) in message["sessions"].as_object().into_iter().flatten() {
+                    let (count, there) = (count.as_u64().unwrap_or(0), stored(&database, id, session));
+                    seen.0 += 1;
+                    if there < count {
+                        seen.1.push(format!("{id}: {count} confirmed, {there} stored"));
+                    }
+                }
+            }
+            Fate::Pass
+        }),
+    );
+    let home = SyncHome::new("laptop");
+    home.init(&wire.url());
+    for i in 0..30 {
+        home.add(&[format!("command {i}"), noise(&format!("noise {i}"))]);
+        home.now();
+    }
+    let (count, early) = &*confirmed.lock().unwrap();
+    assert!(*count > 60, "confirmations were seen: {count}");
+    assert!(early.is_empty(), "confirmed before it was stored: {early:#?}");
+}
+
+#[test]
+fn a_relay_whose_disk_is_full_confirms_nothing_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("relay"), 16_384) else {
+        println!("skipped: mounting needs root");
+        return;
+    };
+    let mut relay = Relay::start(&folder.path().join("relay"));
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    let phrase = a.init(&relay.url());
+    a.add(&(0..600).map(|i| noise(&format!("a {i}"))).collect::<Vec<_>>());
+
+    for leave in [0, 64 << 10, 256 << 10] {
+        let filler = disk.fill(leave);
+        let run = a.run(["sync", "now", "--timeout", "3"]);
+        assert_eq!(run.code, Some(5), "with {leave} bytes left: {run:?}");
+        std::fs::remove_file(filler).unwrap();
+    }
+    a.now();
+    relay.kill();
+    relay.start_again();
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), 600);
+    let status: Value = a.status();
+    assert_eq!(status["pending"], 0);
+}
