@@ -206,7 +206,7 @@ impl InProcess {
 
     fn setting(&self) -> Setting {
         Setting {
-            paths: SyncPaths::new(self.folder.path(), self.folder.path()),
+            paths: SyncPaths::new(self.folder.path(), self.folder.path(), self.folder.path()),
             history: self.history(),
             relay: Some(self.relay.clone()),
             patience: Duration::from_secs(30),

@@ -19,6 +19,8 @@ const HOUR_MS = 3_600_000;
 const READABLE: ReadonlySet<Outcome> = new Set(["current", "local"]);
 
 export class Client {
+  private readonly watched = new Map<string, () => void>();
+
   private constructor(
     private readonly node: LocalNode,
     private readonly link: RelayLink | undefined,
@@ -80,7 +82,7 @@ export class Client {
     append: ({ id, values }) => this.write(this.segment(id), values),
     items: async ({ id, after }) => ({ items: itemsAfter(this.segment(id), after) }),
     watch: async ({ ids }) => {
-      for (const id of ids) this.node.getCoValue(id as RawCoID).subscribe(() => emit({ type: "changed", id }), false);
+      this.watchOnly(new Set(ids));
       return {};
     },
     release: async ({ ids }) => {
@@ -140,6 +142,37 @@ export class Client {
       if (session !== this.session) forgetSession(core.id, session);
     }
     this.node.internalUnmountCoValue(core.id);
+  }
+
+  /** Watches these and no others, and drops every segment that is not among them from memory. */
+  private watchOnly(ids: ReadonlySet<string>): void {
+    for (const [id, stop] of this.watched) {
+      if (ids.has(id)) continue;
+      stop();
+      this.watched.delete(id);
+    }
+    for (const id of ids) {
+      if (!this.watched.has(id)) this.watched.set(id, this.watchOne(id as RawCoID));
+    }
+    for (const core of [...this.node.allCoValues()]) {
+      if (core.verified?.header.type === "costream" && !ids.has(core.id)) this.node.internalUnmountCoValue(core.id);
+    }
+  }
+
+  /** Tells of every change that another session made: of its own the host knows. */
+  private watchOne(id: RawCoID): () => void {
+    const core = this.node.getCoValue(id);
+    const byOthers = () => {
+      const others = Object.entries(core.knownState().sessions).filter(([session]) => session !== this.session);
+      return `${core.isDeleted} ${others.reduce((sum, [, count]) => sum + count, 0)}`;
+    };
+    let seen = byOthers();
+    return core.subscribe(() => {
+      const now = byOthers();
+      if (now === seen) return;
+      seen = now;
+      emit({ type: "changed", id });
+    }, false);
   }
 
   /** Loads what nothing works without. */

@@ -7,15 +7,9 @@
  */
 
 import { cojsonInternals, type CoValueCore, type LocalNode, type Peer, type RawCoID, type SyncMessage } from "cojson";
-import { WebSocketPeerWithReconnection } from "cojson-transport-ws";
+import { Connection } from "./connection";
 import { emit, Failure, type Outcome } from "./protocol";
 import { onStorageRefusal, storageRefusal } from "./storage";
-import { HostSocket } from "./websocket";
-
-/** First pause before a lost connection is dialled again; the SDK multiplies it by the attempts. */
-const RECONNECT_MS = 500;
-/** A relay that has been silent for so long is given up, milliseconds. Relays ping every 1.5 s. */
-const SILENCE_MS = 10_000;
 
 /** However much it says, a relay that does not come to an end is given up after so long, milliseconds. */
 const LONGEST_MS = 3_600_000;
@@ -31,7 +25,7 @@ function sameSessions(a: Sessions, b: Sessions): boolean {
 }
 
 export class RelayLink {
-  private readonly socket: WebSocketPeerWithReconnection;
+  private readonly connection: Connection;
   private readonly damaged = new Set<string>();
   private readonly waiting = new Map<string, Set<() => void>>();
   private readonly heard = new Set<string>();
@@ -49,31 +43,22 @@ export class RelayLink {
     onStorageRefusal(() => {
       for (const id of link.waiting.keys()) link.wake(id);
     });
-    this.socket = new WebSocketPeerWithReconnection({
-      peer: peerId,
-      reconnectionTimeout: RECONNECT_MS,
-      pingTimeout: SILENCE_MS,
-      addPeer: (peer) => link.joined(peer),
-      removePeer: (peer) => {
+    this.connection = new Connection(peerId, {
+      joined: (peer) => link.joined(peer),
+      opened: () => link.setOpen(true),
+      left: (peer) => {
         link.setOpen(false);
         node.syncManager.removePeer(peer.id);
       },
-      WebSocketConstructor: class {
-        constructor() {
-          const socket = HostSocket.dial();
-          socket.addEventListener("open", () => link.setOpen(true));
-          return socket;
-        }
-      } as never,
     });
   }
 
   connect(): void {
-    this.socket.enable();
+    this.connection.enable();
   }
 
   disconnect(): void {
-    this.socket.disable();
+    this.connection.disable();
     this.setOpen(false);
   }
 

@@ -70,7 +70,10 @@ export interface Requests {
   append: { params: { id: string; values: string[] }; result: Written };
   /** The items of a segment from a position (transactions already seen, by session) on. */
   items: { params: { id: string; after: Record<string, number> }; result: { items: Item[] } };
-  /** Tells with a `changed` event whenever one of these changes. */
+  /**
+   * Tells with a `changed` event whenever another session changes one of these, in place of those named before;
+   * segments that are not among them leave memory.
+   */
   watch: { params: { ids: string[] }; result: Record<string, never> };
   /** Drops CoValues from memory; they stay in the store. */
   release: { params: { ids: string[] }; result: Record<string, never> };

@@ -8,14 +8,31 @@ mod proxy;
 mod pump;
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use dial::{AddressError, Connection, LastFailure, RelayAddress};
 pub use proxy::Proxies;
 pub(crate) use pump::{Frame, MAX_FRAME_BYTES, frames_for};
 
-/// The network thread: a small runtime that ends with its owner.
+/// The network thread: a small runtime that ends with its owner, or when it is cut.
 pub struct Network {
-    runtime: Option<tokio::runtime::Runtime>,
+    handle: tokio::runtime::Handle,
+    runtime: Cutter,
+}
+
+/// Ends a network from anywhere: every connection is closed at once, and none can be opened any more.
+#[derive(Clone)]
+pub struct Cutter(Arc<Mutex<Option<tokio::runtime::Runtime>>>);
+
+impl Cutter {
+    /// Ends it.
+    pub fn cut(&self) {
+        let runtime = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            // Lookups of names may hang; nothing of ours waits for them.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Network {
@@ -30,32 +47,29 @@ impl Network {
             .thread_name("caro-network")
             .enable_all()
             .build()?;
-        Ok(Self { runtime: Some(runtime) })
+        Ok(Self { handle: runtime.handle().clone(), runtime: Cutter(Arc::new(Mutex::new(Some(runtime)))) })
     }
 
     /// Where tasks of the network thread are started.
-    ///
-    /// # Panics
-    ///
-    /// Never: the runtime is there until the owner is dropped.
+    #[must_use]
     pub fn handle(&self) -> tokio::runtime::Handle {
-        match &self.runtime {
-            Some(runtime) => runtime.handle().clone(),
-            None => unreachable!("the runtime is taken only when the owner is dropped"),
-        }
+        self.handle.clone()
+    }
+
+    /// What ends this network before its owner goes.
+    #[must_use]
+    pub fn cutter(&self) -> Cutter {
+        self.runtime.clone()
     }
 
     /// Runs something to its end on this thread, with the network available.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.handle().block_on(future)
+        self.handle.block_on(future)
     }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Lookups of names may hang; nothing of ours waits for them.
-            runtime.shutdown_background();
-        }
+        self.runtime.cut();
     }
 }

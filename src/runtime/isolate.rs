@@ -219,6 +219,21 @@ impl Isolate {
         lock(&self.events).recv_timeout(wait).ok()
     }
 
+    /// The events from here on, for one who waits for other things too. [`Isolate::next_event`] then has none.
+    pub fn take_events(&self) -> mpsc::Receiver<Event> {
+        let (_, none) = mpsc::channel();
+        std::mem::replace(&mut *lock(&self.events), none)
+    }
+
+    /// What ends every request under way, and refuses those to come, from any thread.
+    pub fn stopper(&self) -> impl FnOnce(&str) + Send + 'static {
+        let shared = self.shared.clone();
+        move |reason| {
+            lock(&shared.ended).get_or_insert_with(|| reason.to_owned());
+            lock(&shared.pending).clear();
+        }
+    }
+
     /// Whether the isolate has ended.
     pub fn has_ended(&self) -> bool {
         lock(&self.shared.ended).is_some()

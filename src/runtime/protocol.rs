@@ -224,7 +224,8 @@ pub struct ItemsRead {
 }
 request!(Items, "items", ItemsRead);
 
-/// Asks for a [`Event::Changed`] whenever one of these changes.
+/// Asks for a [`Event::Changed`] whenever another session changes one of these, in place of those named before.
+/// Segments that are not among them leave memory.
 #[derive(Serialize)]
 pub struct Watch {
     /// Which ones.

@@ -1,23 +1,25 @@
 //! One process's hold on the account: the isolate, the connection, the keys and the history, and the
 //! exchange between them.
 
-use std::fs::{File, TryLockError};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::consent::Watch as ConsentWatch;
 use super::index::Index;
+use super::lock::{self, Hold};
 use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
 use super::vault::Vault;
 use super::{SyncError, SyncPaths, account, pull, push};
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey};
 use crate::net::{Connection, Network, RelayAddress};
-use crate::private_file;
 use crate::runtime::protocol::{
-    Close, Entries, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request,
+    Close, Entries, Event, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request, Watch,
 };
 use crate::runtime::{Isolate, IsolateError, IsolateOptions, flush_database, open_database_deferred};
 use crate::sync::month::Month;
@@ -68,7 +70,8 @@ pub enum Progress {
 }
 
 /// What an exchange did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// Records that went up.
     pub sent: u64,
@@ -84,7 +87,9 @@ pub struct Report {
     pub unreadable: u64,
 }
 
-/// An account that is open for exchange. Dropping it closes the connection.
+/// An account that is open for one exchange, or for many. Dropping it closes the connection.
+///
+/// After an error it is not used again: what its memory holds may be ahead of what its store has taken.
 pub struct Engine {
     pub(super) isolate: Isolate,
     pub(super) history: History,
@@ -100,9 +105,13 @@ pub struct Engine {
     relay: Option<RelayAddress>,
     patience: Duration,
     last_failure: Arc<Mutex<Option<String>>>,
+    /// What this exchange has written, to be confirmed by the relay in the end.
+    written: BTreeSet<String>,
+    /// Present while it works: nobody looks at the state file for an idle engine.
+    consent: Option<ConsentWatch>,
     // Dropped after the isolate, whose sockets live on it.
-    _network: Network,
-    _lock: File,
+    network: Network,
+    _lock: Hold,
 }
 
 impl Engine {
@@ -111,9 +120,14 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// See [`SyncError`]; [`SyncError::Busy`] while another process of this home exchanges.
+    /// See [`SyncError`]; [`SyncError::Busy`] while another process of this home exchanges,
+    /// [`SyncError::Disabled`] where the user has withdrawn consent.
     pub fn open(setting: Setting, state: &SyncState, master: &MasterKey, trigger: &str) -> Result<Self, SyncError> {
-        let lock = lock(&setting.paths)?;
+        let lock = lock::take(&setting.paths)?;
+        // Only now: consent may have been withdrawn while the lock was waited for.
+        if SyncState::load(&setting.paths.state)?.is_some_and(|state| !state.is_enabled()) {
+            return Err(SyncError::Disabled);
+        }
         let (path, now) = (setting.paths.state.clone(), setting.now);
         let known = fingerprint(&setting.paths.database).ok().and_then(|print| state.session_for(&print));
         let session = known.map(str::to_owned);
@@ -126,9 +140,8 @@ impl Engine {
         };
         if session.as_deref() != Some(&engine.session) {
             engine.start_over()?;
-            let mut state = state.clone();
-            state.session = Some(engine.bound_session()?);
-            state.save(&engine.paths.state)?;
+            let session = engine.bound_session()?;
+            SyncState::update(&engine.paths.state, |state| state.session = Some(session))?;
         }
         Ok(engine)
     }
@@ -136,7 +149,7 @@ impl Engine {
     /// Starts the isolate and opens the account, or makes it. The relay is dialled meanwhile.
     pub(super) fn start(
         setting: Setting,
-        lock: File,
+        lock: Hold,
         master: &MasterKey,
         device: Uuid,
         session: Option<&str>,
@@ -157,10 +170,13 @@ impl Engine {
             None => (None, None),
         };
         let isolate = Isolate::start(IsolateOptions { database, dialer, memory_limit: MEMORY_LIMIT })?;
+        let consent = watch_consent(&setting.paths.state, &network, &isolate)?;
         let keys = master.keys()?;
         if let (Some(dialled), Some(relay)) = (dialled, &setting.relay) {
             // Nothing was written yet: a relay that cannot be reached leaves everything as it was.
-            network.block_on(dialled).map_err(|reason| SyncError::Unreachable { relay: relay.shown(), reason })?;
+            network
+                .block_on(dialled)
+                .map_err(|reason| consent.explain(SyncError::Unreachable { relay: relay.shown(), reason }))?;
         }
 
         let secret = account::agent_secret(&keys);
@@ -179,7 +195,9 @@ impl Engine {
             relay: setting.relay,
             patience: setting.patience,
             last_failure,
-            _network: network,
+            written: BTreeSet::new(),
+            consent: Some(consent),
+            network,
             _lock: lock,
         };
         let peer = engine.relay.as_ref().map(RelayAddress::fingerprint);
@@ -207,20 +225,25 @@ impl Engine {
     ///
     /// See [`SyncError`]. What was exchanged before an error stays exchanged.
     pub fn exchange(&mut self, trigger: &str, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
+        if self.consent.is_none() {
+            self.consent = Some(watch_consent(&self.paths.state, &self.network, &self.isolate)?);
+        }
         let result = self.run_exchange(progress);
         remember(&self.paths.state, self.now, trigger, result.as_ref());
         result
     }
 
+    /// The steps of an exchange, each in a file of its own. Their order matters: what closes the account or this
+    /// device comes first, nothing is written before everything was read, and what was written is
+    /// confirmed in the end.
     fn run_exchange(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
         self.load_index()?;
         let pulled = pull::pull(self, progress)?;
         let pushed = if self.relay.is_some() { push::push(self, progress)? } else { push::Pushed::default() };
-        if !pushed.touched.is_empty() {
+        let written = std::mem::take(&mut self.written);
+        if !written.is_empty() {
             progress(Progress::Confirming);
-            let mut ids = pushed.touched;
-            ids.push(self.registries.index.clone());
-            self.confirm(ids)?;
+            self.confirm(written.into_iter().collect())?;
         }
         if !pulled.damaged.is_empty() {
             tracing::error!(segments = pulled.damaged.len(), "parts of the history are damaged");
@@ -234,6 +257,34 @@ impl Engine {
             missing: pulled.missing,
             unreadable: pulled.unreadable + self.index.newer,
         })
+    }
+
+    /// Has a CoValue confirmed by the relay at the end of the exchange.
+    pub(super) fn wrote(&mut self, id: impl Into<String>) {
+        self.written.insert(id.into());
+    }
+
+    /// Goes on listening after an exchange: says with an event when another device has changed something that
+    /// the next one would read, and keeps no more in memory than that takes.
+    ///
+    /// # Errors
+    ///
+    /// See [`SyncError`].
+    pub fn listen(&mut self) -> Result<(), SyncError> {
+        let Registries { index, preferences, deletions, keyring, .. } = &self.registries;
+        let mut ids = vec![index.clone(), preferences.clone(), deletions.clone(), keyring.clone()];
+        // Those that grow, and those that others have announced but not yet brought.
+        let unfinished = pull::unfinished(self)?;
+        ids.extend(unfinished.into_iter().map(|segment| segment.id));
+        self.ask(&Watch { ids })?;
+        self.consent = None;
+        Ok(())
+    }
+
+    /// What the relay's side tells from here on.
+    #[must_use]
+    pub fn events(&self) -> mpsc::Receiver<Event> {
+        self.isolate.take_events()
     }
 
     /// Brings what was written to the sync store to disk, before anything counts on it.
@@ -302,15 +353,21 @@ impl Engine {
     /// Asks the isolate; its failures become ours.
     pub(super) fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, SyncError> {
         let deadline = if R::WAITS_FOR_RELAY { LONGEST } else { LOCAL };
-        self.isolate.call(request, deadline).map_err(|error| match error {
-            IsolateError::Failed(failure) => match failure.code {
-                FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
-                FailureCode::Offline | FailureCode::Late => self.lost_relay(),
-                FailureCode::Damaged => SyncError::Damaged { what: "what the relay sent".into() },
-                FailureCode::Storage => SyncError::Store(failure.message),
-                FailureCode::Misuse | FailureCode::Failed => SyncError::Engine(IsolateError::Failed(failure)),
-            },
-            error => SyncError::Engine(error),
+        let explain = |error| match &self.consent {
+            Some(consent) => consent.explain(error),
+            None => error,
+        };
+        self.isolate.call(request, deadline).map_err(|error| {
+            explain(match error {
+                IsolateError::Failed(failure) => match failure.code {
+                    FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
+                    FailureCode::Offline | FailureCode::Late => self.lost_relay(),
+                    FailureCode::Damaged => SyncError::Damaged { what: "what the relay sent".into() },
+                    FailureCode::Storage => SyncError::Store(failure.message),
+                    FailureCode::Misuse | FailureCode::Failed => SyncError::Engine(IsolateError::Failed(failure)),
+                },
+                error => SyncError::Engine(error),
+            })
         })
     }
 
@@ -365,16 +422,15 @@ impl Engine {
 
 /// Puts the outcome of an exchange into the state file. Where that fails the outcome stands all the same.
 fn remember(path: &Path, now: fn() -> UnixNanos, trigger: &str, result: Result<&Report, &SyncError>) {
-    let Ok(Some(mut state)) = SyncState::load(path) else { return };
     let (sent, received) = result.map_or((0, 0), |report| (report.sent, report.received));
-    state.last_exchange = Some(LastExchange {
+    let last = LastExchange {
         at: rfc3339(now()),
         trigger: trigger.into(),
         sent,
         received,
         error: result.err().map(ToString::to_string),
-    });
-    if let Err(error) = state.save(path) {
+    };
+    if let Err(error) = SyncState::update(path, |state| state.last_exchange = Some(last)) {
         tracing::warn!(%error, "the outcome of the exchange could not be noted");
     }
 }
@@ -383,17 +439,13 @@ fn rfc3339(time: UnixNanos) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default().to_string()
 }
 
-/// Takes the lock of the one process that may exchange.
-pub(super) fn lock(paths: &SyncPaths) -> Result<File, SyncError> {
-    let failed = |source| SyncError::File { file: paths.lock.display().to_string(), action: "written", source };
-    let file = private_file::make_folder(private_file::folder_of(&paths.lock))
-        .and_then(|()| private_file::open_lock(&paths.lock))
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(SyncError::Busy),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
+/// Ends the network and every request when consent is withdrawn.
+fn watch_consent(state: &Path, network: &Network, isolate: &Isolate) -> Result<ConsentWatch, SyncError> {
+    let (cutter, stop) = (network.cutter(), isolate.stopper());
+    ConsentWatch::begin(state.to_owned(), move || {
+        cutter.cut();
+        stop("sync was disabled");
+    })
 }
 
 /// Tells a store that is no store from one that cannot be reached.

@@ -14,6 +14,9 @@ pub enum SyncError {
     /// There is one already.
     #[error("sync is already set up on this device")]
     AlreadySetUp,
+    /// The user has withdrawn consent on this device.
+    #[error("sync is disabled on this device")]
+    Disabled,
     /// There is an identity, but no relay.
     #[error("no relay is configured")]
     NoRelay,

@@ -16,9 +16,12 @@
 
 mod account;
 mod config;
+mod consent;
+pub mod daemon;
 mod engine;
 mod error;
 mod index;
+mod lock;
 mod month;
 mod pull;
 mod push;
@@ -32,8 +35,9 @@ use std::path::{Path, PathBuf};
 pub use config::SyncConfig;
 pub use engine::{Engine, Progress, Report, Setting};
 pub use error::SyncError;
+pub use lock::wait_until_free;
 pub use setup::{SCHEMA_VERSION, SetUp, create, join};
-pub use state::{LastExchange, SyncState};
+pub use state::{Background, Consent, LastExchange, SyncState};
 
 /// Where one home keeps what belongs to sync.
 #[derive(Clone, Debug)]
@@ -46,17 +50,29 @@ pub struct SyncPaths {
     pub database: PathBuf,
     /// Held by the one process that exchanges.
     pub lock: PathBuf,
+    /// Where the daemon listens.
+    pub socket: PathBuf,
+    /// Held by the daemon.
+    pub daemon_lock: PathBuf,
+    /// Held by a background exchange that waits for more to come.
+    pub waiting_lock: PathBuf,
+    /// What sync did.
+    pub log: PathBuf,
 }
 
 impl SyncPaths {
     /// The paths in a home's folders.
     #[must_use]
-    pub fn new(config_dir: &Path, data_dir: &Path) -> Self {
+    pub fn new(config_dir: &Path, data_dir: &Path, state_dir: &Path) -> Self {
         Self {
             config: config_dir.join("sync.toml"),
             state: data_dir.join("sync.json"),
             database: data_dir.join("sync.db"),
             lock: data_dir.join("sync.lock"),
+            socket: daemon::socket::path(state_dir),
+            daemon_lock: state_dir.join("daemon.lock"),
+            waiting_lock: state_dir.join("waiting.lock"),
+            log: state_dir.join("sync.log"),
         }
     }
 }

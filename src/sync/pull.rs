@@ -37,15 +37,7 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
     if store_was_set_back(engine)? {
         engine.start_over()?;
     }
-    let mut wanted = Vec::new();
-    for segment in &engine.index.segments {
-        if segment.description.is_abandoned() {
-            continue;
-        }
-        if engine.history.cursor(&engine.done(&segment.id))?.is_none() {
-            wanted.push(segment.clone());
-        }
-    }
+    let wanted = unfinished(engine)?;
     let total = wanted.len() as u64;
     let mut fetched = 0;
     for group in wanted.chunks(FETCH) {
@@ -69,6 +61,17 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
         progress(Progress::Receiving { records: pulled.records, done: fetched, total });
     }
     Ok(pulled)
+}
+
+/// The segments that may still bring something, newest month first.
+pub(super) fn unfinished(engine: &Engine) -> Result<Vec<Segment>, SyncError> {
+    let mut unfinished = Vec::new();
+    for segment in &engine.index.segments {
+        if !segment.description.is_abandoned() && engine.history.cursor(&engine.done(&segment.id))?.is_none() {
+            unfinished.push(segment.clone());
+        }
+    }
+    Ok(unfinished)
 }
 
 /// Gives up a segment of this device that is lost, and sends again what was in it.

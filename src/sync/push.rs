@@ -22,8 +22,6 @@ const TAKE: usize = 5_000;
 pub(super) struct Pushed {
     pub records: u64,
     pub too_large: u64,
-    /// Segments that were written, to be brought to the relay.
-    pub touched: Vec<String>,
 }
 
 /// Moves everything in the outbox into the sync store; the SDK sends it on its way to the relay.
@@ -76,7 +74,8 @@ fn write_run(engine: &mut Engine, month: Month, run: &[Batch], pushed: &mut Push
         let description = Description { month, entries: written.entries, full, unknown };
         let map = engine.registries.index.clone();
         let sealed = index::sealed(&engine.vault, &map, &id, &description)?;
-        engine.ask(&Set { id: map, entries: BTreeMap::from([(id.clone(), sealed)]) })?;
+        engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([(id.clone(), sealed)]) })?;
+        engine.wrote(map);
         engine.index.note(Segment { id: id.clone(), device, description });
     }
 
@@ -85,9 +84,7 @@ fn write_run(engine: &mut Engine, month: Month, run: &[Batch], pushed: &mut Push
     engine.history.acknowledge(&numbers)?;
     pull::skip_own(engine, &id, written.transaction)?;
     pushed.records += numbers.len() as u64;
-    if !pushed.touched.contains(&id) {
-        pushed.touched.push(id);
-    }
+    engine.wrote(id);
     Ok(())
 }
 

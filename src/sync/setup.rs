@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::engine::{Engine, Setting, lock};
-use super::state::SyncState;
+use super::engine::{Engine, Setting};
+use super::lock;
+use super::state::{Background, Consent, SyncState};
 use super::{SyncConfig, SyncError};
 use crate::identity::{Credentials, KeyStore};
 use crate::runtime::protocol::Set;
@@ -57,7 +58,7 @@ pub fn join(setting: Setting, set_up: &SetUp<'_>) -> Result<Engine, SyncError> {
 
 fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engine, SyncError> {
     let paths = setting.paths.clone();
-    let lock = lock(&paths)?;
+    let lock = lock::take(&paths)?;
     if SyncState::load(&paths.state)?.is_some() {
         return Err(SyncError::AlreadySetUp);
     }
@@ -98,6 +99,9 @@ fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result
         device: engine.device,
         session: Some(engine.bound_session()?),
         last_exchange: None,
+        consent: Consent::Enabled,
+        paused: false,
+        background: Background::default(),
         unknown: serde_json::Map::new(),
     };
     state.save(&engine.paths().state)

@@ -26,9 +26,40 @@ pub struct SyncState {
     /// How the last exchange went.
     #[serde(default)]
     pub last_exchange: Option<LastExchange>,
+    /// Whether the user agrees that anything leaves this device.
+    #[serde(default)]
+    pub consent: Consent,
+    /// Nothing happens by itself for now.
+    #[serde(default)]
+    pub paused: bool,
+    /// When background work may try again after a failure.
+    #[serde(default)]
+    pub background: Background,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Whether the user agrees that anything leaves this device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// Given, when sync was set up.
+    #[default]
+    Enabled,
+    /// Withdrawn: no connection is opened.
+    Disabled,
+}
+
+/// What background exchanges remember of their failures, so that being offline costs little.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Background {
+    /// Failures in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// Not before this time, nanoseconds since 1970.
+    #[serde(default)]
+    pub not_before: i64,
 }
 
 /// A session, and where alone it may be continued.
@@ -80,6 +111,35 @@ impl SyncState {
         let bytes = serde_json::to_vec_pretty(self)
             .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.to_string() })?;
         write_private(path, &bytes)
+    }
+
+    /// Changes the state as it is now; none where sync is not set up. Two processes that change it at the same
+    /// time do so one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`SyncState::load`] and [`SyncState::save`].
+    pub fn update(path: &Path, change: impl FnOnce(&mut Self)) -> Result<Option<Self>, SyncError> {
+        let failed = |source| SyncError::File { file: path.display().to_string(), action: "written", source };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let lock = private_file::make_folder(private_file::folder_of(path))
+            .and_then(|()| private_file::open_lock(Path::new(&beside)))
+            .map_err(failed)?;
+        lock.lock().map_err(failed)?;
+        let Some(mut state) = Self::load(path)? else { return Ok(None) };
+        let before = state.clone();
+        change(&mut state);
+        if state != before {
+            state.save(path)?;
+        }
+        Ok(Some(state))
+    }
+
+    /// Whether the user agrees that anything leaves this device.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.consent == Consent::Enabled
     }
 
     /// The session to continue with this store, if it is the one the session belongs to.
@@ -137,6 +197,9 @@ mod tests {
             device: Uuid::from_u128(7),
             session: Some(BoundSession { id: "co_zA_session_zB".into(), bound_to: "here".into() }),
             last_exchange: None,
+            consent: Consent::Enabled,
+            paused: false,
+            background: Background::default(),
             unknown: serde_json::Map::from_iter([("newer".into(), 1.into())]),
         }
     }
@@ -149,6 +212,31 @@ mod tests {
         sample().save(&path).unwrap();
         assert_eq!(SyncState::load(&path).unwrap(), Some(sample()));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn changes_made_at_the_same_time_all_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sync.json");
+        assert_eq!(SyncState::update(&path, |_| ()).unwrap(), None, "nothing is made where nothing is set up");
+        sample().save(&path).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        SyncState::update(&path, |state| state.background.failures += 1).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(SyncState::load(&path).unwrap().unwrap().background.failures, 160);
+    }
+
+    #[test]
+    fn the_state_of_an_older_version_is_enabled() {
+        let old = r#"{"account":"co_zA","device":"00000000-0000-0000-0000-000000000007","session":null}"#;
+        let state: SyncState = serde_json::from_str(old).unwrap();
+        assert!(state.is_enabled() && !state.paused);
     }
 
     #[test]

@@ -11,6 +11,7 @@ impl From<SyncError> for CliError {
                 (Kind::NotSetUp, "Begin with `caro sync init`, or bring your history here with `caro sync restore`.")
             }
             SyncError::AlreadySetUp => (Kind::Failed, "`caro sync status` shows it; `caro sync now` exchanges."),
+            SyncError::Disabled => (Kind::Failed, "`caro sync enable` shows what would leave this machine, and asks."),
             SyncError::NoRelay => (Kind::Usage, "Name one: caro sync relay set wss://relay.example"),
             SyncError::UnknownPhrase { .. } => (
                 Kind::WrongPhrase,

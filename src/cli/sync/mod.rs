@@ -120,7 +120,7 @@ fn key_store(home: &Home, history: &History, passphrase: Option<Passphrase>) -> 
 }
 
 fn paths(home: &Home) -> SyncPaths {
-    SyncPaths::new(&home.config_dir, &home.data_dir)
+    SyncPaths::new(&home.config_dir, &home.data_dir, &home.state_dir)
 }
 
 /// The state of a home where sync is set up.

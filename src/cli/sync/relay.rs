@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::setup::parse_relay;
 use super::{address, consent, paths, state};
 use crate::cli::{CliError, Home, Ui};
-use crate::sync::SyncConfig;
+use crate::sync::{SyncConfig, SyncState};
 
 /// The relay in use
 #[derive(Debug, Subcommand)]
@@ -79,9 +79,7 @@ fn set(ui: &mut Ui, home: &Home, args: &SetArgs, mut config: SyncConfig) -> Resu
     if url != config.relay {
         // The new relay may not know all that this session has written; two relays must never see two
         // different continuations of it.
-        let mut state = state(home)?;
-        state.session = None;
-        state.save(&paths(home).state)?;
+        SyncState::update(&paths(home).state, |state| state.session = None)?;
     }
     config.relay = url;
     config.relay_certificate = relay.as_ref().and_then(|relay| relay.root_certificate().map(Path::to_owned));
