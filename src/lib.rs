@@ -5,6 +5,7 @@
 //! | module | holds | knows nothing of |
 //! |---|---|---|
 //! | [`history`] | records, their store, search, import | sync, crypto |
+//! | [`prefs`] | preferences, in files edited in place | sync, crypto |
 //! | [`identity`] | the phrase, the keys that follow from it, the key store | storage, network |
 //! | [`seal`] | the sealed blob, padding, data keys | what is inside a blob |
 //! | [`net`] | dialling a relay, moving frames | what the frames say |
@@ -28,6 +29,7 @@ mod clock;
 pub mod history;
 pub mod identity;
 pub mod net;
+pub mod prefs;
 mod private_file;
 pub mod relay;
 pub mod runtime;

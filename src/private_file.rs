@@ -45,6 +45,26 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
 ///
 /// What the file system says, or the system's random source.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, bytes, |_| Ok(()))
+}
+
+/// [`replace`] for a file that the user may have made: its mode stays as it is, and where it is a link, the file
+/// behind the link is replaced.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub(crate) fn replace_keeping_mode(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let real = match fs::canonicalize(path) {
+        Ok(real) => real,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return replace(path, bytes),
+        Err(error) => return Err(error),
+    };
+    let permissions = fs::metadata(&real)?.permissions();
+    replace_with(&real, bytes, |beside| fs::set_permissions(beside, permissions))
+}
+
+fn replace_with(path: &Path, bytes: &[u8], prepare: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let folder = folder_of(path);
     make_folder(folder)?;
     let mut random = [0; 8];
@@ -52,7 +72,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{:016x}.new", u64::from_le_bytes(random)));
     let beside = folder.join(name);
-    let written = write_new(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = write_new(&beside, bytes).and_then(|()| prepare(&beside)).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // The first error is the one to report; at worst an unused file stays behind.
         let _ = fs::remove_file(&beside);
@@ -69,6 +89,22 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Only Unix lets a folder be opened.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Waits for a folder's lock, making the folder if need be; let go of when the result is dropped. Only Unix lets
+/// a folder be opened: elsewhere there is no lock, and of two edits at the same instant the later one stays.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
+    make_folder(folder)?;
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    let opened = File::open(folder)?;
+    opened.lock()?;
+    Ok(Some(opened))
 }
 
 /// The folder that a file is in.

@@ -211,6 +211,7 @@ impl InProcess {
             relay: Some(self.relay.clone()),
             patience: Duration::from_secs(30),
             now,
+            settings: caro::prefs::Settings::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use etcetera::BaseStrategy;
 
 use super::error::CliError;
 use crate::history::History;
+use crate::prefs::PrefsPaths;
 
 /// The name of our directory inside the platform's.
 const NAME: &str = "caro";
@@ -62,6 +63,11 @@ impl Home {
     /// The history database.
     pub fn history_path(&self) -> PathBuf {
         self.data_dir.join("history.db")
+    }
+
+    /// The files that hold preferences.
+    pub fn prefs(&self) -> PrefsPaths {
+        PrefsPaths::new(&self.config_dir, &self.data_dir)
     }
 
     /// Opens the history, creating it on the first run.

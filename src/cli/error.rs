@@ -10,6 +10,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crate::history::HistoryError;
+use crate::prefs::{self, PrefsError};
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +171,29 @@ impl From<HistoryError> for CliError {
             }
             HistoryError::TooLong { .. } => (Kind::Usage, "Shorten it; nothing was stored."),
             _ => (Kind::Failed, "Run it again with `--verbose` to see the cause."),
+        };
+        Self::new(kind, error.to_string()).hinted(hint).caused_by(error)
+    }
+}
+
+impl From<PrefsError> for CliError {
+    fn from(error: PrefsError) -> Self {
+        let (kind, hint) = match &error {
+            PrefsError::Unknown { name } => {
+                let hint = match prefs::suggestion(name) {
+                    Some(meant) => format!("Did you mean {meant}? `caro config show` lists all."),
+                    None => "`caro config show` lists all.".into(),
+                };
+                (Kind::Usage, hint)
+            }
+            PrefsError::Invalid { .. } => (Kind::Usage, "Nothing was changed.".into()),
+            PrefsError::InvalidInFile { name, .. } => {
+                (Kind::Usage, format!("Correct the file, or set it anew: caro config set {name} VALUE"))
+            }
+            PrefsError::Syntax { .. } => (Kind::Usage, "Correct the file; it was left as it is.".into()),
+            PrefsError::File { .. } => {
+                (Kind::Failed, "Check that the disk has room and the folder is writable, then try again.".into())
+            }
         };
         Self::new(kind, error.to_string()).hinted(hint).caused_by(error)
     }

@@ -7,11 +7,13 @@
 //! - `store`: opening the database, adding and reading records. `migrations`: its layout.
 //! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
 //! - `deletions`: deleted records and the marks that keep them deleted.
+//! - [`filter`]: which records may leave this device.
 //! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
 
 mod deletions;
 mod encoding;
 mod error;
+pub mod filter;
 pub mod import;
 mod migrations;
 mod outbox;

@@ -1,11 +1,12 @@
-//! `sync.toml`: what the user chose about sync. Keys of a newer version survive a rewrite.
+//! `sync.toml`: what the user chose about sync. The file is edited in place: comments, keys of a newer version and
+//! the preferences that [`Settings`](crate::prefs::Settings) reads from it stay.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::SyncError;
-use super::state::write_private;
+use crate::prefs::document;
 
 /// What the user chose about sync.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct SyncConfig {
     /// How this device calls itself to the user's other devices.
     #[serde(default)]
     pub device_name: String,
-    /// Keys that this version does not know.
+    /// The other keys of the file, as they were read; saving leaves them as they are in the file.
     #[serde(flatten)]
     pub unknown: toml::Table,
 }
@@ -42,15 +43,20 @@ impl SyncConfig {
             .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.message().to_owned() })
     }
 
-    /// Writes the file, whole or not at all, readable by its owner alone.
+    /// Writes the file, whole or not at all. A new one is readable by its owner alone.
     ///
     /// # Errors
     ///
-    /// [`SyncError::File`].
+    /// [`SyncError::Preferences`].
     pub fn save(&self, path: &Path) -> Result<(), SyncError> {
-        let body = toml::to_string(self)
-            .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.to_string() })?;
-        write_private(path, format!("# Written by `caro sync`; may be edited.\n{body}").as_bytes())
+        let certificate = self.relay_certificate.as_ref().map(|path| path.to_string_lossy().into_owned());
+        document::edit(path, document::SYNC_HEADER, |file| {
+            let file = file.as_table_mut();
+            document::put(file, "relay", self.relay.as_deref().map(Into::into));
+            document::put(file, "relay_certificate", certificate.map(Into::into));
+            document::put(file, "device_name", Some(self.device_name.as_str().into()));
+        })?;
+        Ok(())
     }
 }
 
@@ -62,8 +68,11 @@ mod tests {
     fn keys_of_a_newer_version_survive() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sync.toml");
-        std::fs::write(&path, "relay = \"wss://r.example\"\nfrequency = \"hourly\"\n[filters]\nexclude = [\"x\"]\n")
-            .unwrap();
+        std::fs::write(
+            &path,
+            "# mine\nrelay = \"wss://r.example\" # home\nfrequency = \"hourly\"\n[filters]\nexclude = [\"x\"]\n",
+        )
+        .unwrap();
         let mut config = SyncConfig::load(&path).unwrap();
         config.device_name = "laptop".into();
         config.save(&path).unwrap();
@@ -71,6 +80,7 @@ mod tests {
         assert_eq!(again, config);
         assert_eq!(again.unknown["frequency"].as_str(), Some("hourly"));
         assert!(again.unknown["filters"].is_table());
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("# mine\nrelay = \"wss://r.example\" # home\n"));
     }
 
     #[test]

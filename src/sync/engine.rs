@@ -18,6 +18,7 @@ use super::{SyncError, SyncPaths, account, pull, push};
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey};
 use crate::net::{Connection, Network, RelayAddress};
+use crate::prefs::Settings;
 use crate::runtime::protocol::{
     Close, Entries, Event, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request, Watch,
 };
@@ -44,6 +45,8 @@ pub struct Setting {
     pub patience: Duration,
     /// The clock.
     pub now: fn() -> UnixNanos,
+    /// The preferences that sync obeys.
+    pub settings: Settings,
 }
 
 /// How far an exchange has come.
@@ -101,6 +104,7 @@ pub struct Engine {
     pub(super) session: String,
     pub(super) device: Uuid,
     pub(super) now: fn() -> UnixNanos,
+    pub(super) settings: Settings,
     paths: SyncPaths,
     relay: Option<RelayAddress>,
     patience: Duration,
@@ -191,6 +195,7 @@ impl Engine {
             isolate,
             history: setting.history,
             now: setting.now,
+            settings: setting.settings,
             paths: setting.paths,
             relay: setting.relay,
             patience: setting.patience,

@@ -2,6 +2,7 @@
 
 use crate::history::HistoryError;
 use crate::identity::{KeyError, KeyStoreError};
+use crate::prefs::PrefsError;
 use crate::runtime::IsolateError;
 
 /// Why sync could not do what it was asked for.
@@ -54,6 +55,9 @@ pub enum SyncError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Preferences cannot be read or written.
+    #[error(transparent)]
+    Preferences(#[from] PrefsError),
     /// A file or folder of sync cannot be read or written.
     #[error("{file} cannot be {action}: {source}")]
     File {

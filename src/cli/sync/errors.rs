@@ -7,6 +7,7 @@ impl From<SyncError> for CliError {
     fn from(error: SyncError) -> Self {
         let (kind, hint) = match error {
             SyncError::History(error) => return error.into(),
+            SyncError::Preferences(error) => return error.into(),
             SyncError::NotSetUp => {
                 (Kind::NotSetUp, "Begin with `caro sync init`, or bring your history here with `caro sync restore`.")
             }

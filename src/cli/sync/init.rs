@@ -86,7 +86,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
         let key_store = args.setup.key_store(ui, home, &history)?;
         let config = args.setup.config(home, relay.as_ref())?;
         let set_up = SetUp { credentials: &credentials, key_store: &key_store, config: &config };
-        Ok::<_, CliError>(sync::create(setting(home, home.open_history()?, relay.clone(), PATIENCE), &set_up)?)
+        Ok::<_, CliError>(sync::create(setting(home, home.open_history()?, relay.clone(), PATIENCE)?, &set_up)?)
     };
     // This device will not be able to show it again: it must be seen before anything depends on it.
     let before = shown.take_if(|_| args.setup.forget_phrase);

@@ -20,6 +20,7 @@ use super::{CliError, Home, Kind, Ui, time};
 use crate::history::History;
 use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase};
 use crate::net::{Proxies, RelayAddress};
+use crate::prefs::Settings;
 use crate::sync::{Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
 
 /// How long the relay may take over one step, unless the user says otherwise.
@@ -154,8 +155,15 @@ fn proxies() -> Proxies {
     }
 }
 
-fn setting(home: &Home, history: History, relay: Option<RelayAddress>, patience: Duration) -> Setting {
-    Setting { paths: paths(home), history, relay, patience, now: time::now }
+/// What an engine of this home works with.
+fn setting(
+    home: &Home,
+    history: History,
+    relay: Option<RelayAddress>,
+    patience: Duration,
+) -> Result<Setting, CliError> {
+    let settings = Settings::load(&home.prefs().sync)?;
+    Ok(Setting { paths: paths(home), history, relay, patience, now: time::now, settings })
 }
 
 /// Shows the progress of an exchange on a terminal.

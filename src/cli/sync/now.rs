@@ -50,7 +50,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
     let patience = args.timeout.map_or(PATIENCE, Duration::from_secs);
 
     let mut engine =
-        Engine::open(setting(home, history, Some(relay), patience), &state, credentials.master(), TRIGGER)?;
+        Engine::open(setting(home, history, Some(relay), patience)?, &state, credentials.master(), TRIGGER)?;
     let report = engine.exchange(TRIGGER, &mut show_progress(ui))?;
     engine.close()?;
     print(ui, args, &report, begun.elapsed())

@@ -61,7 +61,7 @@ pub(super) fn join(ui: &mut Ui, home: &Home, args: &SetupArgs, phrase: Phrase) -
     let key_store = args.key_store(ui, home, &history)?;
     let config = args.config(home, relay.as_ref())?;
     let set_up = SetUp { credentials: &credentials, key_store: &key_store, config: &config };
-    let mut engine = sync::join(setting(home, home.open_history()?, relay, PATIENCE), &set_up)?;
+    let mut engine = sync::join(setting(home, home.open_history()?, relay, PATIENCE)?, &set_up)?;
     let report = engine.exchange("restore", &mut show_progress(ui))?;
     engine.close()?;
 

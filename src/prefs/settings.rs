@@ -1,0 +1,174 @@
+//! The preferences that sync itself obeys, as typed values.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::{Preference, PrefsError, Result, document, find};
+use crate::history::filter::FilterRule;
+
+/// How long records stay in sync, unless the user says otherwise.
+pub const DEFAULT_RETENTION_DAYS: u32 = 90;
+/// How many records stay in sync, unless the user says otherwise.
+pub const DEFAULT_MAX_RECORDS: u64 = 10_000;
+/// A command longer than this, in bytes, is a large one.
+pub const LARGE_RECORD: usize = 10 * 1024;
+
+/// When sync happens by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Frequency {
+    /// After each command.
+    #[default]
+    Realtime,
+    /// Once an hour.
+    Hourly,
+    /// Once a day.
+    Daily,
+    /// Never.
+    Manual,
+}
+
+impl Frequency {
+    /// The name in files and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Realtime => "realtime",
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+            Self::Manual => "manual",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Realtime, Self::Hourly, Self::Daily, Self::Manual].into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// What sync does with commands over [`LARGE_RECORD`]; they stay whole on the device that ran them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LargeRecords {
+    /// They go up shortened, with a mark.
+    #[default]
+    Truncate,
+    /// They stay here.
+    Exclude,
+}
+
+/// The preferences that sync obeys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// When sync happens by itself.
+    pub frequency: Frequency,
+    /// Days that records stay in sync; none: for ever.
+    pub retention_days: Option<u32>,
+    /// How many records, the newest, stay in sync; none: all.
+    pub max_records: Option<u64>,
+    /// What happens to large commands.
+    pub large_records: LargeRecords,
+    /// Which records leave this device; the last rule that matches decides.
+    pub filter: Vec<FilterRule>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            frequency: Frequency::default(),
+            retention_days: Some(DEFAULT_RETENTION_DAYS),
+            max_records: Some(DEFAULT_MAX_RECORDS),
+            large_records: LargeRecords::default(),
+            filter: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them from `sync.toml`; the defaults where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`PrefsError::Syntax`], [`PrefsError::InvalidInFile`] or [`PrefsError::File`].
+    pub fn load(sync_toml: &Path) -> Result<Self> {
+        let document = document::read(sync_toml)?;
+        let mut settings = Self::default();
+        let read = |name: &str| -> Result<Option<(&'static Preference, String)>> {
+            let preference = find(name)?;
+            Ok(document::get(&document, preference, sync_toml)?.map(|value| (preference, value)))
+        };
+        let invalid = |preference: &Preference| PrefsError::InvalidInFile {
+            file: sync_toml.to_owned(),
+            name: preference.name,
+            allowed: preference.allowed(),
+        };
+        if let Some((preference, value)) = read("sync.frequency")? {
+            settings.frequency = Frequency::from_name(&value).ok_or_else(|| invalid(preference))?;
+        }
+        if let Some((preference, value)) = read("sync.retention_days")? {
+            settings.retention_days = limit(&value).ok_or_else(|| invalid(preference))?;
+        }
+        if let Some((preference, value)) = read("sync.max_records")? {
+            settings.max_records = limit(&value).ok_or_else(|| invalid(preference))?;
+        }
+        if let Some((_, value)) = read("sync.large_records")? {
+            settings.large_records = if value == "exclude" { LargeRecords::Exclude } else { LargeRecords::Truncate };
+        }
+        if let Some((preference, value)) = read("sync.filter")? {
+            settings.filter = value
+                .lines()
+                .map(|line| FilterRule::from_str(line).map_err(|_| invalid(preference)))
+                .collect::<Result<_>>()?;
+        }
+        Ok(settings)
+    }
+}
+
+/// A limit as it is written; none where it is no limit.
+fn limit<N: FromStr>(value: &str) -> Option<Option<N>> {
+    if value == "unlimited" { Some(None) } else { value.parse().ok().map(Some) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Settings> {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("sync.toml");
+        std::fs::write(&path, text).unwrap();
+        Settings::load(&path)
+    }
+
+    #[test]
+    fn without_a_file_the_defaults_hold() {
+        let settings = Settings::load(Path::new("/nonexistent/sync.toml")).unwrap();
+        assert_eq!(settings, Settings::default());
+        for (name, value) in [
+            ("sync.frequency", settings.frequency.as_str().to_owned()),
+            ("sync.retention_days", DEFAULT_RETENTION_DAYS.to_string()),
+            ("sync.max_records", DEFAULT_MAX_RECORDS.to_string()),
+        ] {
+            assert_eq!(find(name).unwrap().default, Some(value.as_str()), "the catalogue says the same");
+        }
+    }
+
+    #[test]
+    fn everything_can_be_chosen() {
+        let settings = load(
+            "relay = \"wss://r.example\"\nfrequency = \"daily\"\nretention_days = \"unlimited\"\nmax_records = 5\n\
+             large_records = \"exclude\"\nfilter = ['exclude command \"aws *\"']\nnewer = 1\n",
+        )
+        .unwrap();
+        assert_eq!(settings.frequency, Frequency::Daily);
+        assert_eq!((settings.retention_days, settings.max_records), (None, Some(5)));
+        assert_eq!(settings.large_records, LargeRecords::Exclude);
+        assert_eq!(settings.filter.len(), 1);
+    }
+
+    #[test]
+    fn every_name_of_the_catalogue_is_understood() {
+        for name in ["realtime", "hourly", "daily", "manual"] {
+            assert_eq!(load(&format!("frequency = \"{name}\"")).unwrap().frequency.as_str(), name);
+        }
+        assert!(load("frequency = \"sometimes\"").is_err());
+        assert!(load("retention_days = -1").is_err());
+    }
+}
