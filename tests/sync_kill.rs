@@ -20,10 +20,10 @@ enum Victim {
 }
 
 /// A small generator whose whole state is the seed.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let seed = match std::env::var("CARO_TEST_SEED") {
             Ok(seed) => seed.parse().expect("CARO_TEST_SEED is a number"),
             Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
@@ -33,7 +33,7 @@ impl Random {
     }
 
     /// Below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         // splitmix64
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -44,7 +44,7 @@ impl Random {
 }
 
 /// Waits this long, and no condition ends it earlier: the moment of the kill is what is random.
-fn pass(time: Duration) {
+pub fn pass(time: Duration) {
     let (_sender, receiver) = mpsc::channel::<()>();
     assert!(receiver.recv_timeout(time).is_err());
 }
@@ -53,7 +53,7 @@ fn start(device: &SyncHome) -> Child {
     device.command(["sync", "now", "--timeout", "5"]).spawn().expect("the program starts")
 }
 
-fn kill(mut child: Child) {
+pub fn kill(mut child: Child) {
     drop(child.kill());
     child.wait().expect("it ends");
 }

@@ -84,6 +84,12 @@ export function registriesOf(node: LocalNode): Registries {
   return Object.fromEntries(found) as Registries;
 }
 
+/** A text that the root holds beside the registries' ids. */
+export function rootText(node: LocalNode, key: "closed" | "schema"): string | null {
+  const value = loadedMap(node, rootId(node)).get(key);
+  return typeof value === "string" ? value : null;
+}
+
 /** The group that owns everything; also the one that owns the root. */
 export function groupOf(node: LocalNode): RawGroup {
   return loadedMap(node, rootId(node)).group;

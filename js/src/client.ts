@@ -7,7 +7,7 @@
  */
 
 import { LocalNode, type AgentSecret, type CoValueCore, type JsonValue, type RawAccountID, type RawCoID, type RawCoStream, type SessionID } from "cojson";
-import { accountId, coarse, createAccount, groupOf, loadedMap, registriesOf, rootId } from "./account";
+import { accountId, coarse, createAccount, groupOf, loadedMap, registriesOf, rootId, rootText } from "./account";
 import { CaroCrypto } from "./crypto";
 import { RelayLink } from "./link";
 import { emit, Failure, type Handlers, type Item, type Outcome, type Requests, type Written } from "./protocol";
@@ -53,8 +53,10 @@ export class Client {
       for (const outcome of Object.values(await this.exchange(ids, timeoutMs))) {
         if (!READABLE.has(outcome)) worst = outcome;
       }
+      const root = rootId(this.node);
+      const [closed, schema] = [rootText(this.node, "closed"), rootText(this.node, "schema")];
       const relayWasBehind = [this.account, registries.index].some((id) => this.link?.wasBehind(id) ?? false);
-      return { registries, outcome: worst, relayWasBehind };
+      return { registries, root, closed, schema, outcome: worst, relayWasBehind };
     },
     exchange: async ({ ids, timeoutMs }) => ({
       outcomes: await this.exchange(ids, timeoutMs),

@@ -53,6 +53,12 @@ export interface Requests {
   /** Loads the account's registries and brings them up to date with the relay. */
   registries: { params: { timeoutMs: number }; result: {
       registries: Registries;
+      /** The map that names the registries. */
+      root: string;
+      /** The mark of a closed account, sealed; null while it is open. */
+      closed: string | null;
+      /** Version of the data, as the newest device wrote it; null in accounts older than this key. */
+      schema: string | null;
       outcome: Outcome;
       /** The relay held less of the account than we do when we came: it lost something, or is another one. */
       relayWasBehind: boolean;

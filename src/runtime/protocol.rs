@@ -118,6 +118,12 @@ pub struct Registries {
 pub struct RegistriesLoaded {
     /// Their ids.
     pub registries: Registries,
+    /// The map that names them.
+    pub root: String,
+    /// The mark of a closed account, sealed; none while it is open.
+    pub closed: Option<String>,
+    /// Version of the data, as the newest device wrote it; none in accounts older than this key.
+    pub schema: Option<String>,
     /// [`Outcome::Current`] or [`Outcome::Local`] if all could be brought up to date, else the worst.
     pub outcome: Outcome,
     /// The relay held less of the account than this device when it came: it lost something, or is another one.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::consent::Watch as ConsentWatch;
+use super::devices::{self, Devices};
 use super::index::Index;
 use super::lock::{self, Hold};
 use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
@@ -100,6 +101,7 @@ pub struct Engine {
     pub(super) wrapping: KeyEncryptionKey,
     pub(super) index: Index,
     pub(super) registries: Registries,
+    pub(super) devices: Devices,
     pub(super) account: String,
     pub(super) session: String,
     pub(super) device: Uuid,
@@ -128,9 +130,9 @@ impl Engine {
     /// [`SyncError::Disabled`] where the user has withdrawn consent.
     pub fn open(setting: Setting, state: &SyncState, master: &MasterKey, trigger: &str) -> Result<Self, SyncError> {
         let lock = lock::take(&setting.paths)?;
-        // Only now: consent may have been withdrawn while the lock was waited for.
-        if SyncState::load(&setting.paths.state)?.is_some_and(|state| !state.is_enabled()) {
-            return Err(SyncError::Disabled);
+        // Only now: what was decided while the lock was waited for counts.
+        if let Some(state) = SyncState::load(&setting.paths.state)? {
+            state.may_exchange()?;
         }
         let (path, now) = (setting.paths.state.clone(), setting.now);
         let known = fingerprint(&setting.paths.database).ok().and_then(|print| state.session_for(&print));
@@ -189,6 +191,7 @@ impl Engine {
             wrapping: keys.key_encryption,
             index: Index::default(),
             registries: Registries::default(),
+            devices: Devices::default(),
             account: String::new(),
             session: String::new(),
             device,
@@ -242,13 +245,13 @@ impl Engine {
     /// device comes first, nothing is written before everything was read, and what was written is
     /// confirmed in the end.
     fn run_exchange(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
-        self.load_index()?;
+        self.refresh()?;
         let pulled = pull::pull(self, progress)?;
         let pushed = if self.relay.is_some() { push::push(self, progress)? } else { push::Pushed::default() };
-        let written = std::mem::take(&mut self.written);
-        if !written.is_empty() {
+        devices::touch(self)?;
+        if !self.written.is_empty() {
             progress(Progress::Confirming);
-            self.confirm(written.into_iter().collect())?;
+            self.confirm_written()?;
         }
         if !pulled.damaged.is_empty() {
             tracing::error!(segments = pulled.damaged.len(), "parts of the history are damaged");
@@ -312,6 +315,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Waits until the relay has everything that was written.
+    pub(super) fn confirm_written(&mut self) -> Result<(), SyncError> {
+        self.flush()?;
+        let written = std::mem::take(&mut self.written);
+        self.confirm(written.into_iter().collect())
+    }
+
+    /// What comes before anything is read or written: the registries as they are at the relay, and whether this
+    /// device still takes part.
+    pub(super) fn refresh(&mut self) -> Result<(), SyncError> {
+        self.load_index()?;
+        devices::check(self)
+    }
+
     /// The registries, up to date.
     pub(super) fn load_registries(&mut self) -> Result<(), SyncError> {
         let loaded = self.ask(&LoadRegistries { timeout_ms: self.patience_ms() })?;
@@ -326,7 +343,8 @@ impl Engine {
     }
 
     fn load_index(&mut self) -> Result<(), SyncError> {
-        self.confirm(vec![self.registries.index.clone(), self.registries.keyring.clone()])?;
+        let Registries { index, keyring, devices, .. } = self.registries.clone();
+        self.confirm(vec![index, keyring, devices])?;
         self.load_keys()?;
         let entries = self.ask(&Entries { id: self.registries.index.clone() })?.entries;
         self.index = Index::open(&self.vault, &self.registries.index, entries)?;

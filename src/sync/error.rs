@@ -18,6 +18,9 @@ pub enum SyncError {
     /// The user has withdrawn consent on this device.
     #[error("sync is disabled on this device")]
     Disabled,
+    /// Another device has taken this one out.
+    #[error("this device was removed from your synced devices")]
+    Removed,
     /// There is an identity, but no relay.
     #[error("no relay is configured")]
     NoRelay,

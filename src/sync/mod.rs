@@ -18,6 +18,7 @@ mod account;
 mod config;
 mod consent;
 pub mod daemon;
+mod devices;
 mod engine;
 mod error;
 mod index;
@@ -25,6 +26,7 @@ mod lock;
 mod month;
 mod pull;
 mod push;
+mod rotation;
 mod segment;
 mod setup;
 mod state;
@@ -33,9 +35,11 @@ mod vault;
 use std::path::{Path, PathBuf};
 
 pub use config::SyncConfig;
+pub use devices::{Device, known as known_devices};
 pub use engine::{Engine, Progress, Report, Setting};
 pub use error::SyncError;
 pub use lock::wait_until_free;
+pub use rotation::KeyName;
 pub use setup::{SCHEMA_VERSION, SetUp, create, join};
 pub use state::{Background, Consent, LastExchange, SyncState};
 
@@ -48,6 +52,8 @@ pub struct SyncPaths {
     pub state: PathBuf,
     /// The sync engine's own store.
     pub database: PathBuf,
+    /// The user's devices, as they were known at the last exchange.
+    pub devices: PathBuf,
     /// Held by the one process that exchanges.
     pub lock: PathBuf,
     /// Where the daemon listens.
@@ -68,6 +74,7 @@ impl SyncPaths {
             config: config_dir.join("sync.toml"),
             state: data_dir.join("sync.json"),
             database: data_dir.join("sync.db"),
+            devices: data_dir.join("devices.json"),
             lock: data_dir.join("sync.lock"),
             socket: daemon::socket::path(state_dir),
             daemon_lock: state_dir.join("daemon.lock"),

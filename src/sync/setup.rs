@@ -5,15 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::engine::{Engine, Setting};
 use super::lock;
-use super::state::{Background, Consent, SyncState};
-use super::{SyncConfig, SyncError};
+use super::state::SyncState;
+use super::{SyncConfig, SyncError, devices};
 use crate::identity::{Credentials, KeyStore};
 use crate::runtime::protocol::Set;
-use crate::seal::Purpose;
 
 /// Version of the data in the account; devices that meet a newer one say so.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -59,7 +56,8 @@ pub fn join(setting: Setting, set_up: &SetUp<'_>) -> Result<Engine, SyncError> {
 fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engine, SyncError> {
     let paths = setting.paths.clone();
     let lock = lock::take(&paths)?;
-    if SyncState::load(&paths.state)?.is_some() {
+    let is_taken = || Ok::<_, SyncError>(SyncState::load(&paths.state)?.is_some_and(|state| !state.is_over()));
+    if is_taken()? {
         return Err(SyncError::AlreadySetUp);
     }
     // Left over from a setup that did not come to its end.
@@ -68,7 +66,7 @@ fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engin
     let master = set_up.credentials.master();
     let result = Engine::start(setting, lock, master, device, None, identity == Identity::New)
         .and_then(|mut engine| finish(&mut engine, set_up, identity).map(|()| engine));
-    if result.is_err() && SyncState::load(&paths.state)?.is_none() {
+    if result.is_err() && !is_taken()? {
         remove_store(&paths.database)?;
     }
     result
@@ -80,10 +78,9 @@ fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result
         let (name, wrapped) = engine.vault.new_key(&engine.wrapping, &registry, (engine.now)())?;
         engine.ask(&Set { id: registry, entries: BTreeMap::from([(name, wrapped)]) })?;
     }
-    let registry = engine.registries.devices.clone();
-    let entry = device_entry(engine, &set_up.config.device_name)?;
-    engine.ask(&Set { id: registry.clone(), entries: BTreeMap::from([entry]) })?;
-    engine.confirm(vec![registry, engine.registries.keyring.clone()])?;
+    devices::join(engine, &set_up.config.device_name)?;
+    engine.wrote(engine.registries.keyring.clone());
+    engine.confirm_written()?;
 
     engine.flush()?;
     set_up.key_store.store(set_up.credentials)?;
@@ -94,44 +91,8 @@ fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result
     for (device, _) in engine.history.count_per_device()? {
         engine.history.requeue_all(device)?;
     }
-    let state = SyncState {
-        account: engine.account.clone(),
-        device: engine.device,
-        session: Some(engine.bound_session()?),
-        last_exchange: None,
-        consent: Consent::Enabled,
-        paused: false,
-        background: Background::default(),
-        unknown: serde_json::Map::new(),
-    };
+    let state = SyncState::new(engine.account.clone(), engine.device, engine.bound_session()?);
     state.save(&engine.paths().state)
-}
-
-/// What the user's other devices know of a device.
-#[derive(Serialize)]
-struct DeviceRecord<'a> {
-    name: &'a str,
-    platform: &'a str,
-    app_version: &'a str,
-    schema: u32,
-    /// When it joined, nanoseconds since 1970.
-    joined_at: i64,
-}
-
-/// This device's line in the registry of devices.
-fn device_entry(engine: &Engine, name: &str) -> Result<(String, String), SyncError> {
-    let record = DeviceRecord {
-        name,
-        platform: std::env::consts::OS,
-        app_version: env!("CARGO_PKG_VERSION"),
-        schema: SCHEMA_VERSION,
-        joined_at: (engine.now)().0,
-    };
-    let mut plaintext = Vec::new();
-    ciborium::into_writer(&record, &mut plaintext)
-        .map_err(|e| SyncError::Store(format!("the device's record cannot be encoded ({e})")))?;
-    let sealed = engine.vault.seal(Purpose::Device, &engine.registries.devices, &plaintext)?;
-    Ok((engine.device.simple().to_string(), sealed))
 }
 
 /// Removes a store with its side files.

@@ -35,6 +35,9 @@ pub struct SyncState {
     /// When background work may try again after a failure.
     #[serde(default)]
     pub background: Background,
+    /// Another device has taken this one out; it may join again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
@@ -87,6 +90,22 @@ pub struct LastExchange {
 }
 
 impl SyncState {
+    /// The state of a home that has just been set up.
+    #[must_use]
+    pub fn new(account: String, device: Uuid, session: BoundSession) -> Self {
+        Self {
+            account,
+            device,
+            session: Some(session),
+            last_exchange: None,
+            consent: Consent::Enabled,
+            paused: false,
+            background: Background::default(),
+            removed: false,
+            unknown: serde_json::Map::new(),
+        }
+    }
+
     /// Reads the state; none where sync is not set up.
     ///
     /// # Errors
@@ -142,6 +161,24 @@ impl SyncState {
         self.consent == Consent::Enabled
     }
 
+    /// Whether this home may be set up in place of what it was: it takes no part in its account any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.removed
+    }
+
+    /// Refuses where nothing may be exchanged, whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Disabled`], [`SyncError::Removed`].
+    pub fn may_exchange(&self) -> Result<(), SyncError> {
+        if self.removed {
+            return Err(SyncError::Removed);
+        }
+        if self.is_enabled() { Ok(()) } else { Err(SyncError::Disabled) }
+    }
+
     /// The session to continue with this store, if it is the one the session belongs to.
     #[must_use]
     pub fn session_for(&self, fingerprint: &str) -> Option<&str> {
@@ -192,16 +229,9 @@ mod tests {
     use super::*;
 
     fn sample() -> SyncState {
-        SyncState {
-            account: "co_zA".into(),
-            device: Uuid::from_u128(7),
-            session: Some(BoundSession { id: "co_zA_session_zB".into(), bound_to: "here".into() }),
-            last_exchange: None,
-            consent: Consent::Enabled,
-            paused: false,
-            background: Background::default(),
-            unknown: serde_json::Map::from_iter([("newer".into(), 1.into())]),
-        }
+        let session = BoundSession { id: "co_zA_session_zB".into(), bound_to: "here".into() };
+        let unknown = serde_json::Map::from_iter([("newer".into(), 1.into())]);
+        SyncState { unknown, ..SyncState::new("co_zA".into(), Uuid::from_u128(7), session) }
     }
 
     #[test]

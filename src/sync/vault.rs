@@ -10,6 +10,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::SyncError;
+use super::rotation::KeyName;
 use super::setup::SCHEMA_VERSION;
 use crate::history::UnixNanos;
 use crate::identity::KeyEncryptionKey;
@@ -75,6 +76,12 @@ impl Vault {
             return Err(if entries.is_empty() { damaged() } else { SyncError::Newer });
         }
         Ok(())
+    }
+
+    /// The key that [`Vault::seal`] uses.
+    pub(super) fn current_key(&self) -> Result<KeyName, SyncError> {
+        let key = self.keyring.current().ok_or(SealError::NoKey).map_err(unsealable)?;
+        Ok(KeyName { id: key.id().to_string(), generation: key.generation() })
     }
 
     /// Seals something for a place in the account.
@@ -152,6 +159,47 @@ mod tests {
         assert!(refused(Purpose::History, "co_zSegment", &other_device));
         assert!(refused(Purpose::History, "co_zSegment", "junk"));
         assert!(refused(Purpose::History, "co_zSegment", ""));
+    }
+
+    #[test]
+    fn what_was_sealed_after_a_rotation_does_not_open_with_the_old_keys() {
+        let wrapping = keys();
+        let mut writer = Vault::new(Uuid::from_u128(1));
+        let mut registry = BTreeMap::from([writer.new_key(&wrapping, "co_zKeys", NOW).unwrap()]);
+        let before = writer.seal(Purpose::History, "co_zSegment", b"before").unwrap();
+        let mut old = Vault::new(Uuid::from_u128(2));
+        old.load_keys(&wrapping, "co_zKeys", registry.clone()).unwrap();
+
+        let (name, wrapped) = writer.new_key(&wrapping, "co_zKeys", NOW).unwrap();
+        registry.insert(name, wrapped);
+        let after = writer.seal(Purpose::History, "co_zSegment", b"after").unwrap();
+        assert!(matches!(old.open(Purpose::History, "co_zSegment", &before), Ok(Opening::Opened { .. })));
+        assert!(matches!(old.open(Purpose::History, "co_zSegment", &after), Ok(Opening::KeyMissing)));
+
+        let mut new = Vault::new(Uuid::from_u128(3));
+        new.load_keys(&wrapping, "co_zKeys", registry).unwrap();
+        for (text, plain) in [(&before, &b"before"[..]), (&after, b"after")] {
+            let Ok(Opening::Opened { plaintext, .. }) = new.open(Purpose::History, "co_zSegment", text) else {
+                panic!("it opens");
+            };
+            assert_eq!(plaintext.as_slice(), plain);
+        }
+    }
+
+    #[test]
+    fn after_two_rotations_at_once_all_seal_with_the_same_key() {
+        let wrapping = keys();
+        let [mut a, mut b] = [1, 2].map(|id| Vault::new(Uuid::from_u128(id)));
+        let mut registry = BTreeMap::from([a.new_key(&wrapping, "co_zKeys", NOW).unwrap()]);
+        b.load_keys(&wrapping, "co_zKeys", registry.clone()).unwrap();
+        registry.extend([&mut a, &mut b].map(|vault| vault.new_key(&wrapping, "co_zKeys", NOW).unwrap()));
+        for vault in [&mut a, &mut b] {
+            vault.load_keys(&wrapping, "co_zKeys", registry.clone()).unwrap();
+        }
+        assert_eq!(a.current_key().unwrap(), b.current_key().unwrap());
+        assert_eq!(a.current_key().unwrap().generation, 2);
+        let sealed = a.seal(Purpose::History, "co_zSegment", b"ls").unwrap();
+        assert!(matches!(b.open(Purpose::History, "co_zSegment", &sealed), Ok(Opening::Opened { .. })));
     }
 
     #[test]

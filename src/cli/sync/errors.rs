@@ -13,6 +13,11 @@ impl From<SyncError> for CliError {
             }
             SyncError::AlreadySetUp => (Kind::Failed, "`caro sync status` shows it; `caro sync now` exchanges."),
             SyncError::Disabled => (Kind::Failed, "`caro sync enable` shows what would leave this machine, and asks."),
+            SyncError::Removed => (
+                Kind::Failed,
+                "Your history here is whole. To sync again, join with your phrase: caro sync restore. What had not been \
+                 sent goes up then.",
+            ),
             SyncError::NoRelay => (Kind::Usage, "Name one: caro sync relay set wss://relay.example"),
             SyncError::UnknownPhrase { .. } => (
                 Kind::WrongPhrase,

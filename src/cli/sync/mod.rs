@@ -1,6 +1,7 @@
 //! `caro sync …`: set up, exchange, look.
 
 mod consent;
+mod devices;
 mod errors;
 mod init;
 mod now;
@@ -8,6 +9,7 @@ mod phrase;
 mod phrase_input;
 mod relay;
 mod restore;
+mod rotate_keys;
 mod setup;
 mod status;
 
@@ -21,7 +23,7 @@ use crate::history::History;
 use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase};
 use crate::net::{Proxies, RelayAddress};
 use crate::prefs::Settings;
-use crate::sync::{Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
+use crate::sync::{Engine, Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
 
 /// How long the relay may take over one step, unless the user says otherwise.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +46,9 @@ pub(super) enum Command {
     #[command(subcommand)]
     Phrase(phrase::Command),
     #[command(subcommand)]
+    Devices(devices::Command),
+    RotateKeys(rotate_keys::RotateKeysArgs),
+    #[command(subcommand)]
     Relay(relay::Command),
 }
 
@@ -55,6 +60,8 @@ impl Command {
             Self::Now(args) => now::run(ui, home, &args),
             Self::Status(args) => status::run(ui, home, &args),
             Self::Phrase(command) => command.run(ui, home),
+            Self::Devices(command) => command.run(ui, home),
+            Self::RotateKeys(args) => rotate_keys::run(ui, home, &args),
             Self::Relay(command) => command.run(ui, home),
         }
     }
@@ -164,6 +171,16 @@ fn setting(
 ) -> Result<Setting, CliError> {
     let settings = Settings::load(&home.prefs().sync)?;
     Ok(Setting { paths: paths(home), history, relay, patience, now: time::now, settings })
+}
+
+/// Opens the account with its relay, for a command that works on the account itself.
+fn open_account(ui: &Ui, home: &Home, keys: &KeyArgs, trigger: &str) -> Result<Engine, CliError> {
+    let state = state(home)?;
+    let config = SyncConfig::load(&paths(home).config)?;
+    let relay = address(&config)?.ok_or(SyncError::NoRelay)?;
+    let history = home.open_history()?;
+    let credentials = keys.load(ui, home, &history)?;
+    Ok(Engine::open(setting(home, history, Some(relay), PATIENCE)?, &state, credentials.master(), trigger)?)
 }
 
 /// Shows the progress of an exchange on a terminal.

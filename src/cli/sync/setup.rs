@@ -99,7 +99,7 @@ pub(super) fn parse_relay(text: &str, certificate: Option<&Path>) -> Result<Opti
 
 /// Refuses where there is an identity already.
 pub(super) fn refuse_second(home: &Home) -> Result<(), CliError> {
-    if crate::sync::SyncState::load(&super::paths(home).state)?.is_some() {
+    if crate::sync::SyncState::load(&super::paths(home).state)?.is_some_and(|state| !state.is_over()) {
         return Err(SyncError::AlreadySetUp.into());
     }
     Ok(())

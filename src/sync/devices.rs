@@ -1,0 +1,474 @@
+//! The user's devices: what each says of itself, how another one renames or removes it.
+//!
+//! The registry has up to three entries for a device, each with one kind of writer, so that none overwrites
+//! another: `<id>` is what the device says of itself; `<id>.name` what another device calls it; `<id>.removed`
+//! that it was taken out. Of two names the one given later counts. A device writes its own record when something of it changed, and otherwise
+//! at most every [`LAST_SYNC_EVERY`], so that an exchange that has nothing to say stays silent.
+//!
+//! What the registry said last is kept in `devices.json`, so that names are at hand without a relay.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+use super::engine::Engine;
+use super::setup::SCHEMA_VERSION;
+use super::state::write_private;
+use super::vault::{Opening, Vault};
+use super::{SyncConfig, SyncError, SyncState};
+use crate::runtime::protocol::{Entries, Set};
+use crate::seal::Purpose;
+
+/// How often a device says that it is alive when nothing else changed, nanoseconds.
+const LAST_SYNC_EVERY: i64 = 15 * 60 * 1_000_000_000;
+
+const NAME: &str = ".name";
+const REMOVED: &str = ".removed";
+
+/// A device as the user sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its id, as records have it.
+    pub id: Uuid,
+    /// What the user calls it.
+    pub name: String,
+    /// Its operating system; empty where a newer version wrote its record.
+    pub platform: String,
+    /// The program's version on it.
+    pub app_version: String,
+    /// Version of the data that it writes.
+    pub schema: u32,
+    /// When it joined, nanoseconds since 1970.
+    pub joined_at: i64,
+    /// When it last exchanged, to a quarter of an hour; none before versions that tell.
+    pub last_sync: Option<i64>,
+    /// How many records of its own it had then.
+    pub records: Option<u64>,
+    /// Whether it was taken out.
+    pub removed: bool,
+}
+
+/// What a device says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct DeviceRecord {
+    name: String,
+    platform: String,
+    app_version: String,
+    schema: u32,
+    joined_at: i64,
+    /// When it got this name; none: when it joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    named_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_sync: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    records: Option<u64>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, ciborium::Value>,
+}
+
+impl DeviceRecord {
+    fn named_at(&self) -> i64 {
+        self.named_at.unwrap_or(self.joined_at)
+    }
+}
+
+/// What another device calls it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct GivenName {
+    name: String,
+    named_at: i64,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, ciborium::Value>,
+}
+
+/// Whether it was taken out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Removal {
+    removed: bool,
+    at: i64,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, ciborium::Value>,
+}
+
+/// The registry as this device can read it.
+#[derive(Debug, Default)]
+pub(super) struct Devices {
+    records: BTreeMap<Uuid, DeviceRecord>,
+    names: BTreeMap<Uuid, GivenName>,
+    removals: BTreeMap<Uuid, Removal>,
+}
+
+impl Devices {
+    fn open(vault: &Vault, map: &str, entries: &BTreeMap<String, String>) -> Result<Self, SyncError> {
+        let mut devices = Self::default();
+        for (key, value) in entries {
+            let (id, kind) = key.split_at(key.len().min(32));
+            let Ok(id) = Uuid::try_parse(id) else { continue };
+            match kind {
+                "" => insert(&mut devices.records, id, read_own(vault, map, key, id, value)?),
+                NAME => insert(&mut devices.names, id, read(vault, map, key, value)?),
+                REMOVED => insert(&mut devices.removals, id, read(vault, map, key, value)?),
+                // Of a newer version.
+                _ => {}
+            }
+        }
+        Ok(devices)
+    }
+
+    fn is_removed(&self, id: Uuid) -> bool {
+        self.removals.get(&id).is_some_and(|removal| removal.removed)
+    }
+
+    /// The name that counts, and when it was given.
+    fn name(&self, id: Uuid) -> Option<(&str, i64)> {
+        let own = self.records.get(&id).map(|record| (record.name.as_str(), record.named_at()));
+        let given = self.names.get(&id).map(|given| (given.name.as_str(), given.named_at));
+        match (own, given) {
+            (Some(own), Some(given)) if given.1 > own.1 => Some(given),
+            (Some(own), _) => Some(own),
+            (None, given) => given,
+        }
+    }
+
+    fn list(&self) -> Vec<Device> {
+        let mut list: Vec<Device> = self
+            .records
+            .iter()
+            .map(|(id, record)| Device {
+                id: *id,
+                name: self.name(*id).unwrap_or_default().0.to_owned(),
+                platform: record.platform.clone(),
+                app_version: record.app_version.clone(),
+                schema: record.schema,
+                joined_at: record.joined_at,
+                last_sync: record.last_sync,
+                records: record.records,
+                removed: self.is_removed(*id),
+            })
+            .collect();
+        list.sort_by(|a, b| (a.joined_at, a.id).cmp(&(b.joined_at, b.id)));
+        list
+    }
+}
+
+fn insert<T>(map: &mut BTreeMap<Uuid, T>, id: Uuid, value: Option<T>) {
+    if let Some(value) = value {
+        map.insert(id, value);
+    }
+}
+
+/// An entry opens under its own key only.
+fn place(map: &str, key: &str) -> String {
+    format!("{map}/{key}")
+}
+
+fn read<T: DeserializeOwned>(vault: &Vault, map: &str, key: &str, value: &str) -> Result<Option<T>, SyncError> {
+    match vault.open(Purpose::Device, &place(map, key), value)? {
+        Opening::Opened { plaintext, .. } => decode(&plaintext).map(Some),
+        Opening::Newer | Opening::KeyMissing => Ok(None),
+    }
+}
+
+/// The first builds bound a device's record to the registry alone; its writer is the device itself then.
+fn read_own(vault: &Vault, map: &str, key: &str, id: Uuid, value: &str) -> Result<Option<DeviceRecord>, SyncError> {
+    match read(vault, map, key, value) {
+        Err(SyncError::Damaged { .. }) => match vault.open(Purpose::Device, map, value)? {
+            Opening::Opened { device, plaintext } if device == id => decode(&plaintext).map(Some),
+            Opening::Opened { .. } => Err(damaged()),
+            Opening::Newer | Opening::KeyMissing => Ok(None),
+        },
+        read => read,
+    }
+}
+
+fn decode<T: DeserializeOwned>(plaintext: &[u8]) -> Result<T, SyncError> {
+    ciborium::from_reader(plaintext).map_err(|_| damaged())
+}
+
+fn damaged() -> SyncError {
+    SyncError::Damaged { what: "the list of your devices".into() }
+}
+
+fn sealed<T: Serialize>(vault: &Vault, map: &str, key: &str, value: &T) -> Result<(String, String), SyncError> {
+    let mut plaintext = Vec::new();
+    ciborium::into_writer(value, &mut plaintext)
+        .map_err(|e| SyncError::Store(format!("a device's record cannot be encoded ({e})")))?;
+    Ok((key.to_owned(), vault.seal(Purpose::Device, &place(map, key), &plaintext)?))
+}
+
+fn own_key(id: Uuid) -> String {
+    id.simple().to_string()
+}
+
+/// The devices as they were known at the last exchange; empty where none was made.
+///
+/// # Errors
+///
+/// [`SyncError::Config`] where the file is damaged, [`SyncError::File`].
+pub fn known(path: &Path) -> Result<Vec<Device>, SyncError> {
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.to_string() }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(SyncError::File { file: path.display().to_string(), action: "read", source }),
+    }
+}
+
+/// Reads the registry: stops where this device was taken out, and takes over a name that another one gave it.
+///
+/// # Errors
+///
+/// [`SyncError::Removed`]; others as [`Engine::exchange`].
+pub(super) fn check(engine: &mut Engine) -> Result<(), SyncError> {
+    engine.devices = load(engine)?;
+    if engine.devices.is_removed(engine.device) {
+        SyncState::update(&engine.paths().state, |state| state.removed = true)?;
+        return Err(SyncError::Removed);
+    }
+    let own = engine.devices.records.get(&engine.device);
+    let given = engine.devices.names.get(&engine.device);
+    if let (Some(own), Some(given)) = (own, given)
+        && given.named_at > own.named_at()
+    {
+        let mut config = SyncConfig::load(&engine.paths().config)?;
+        if config.device_name == own.name {
+            config.device_name.clone_from(&given.name);
+            config.save(&engine.paths().config)?;
+        }
+    }
+    keep(engine)
+}
+
+/// Says what has changed about this device, if anything has.
+///
+/// # Errors
+///
+/// As [`Engine::exchange`].
+pub(super) fn touch(engine: &mut Engine) -> Result<(), SyncError> {
+    let config = SyncConfig::load(&engine.paths().config)?;
+    let now = (engine.now)().0;
+    let before = engine.devices.records.get(&engine.device);
+    let quiet_until = before.and_then(|record| record.last_sync).filter(|at| *at <= now).map(|at| at + LAST_SYNC_EVERY);
+    let mut record = renamed(engine, &config.device_name, now);
+    if before == Some(&record) && quiet_until.is_some_and(|until| now < until) {
+        return Ok(());
+    }
+    record.last_sync = Some(now);
+    record.records = Some(own_records(engine)?);
+    write_own(engine, record)?;
+    keep(engine)
+}
+
+/// This device's record with its name and version as they are now.
+fn renamed(engine: &Engine, name: &str, now: i64) -> DeviceRecord {
+    let mut record = match engine.devices.records.get(&engine.device) {
+        Some(record) => record.clone(),
+        None => DeviceRecord { joined_at: now, ..DeviceRecord::default() },
+    };
+    if record.name != name {
+        let counts = engine.devices.name(engine.device);
+        let given = engine.devices.names.get(&engine.device).filter(|given| given.name == name);
+        record.named_at = match given {
+            Some(given) => Some(given.named_at),
+            None => counts.map(|(_, at)| now.max(at + 1)),
+        };
+        record.name = name.to_owned();
+    }
+    record.platform = std::env::consts::OS.to_owned();
+    record.app_version = env!("CARGO_PKG_VERSION").to_owned();
+    record.schema = SCHEMA_VERSION;
+    record
+}
+
+/// Enters this device, which joins now, also where it had been taken out.
+///
+/// # Errors
+///
+/// As [`Engine::exchange`].
+pub(super) fn join(engine: &mut Engine, name: &str) -> Result<(), SyncError> {
+    engine.devices = load(engine)?;
+    let now = (engine.now)().0;
+    if engine.devices.is_removed(engine.device) {
+        write_removal(engine, engine.device, false)?;
+    }
+    let mut record = renamed(engine, name, now);
+    record.joined_at = now;
+    record.last_sync = Some(now);
+    record.records = Some(own_records(engine)?);
+    write_own(engine, record)?;
+    keep(engine)
+}
+
+fn own_records(engine: &Engine) -> Result<u64, SyncError> {
+    let counts = engine.history.count_per_device()?;
+    Ok(counts.into_iter().find(|(id, _)| *id == engine.device).map_or(0, |(_, count)| count))
+}
+
+fn load(engine: &Engine) -> Result<Devices, SyncError> {
+    let map = &engine.registries.devices;
+    let entries = engine.ask(&Entries { id: map.clone() })?.entries;
+    Devices::open(&engine.vault, map, &entries)
+}
+
+fn write_own(engine: &mut Engine, record: DeviceRecord) -> Result<(), SyncError> {
+    let entry = sealed(&engine.vault, &engine.registries.devices, &own_key(engine.device), &record)?;
+    write(engine, entry)?;
+    engine.devices.records.insert(engine.device, record);
+    Ok(())
+}
+
+fn write_removal(engine: &mut Engine, id: Uuid, removed: bool) -> Result<(), SyncError> {
+    let unknown = engine.devices.removals.remove(&id).map(|removal| removal.unknown).unwrap_or_default();
+    let removal = Removal { removed, at: (engine.now)().0, unknown };
+    let entry = sealed(&engine.vault, &engine.registries.devices, &(own_key(id) + REMOVED), &removal)?;
+    write(engine, entry)?;
+    engine.devices.removals.insert(id, removal);
+    Ok(())
+}
+
+fn write(engine: &mut Engine, entry: (String, String)) -> Result<(), SyncError> {
+    let map = engine.registries.devices.clone();
+    engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([entry]) })?;
+    engine.wrote(map);
+    Ok(())
+}
+
+/// Keeps what is known for times without a relay.
+fn keep(engine: &Engine) -> Result<(), SyncError> {
+    let path = &engine.paths().devices;
+    let list = engine.devices.list();
+    // One that is damaged is written anew.
+    if known(path).is_ok_and(|kept| kept == list) {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec_pretty(&list)
+        .map_err(|e| SyncError::Config { file: path.display().to_string(), reason: e.to_string() })?;
+    write_private(path, &bytes)
+}
+
+impl Engine {
+    /// All devices of the account, as they are at the relay.
+    ///
+    /// # Errors
+    ///
+    /// See [`SyncError`].
+    pub fn devices(&mut self) -> Result<Vec<Device>, SyncError> {
+        self.refresh()?;
+        Ok(self.devices.list())
+    }
+
+    /// Gives a device another name; it takes it over at its next exchange.
+    ///
+    /// # Errors
+    ///
+    /// See [`SyncError`].
+    pub fn rename_device(&mut self, id: Uuid, name: &str) -> Result<(), SyncError> {
+        self.refresh()?;
+        if id == self.device {
+            let mut config = SyncConfig::load(&self.paths().config)?;
+            config.device_name = name.to_owned();
+            config.save(&self.paths().config)?;
+            touch(self)?;
+        } else {
+            let before = self.devices.name(id).map_or(0, |(_, at)| at);
+            let unknown = self.devices.names.remove(&id).map(|given| given.unknown).unwrap_or_default();
+            let given = GivenName { name: name.to_owned(), named_at: (self.now)().0.max(before + 1), unknown };
+            let entry = sealed(&self.vault, &self.registries.devices, &(own_key(id) + NAME), &given)?;
+            write(self, entry)?;
+            self.devices.names.insert(id, given);
+            keep(self)?;
+        }
+        self.confirm_written()
+    }
+
+    /// Takes a device out: it stops at its next contact. What it wrote stays.
+    ///
+    /// # Errors
+    ///
+    /// See [`SyncError`].
+    pub fn remove_device(&mut self, id: Uuid) -> Result<(), SyncError> {
+        self.refresh()?;
+        write_removal(self, id, true)?;
+        keep(self)?;
+        self.confirm_written()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ciborium::cbor;
+
+    use super::*;
+    use crate::history::UnixNanos;
+    use crate::identity::{MasterKey, Phrase};
+
+    const MAP: &str = "co_zDevices";
+
+    fn vault(device: Uuid) -> Vault {
+        let wrapping =
+            MasterKey::derive(&Phrase::from_entropy(&[7; 16]).unwrap()).unwrap().keys().unwrap().key_encryption;
+        let mut vault = Vault::new(device);
+        vault.new_key(&wrapping, "co_zKeys", UnixNanos(1)).unwrap();
+        vault
+    }
+
+    fn record(name: &str, named_at: Option<i64>) -> DeviceRecord {
+        DeviceRecord { name: name.into(), joined_at: 10, named_at, ..DeviceRecord::default() }
+    }
+
+    #[test]
+    fn a_record_of_the_first_builds_is_read_and_only_from_its_own_device() {
+        let id = Uuid::from_u128(5);
+        let vault = vault(id);
+        let first = cbor!({
+            "name" => "laptop", "platform" => "linux", "app_version" => "0.1.0", "schema" => 1, "joined_at" => 99
+        });
+        let mut plaintext = Vec::new();
+        ciborium::into_writer(&first.unwrap(), &mut plaintext).unwrap();
+        let value = vault.seal(Purpose::Device, MAP, &plaintext).unwrap();
+        let devices = Devices::open(&vault, MAP, &BTreeMap::from([(own_key(id), value.clone())])).unwrap();
+        let list = devices.list();
+        assert_eq!((list[0].name.as_str(), list[0].joined_at, list[0].last_sync), ("laptop", 99, None));
+        let moved = BTreeMap::from([(own_key(Uuid::from_u128(6)), value)]);
+        assert!(matches!(Devices::open(&vault, MAP, &moved), Err(SyncError::Damaged { .. })));
+    }
+
+    #[test]
+    fn fields_of_a_newer_version_survive() {
+        let id = Uuid::from_u128(5);
+        let vault = vault(id);
+        let mut newer = record("laptop", None);
+        newer.unknown.insert("battery".into(), ciborium::Value::Integer(93.into()));
+        let entry = sealed(&vault, MAP, &own_key(id), &newer).unwrap();
+        let devices = Devices::open(&vault, MAP, &BTreeMap::from([entry])).unwrap();
+        assert_eq!(devices.records[&id], newer);
+    }
+
+    #[test]
+    fn of_two_names_the_later_counts() {
+        let id = Uuid::from_u128(5);
+        let given = |named_at| GivenName { name: "given".into(), named_at, unknown: BTreeMap::new() };
+        for (own, other, counts) in [(None, 11, "given"), (Some(20), 11, "own"), (Some(20), 21, "given")] {
+            let mut devices = Devices::default();
+            devices.records.insert(id, record("own", own));
+            devices.names.insert(id, given(other));
+            assert_eq!(devices.name(id).unwrap().0, counts);
+        }
+    }
+
+    #[test]
+    fn a_device_that_came_back_is_not_removed() {
+        let id = Uuid::from_u128(5);
+        let vault = vault(id);
+        let of = |removed| {
+            let removal = Removal { removed, at: 1, unknown: BTreeMap::new() };
+            let entry = sealed(&vault, MAP, &(own_key(id) + REMOVED), &removal).unwrap();
+            Devices::open(&vault, MAP, &BTreeMap::from([entry])).unwrap().is_removed(id)
+        };
+        assert!(of(true));
+        assert!(!of(false));
+    }
+}
