@@ -83,6 +83,12 @@ export class Client {
     },
     append: ({ id, values }) => this.write(this.segment(id), values),
     items: async ({ id, after }) => ({ items: itemsAfter(this.segment(id), after) }),
+    erase: async ({ ids }) => {
+      const absent: string[] = [];
+      for (const id of ids) if (!(await this.erase(id as RawCoID))) absent.push(id);
+      await this.node.storage?.eraseAllDeletedCoValues();
+      return { absent };
+    },
     watch: async ({ ids }) => {
       this.watchOnly(new Set(ids));
       return {};
@@ -93,6 +99,7 @@ export class Client {
     },
     close: async () => {
       this.link?.disconnect();
+      await this.node.storage?.eraseAllDeletedCoValues();
       await this.node.gracefulShutdown();
       return {};
     },
@@ -177,6 +184,17 @@ export class Client {
     }, false);
   }
 
+  /** Deletes a CoValue for good, with the hour as its time like all that is not last-writer-wins. */
+  private async erase(id: RawCoID): Promise<boolean> {
+    const core = await this.node.loadCoValueCore(id, undefined, true);
+    if (!core.isAvailable()) return false;
+    if (core.isDeleted) return true;
+    const allowed = core.validateDeletePermissions();
+    if (!allowed.ok) throw new Failure("misuse", "this account does not own it");
+    await this.commit(id, () => core.makeTransaction([], "trusting", { deleted: id }, this.hour()));
+    return true;
+  }
+
   /** Loads what nothing works without. */
   private async need(id: string, whenAbsent: "account_unknown" | "damaged", patienceMs: number): Promise<void> {
     const outcome = (await this.exchange([id], patienceMs))[id] ?? "late";
@@ -196,7 +214,7 @@ export class Client {
 
   private async write(stream: RawCoStream, values: string[]): Promise<Written> {
     const before = stream.totalValidTransactions;
-    const madeAt = Math.ceil(this.stamp() / HOUR_MS) * HOUR_MS;
+    const madeAt = this.hour();
     await this.commit(stream.id, () => stream.core.makeTransaction(values as JsonValue[], "private", undefined, madeAt));
     stream.processNewTransactions();
     if (stream.totalValidTransactions === before) {
@@ -213,6 +231,10 @@ export class Client {
    */
   private stamp(after = 0): number {
     return Math.max(Date.now(), groupOf(this.node).core.latestTxMadeAt + 1, after + 1);
+  }
+
+  private hour(): number {
+    return Math.ceil(this.stamp() / HOUR_MS) * HOUR_MS;
   }
 
   /** Makes a transaction and waits until the store holds it. */

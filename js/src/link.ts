@@ -24,6 +24,11 @@ function sameSessions(a: Sessions, b: Sessions): boolean {
   return covers(a, b) && covers(b, a);
 }
 
+/** Whether a session holds a CoValue's deletion and nothing else, as the SDK names those. */
+function isDeletion(session: string): boolean {
+  return session.endsWith("$");
+}
+
 export class RelayLink {
   private readonly connection: Connection;
   private readonly damaged = new Set<string>();
@@ -96,7 +101,8 @@ export class RelayLink {
       return asked === "unavailable" && told && !told.header ? "absent" : undefined;
     }
     if (!told?.header || core.isStreaming() || core.hasMissingDependencies()) return undefined;
-    if (core.isDeleted) return "deleted";
+    // Ours is done only when the relay knows of it, so that it cannot bring the content back.
+    if (core.isDeleted) return Object.keys(told.sessions).some(isDeletion) ? "deleted" : undefined;
     return sameSessions(told.sessions, core.knownState().sessions) ? "current" : undefined;
   }
 

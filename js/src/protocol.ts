@@ -77,6 +77,11 @@ export interface Requests {
   /** The items of a segment from a position (transactions already seen, by session) on. */
   items: { params: { id: string; after: Record<string, number> }; result: { items: Item[] } };
   /**
+   * Deletes CoValues for good, those that are held here: their content leaves this store at once, and the relay and
+   * every other device when the deletion gets there. In the store when it answers. Says which are not held.
+   */
+  erase: { params: { ids: string[] }; result: { absent: string[] } };
+  /**
    * Tells with a `changed` event whenever another session changes one of these, in place of those named before;
    * segments that are not among them leave memory.
    */

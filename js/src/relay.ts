@@ -41,7 +41,6 @@ export class Relay {
     const node = new LocalNode(secret, this.crypto.newRandomSessionID(this.crypto.getAgentID(secret)), this.crypto);
     node.setStorage(openStorage());
     node.enableGarbageCollector();
-    node.enableDeletedCoValuesErasure();
     return node;
   }
 

@@ -105,6 +105,27 @@ export function forgetSession(id: string, session: string): void {
   });
 }
 
+/** How long a deletion waits for further ones, milliseconds; one round erases them all. */
+const ERASE_AFTER_MS = 200;
+
+/**
+ * The SDK's storage, which erases the content of deleted CoValues at once. The SDK's own eraser waits up to a minute;
+ * what an earlier process left to erase is found as the store opens.
+ */
 export function openStorage(): StorageAPI {
-  return getSqliteStorage(new HostDatabase());
+  const storage = getSqliteStorage(new HostDatabase());
+  let waiting: ReturnType<typeof setTimeout> | undefined;
+  const eraseSoon = () => {
+    waiting ??= setTimeout(() => {
+      waiting = undefined;
+      storage.eraseAllDeletedCoValues().catch((error: unknown) => console.error("erasure failed, and will be tried again", error));
+    }, ERASE_AFTER_MS);
+  };
+  const markDeleteAsValid = storage.markDeleteAsValid.bind(storage);
+  storage.markDeleteAsValid = (id) => {
+    markDeleteAsValid(id);
+    eraseSoon();
+  };
+  eraseSoon();
+  return storage;
 }

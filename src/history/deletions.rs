@@ -89,6 +89,32 @@ impl History {
         })
     }
 
+    /// Marks every deletion as one that the other devices have to be told of; for an account that may never have
+    /// heard of them.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn requeue_deletions(&self) -> Result<()> {
+        self.write(|db| {
+            db.execute("UPDATE deleted_records SET pending = 1 WHERE pending = 0", [])?;
+            Ok(())
+        })
+    }
+
+    /// Forgets every record, here and nowhere else: nothing is marked as deleted, and the other devices keep theirs.
+    /// What waits to go up is dropped. Returns how many records were there.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was forgotten.
+    pub fn clear(&self) -> Result<u64> {
+        let removed = self.write(|db| {
+            db.execute("DELETE FROM outbox", [])?;
+            Ok(db.execute("DELETE FROM records", [])? as u64)
+        })?;
+        self.empty_log();
+        Ok(removed)
+    }
+
     /// Empties the write-ahead log, so that no copy of deleted content stays there. Where another
     /// process keeps using it, whoever folds it in next empties it, so that is not an error.
     fn empty_log(&self) {

@@ -15,6 +15,8 @@
 //!   Rows are therefore numbered once (`AUTOINCREMENT`), and triggers keep the indexed part right
 //!   whoever writes. `records_by_time` ends with the id so that equal times have one order on all
 //!   devices.
+//! - `placed` says in which segments of the synced history a record lies (step 2). Positions are forgotten with
+//!   that step: what was read before is read once more, since nobody had noted where it lay.
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
@@ -27,7 +29,8 @@ pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Caro");
 pub(super) const LATEST: u32 = MIGRATIONS.len() as u32;
 
 /// Step `n` (counted from 1) brings layout `n - 1` to layout `n`.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE records (
     rowid         INTEGER PRIMARY KEY AUTOINCREMENT,
     id            BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -102,7 +105,21 @@ CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE segments (
+    number INTEGER PRIMARY KEY,
+    id     TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE placed (
+    segment INTEGER NOT NULL,
+    id      BLOB NOT NULL,
+    PRIMARY KEY (segment, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX placed_by_record ON placed (id);
+DELETE FROM cursors;
+",
+];
 
 /// What an open database turned out to be.
 pub(super) enum Layout {

@@ -6,6 +6,7 @@
 //! - [`record`](Record): one command; [`encoding`](encode_batch): records as bytes.
 //! - `store`: opening the database, adding and reading records. `migrations`: its layout.
 //! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
+//! - `placement`: in which segments of the synced history a record lies.
 //! - `deletions`: deleted records and the marks that keep them deleted.
 //! - [`filter`]: which records may leave this device.
 //! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
@@ -17,6 +18,7 @@ pub mod filter;
 pub mod import;
 mod migrations;
 mod outbox;
+mod placement;
 mod record;
 mod rows;
 mod search;

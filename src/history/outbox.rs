@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::error::{HistoryError, Result};
+use super::placement::place;
 use super::record::Record;
 use super::rows;
 use super::store::{History, Stored, count, store};
@@ -80,14 +81,19 @@ impl History {
     /// # Errors
     /// What the database says; then all of them stay queued.
     pub fn acknowledge(&self, numbers: &[u64]) -> Result<()> {
+        self.write(|db| unqueue(db, numbers.iter().copied()))
+    }
+
+    /// Takes records out of the queue, notes the segment in which they lie now, and saves the reader's position
+    /// behind them.
+    ///
+    /// # Errors
+    /// What the database says; then all of them stay queued.
+    pub fn acknowledge_in(&self, segment: &str, sent: &[(u64, Uuid)], cursor: Option<Cursor<'_>>) -> Result<()> {
         self.write(|db| {
-            let mut statement = db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
-            for number in numbers {
-                if let Ok(number) = i64::try_from(*number) {
-                    statement.execute([number])?;
-                }
-            }
-            Ok(())
+            unqueue(db, sent.iter().map(|(number, _)| *number))?;
+            place(db, segment, sent.iter().map(|(_, id)| *id))?;
+            save_cursor(db, cursor)
         })
     }
 
@@ -114,7 +120,23 @@ impl History {
     /// # Errors
     /// What the database says; then neither records nor position changed.
     pub fn ingest(&self, records: &[Record], cursor: Option<Cursor<'_>>) -> Result<Ingested> {
+        self.unite(None, records, cursor)
+    }
+
+    /// [`ingest`](Self::ingest) for records that were found in a segment, which is noted too. Deleted ones are
+    /// noted like all others: their segment still has to be rewritten.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn ingest_from(&self, segment: &str, records: &[Record], cursor: Option<Cursor<'_>>) -> Result<Ingested> {
+        self.unite(Some(segment), records, cursor)
+    }
+
+    fn unite(&self, segment: Option<&str>, records: &[Record], cursor: Option<Cursor<'_>>) -> Result<Ingested> {
         let ingested = self.write(|db| {
+            if let Some(segment) = segment {
+                place(db, segment, records.iter().map(|record| record.id))?;
+            }
             let mut ingested = Ingested::default();
             let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
             let mut queued = db.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?;
@@ -167,6 +189,17 @@ impl History {
             Ok(())
         })
     }
+}
+
+/// Takes records out of the queue inside a transaction.
+fn unqueue(db: &Connection, numbers: impl Iterator<Item = u64>) -> Result<()> {
+    let mut statement = db.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?;
+    for number in numbers {
+        if let Ok(number) = i64::try_from(number) {
+            statement.execute([number])?;
+        }
+    }
+    Ok(())
 }
 
 /// Saves a position inside a transaction.

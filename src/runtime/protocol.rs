@@ -230,6 +230,21 @@ pub struct ItemsRead {
 }
 request!(Items, "items", ItemsRead);
 
+/// Deletes CoValues of this account for good, those that are held here. In the store when it answers.
+#[derive(Serialize)]
+pub struct Erase {
+    /// Which ones.
+    pub ids: Vec<String>,
+}
+
+/// What could not be deleted.
+#[derive(Debug, Deserialize)]
+pub struct Erased {
+    /// Those that are not held here.
+    pub absent: Vec<String>,
+}
+request!(Erase, "erase", Erased);
+
 /// Asks for a [`Event::Changed`] whenever another session changes one of these, in place of those named before.
 /// Segments that are not among them leave memory.
 #[derive(Serialize)]

@@ -15,7 +15,7 @@ use super::index::Index;
 use super::lock::{self, Hold};
 use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
 use super::vault::Vault;
-use super::{SyncError, SyncPaths, account, pull, push};
+use super::{SyncError, SyncPaths, account, deletions, gone, pull, push, rewrite};
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey};
 use crate::net::{Connection, Network, RelayAddress};
@@ -246,13 +246,21 @@ impl Engine {
     /// confirmed in the end.
     fn run_exchange(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
         self.refresh()?;
+        let deletions = deletions::pull(self)?;
         let pulled = pull::pull(self, progress)?;
-        let pushed = if self.relay.is_some() { push::push(self, progress)? } else { push::Pushed::default() };
+        gone::release(self, &pulled)?;
+        let mut pushed = push::Pushed::default();
+        if self.relay.is_some() {
+            deletions::push(self)?;
+            pushed = push::push(self, progress)?;
+            rewrite::run(self)?;
+        }
         devices::touch(self)?;
         if !self.written.is_empty() {
             progress(Progress::Confirming);
             self.confirm_written()?;
         }
+        gone::erase(self)?;
         if !pulled.damaged.is_empty() {
             tracing::error!(segments = pulled.damaged.len(), "parts of the history are damaged");
             return Err(SyncError::Damaged { what: "part of the synced history".into() });
@@ -263,7 +271,7 @@ impl Engine {
             pending: self.history.pending_count()?,
             too_large: pushed.too_large,
             missing: pulled.missing,
-            unreadable: pulled.unreadable + self.index.newer,
+            unreadable: pulled.unreadable + deletions.unreadable + self.index.newer,
         })
     }
 
@@ -318,8 +326,15 @@ impl Engine {
     /// Waits until the relay has everything that was written.
     pub(super) fn confirm_written(&mut self) -> Result<(), SyncError> {
         self.flush()?;
-        let written = std::mem::take(&mut self.written);
-        self.confirm(written.into_iter().collect())
+        let ids = std::mem::take(&mut self.written).into_iter().collect();
+        for (id, outcome) in self.ask(&Exchange { ids, timeout_ms: self.patience_ms() })?.outcomes {
+            // A segment that another device has erased meanwhile: the next exchange finds it gone, and what was in
+            // it goes up again.
+            if outcome != Outcome::Deleted || self.index.get(&id).is_none() {
+                self.expect_current(outcome, "what this device wrote")?;
+            }
+        }
+        Ok(())
     }
 
     /// What comes before anything is read or written: the registries as they are at the relay, and whether this
@@ -368,8 +383,9 @@ impl Engine {
     /// What comes back from the relay leaves the outbox again.
     pub(super) fn start_over(&self) -> Result<(), SyncError> {
         tracing::warn!("the sync store is not the one this history knows; comparing everything again");
-        self.history.clear_cursors()?;
+        self.history.forget_places()?;
         self.history.requeue_all(self.device)?;
+        self.history.requeue_deletions()?;
         Ok(())
     }
 

@@ -15,17 +15,21 @@
 //! instead of forking.
 
 mod account;
+mod append;
 mod config;
 mod consent;
 pub mod daemon;
+mod deletions;
 mod devices;
 mod engine;
 mod error;
+mod gone;
 mod index;
 mod lock;
 mod month;
 mod pull;
 mod push;
+mod rewrite;
 mod rotation;
 mod segment;
 mod setup;

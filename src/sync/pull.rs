@@ -4,20 +4,23 @@
 //! transaction that stores the records. Full segments that were read to their end, and that this relay
 //! has whole, are not touched again; another relay gets them in the next exchange with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::SyncError;
 use super::engine::{Engine, Progress};
-use super::index::{self, Segment};
+use super::index::{ERASED, Segment};
+use super::month::Month;
 use super::vault::Opening;
+use super::{SyncError, append};
 use crate::history::{Cursor, Record, decode_batch};
-use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release, Set};
+use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release};
 use crate::seal::Purpose;
 
 /// Begins the name of the note that a segment is done with.
 const DONE: &str = "done/";
 /// Segments that are fetched at a time.
 const FETCH: usize = 8;
+/// Segments that are fetched before all others.
+const FETCH_FIRST: usize = 4;
 
 /// What came down.
 #[derive(Default)]
@@ -29,7 +32,12 @@ pub(super) struct Pulled {
     pub damaged: Vec<String>,
     /// Segments with content of a newer version, or whose key has not arrived.
     pub unreadable: u64,
+    /// Months of which something could not be read.
+    pub incomplete: BTreeSet<Month>,
 }
+
+/// Lines that are put into the index at a time, so that a transaction stays small.
+pub(super) const LINES: usize = 500;
 
 /// Reads everything new, newest month first.
 pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Pulled, SyncError> {
@@ -40,17 +48,24 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
     let wanted = unfinished(engine)?;
     let total = wanted.len() as u64;
     let mut fetched = 0;
-    for group in wanted.chunks(FETCH) {
+    let mut lost = Vec::new();
+    // The very newest alone, so that they are there at once.
+    let (first, rest) = wanted.split_at(wanted.len().min(FETCH_FIRST));
+    for group in std::iter::once(first).chain(rest.chunks(FETCH)).filter(|group| !group.is_empty()) {
         let ids: Vec<String> = group.iter().map(|segment| segment.id.clone()).collect();
         let outcomes = engine.ask(&Exchange { ids: ids.clone(), timeout_ms: engine.patience_ms() })?.outcomes;
         for segment in group {
             match outcomes.get(&segment.id).copied().unwrap_or(Outcome::Late) {
                 Outcome::Current | Outcome::Local => read(engine, segment, &mut pulled)?,
-                Outcome::Deleted => engine.mark_done(&segment.id)?,
+                // Erased, and then a device that did not know has written the line in the index once more.
+                Outcome::Deleted => lost.push(segment.gone(ERASED)),
                 // This device wrote it, and neither its store nor the relay has it: only the index got through.
-                Outcome::Absent if segment.device == engine.device => abandon(engine, segment)?,
-                Outcome::Absent => pulled.missing += 1,
-                Outcome::Damaged => pulled.damaged.push(segment.id.clone()),
+                Outcome::Absent if segment.device == engine.device => lost.push(segment.gone(ERASED)),
+                Outcome::Absent => pulled.misses(segment),
+                Outcome::Damaged => {
+                    pulled.damaged.push(segment.id.clone());
+                    pulled.incomplete.insert(segment.description.month);
+                }
                 Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
             }
         }
@@ -60,29 +75,21 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
         fetched += group.len() as u64;
         progress(Progress::Receiving { records: pulled.records, done: fetched, total });
     }
+    for lines in lost.chunks(LINES) {
+        append::announce(engine, lines.to_vec())?;
+    }
     Ok(pulled)
 }
 
-/// The segments that may still bring something, newest month first.
+/// The segments that may still bring something, the newest first.
 pub(super) fn unfinished(engine: &Engine) -> Result<Vec<Segment>, SyncError> {
     let mut unfinished = Vec::new();
-    for segment in &engine.index.segments {
-        if !segment.description.is_abandoned() && engine.history.cursor(&engine.done(&segment.id))?.is_none() {
+    for segment in engine.index.live() {
+        if engine.history.cursor(&engine.done(&segment.id))?.is_none() {
             unfinished.push(segment.clone());
         }
     }
     Ok(unfinished)
-}
-
-/// Gives up a segment of this device that is lost, and sends again what was in it.
-fn abandon(engine: &mut Engine, segment: &Segment) -> Result<(), SyncError> {
-    engine.start_over()?;
-    let description = segment.description.abandoned();
-    let map = engine.registries.index.clone();
-    let sealed = index::sealed(&engine.vault, &map, &segment.id, &description)?;
-    engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([(segment.id.clone(), sealed)]) })?;
-    engine.index.note(Segment { description, ..segment.clone() });
-    engine.confirm(vec![map])
 }
 
 /// Reads one segment from where it was left.
@@ -104,7 +111,7 @@ fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(
     }
     let mut complete = full && items.len() as u64 >= segment.description.entries;
     if full && !complete {
-        pulled.missing += 1;
+        pulled.misses(segment);
     }
     items.retain(|(session, transaction, _)| read.get(session).is_none_or(|read| transaction >= read));
     // One transaction of the writer may hold many entries; its records and the position go together.
@@ -114,17 +121,19 @@ fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(
             Opened::Records(records) => {
                 let key = key(&segment.id, session);
                 let cursor = Cursor { key: &key, value: transaction + 1 };
-                let ingested = engine.history.ingest(&records, Some(cursor))?;
+                let ingested = engine.history.ingest_from(&segment.id, &records, Some(cursor))?;
                 pulled.records += ingested.added + ingested.updated;
             }
             Opened::Damaged => {
                 complete = false;
                 pulled.damaged.push(segment.id.clone());
+                pulled.incomplete.insert(segment.description.month);
                 break;
             }
             Opened::Unreadable => {
                 complete = false;
                 pulled.unreadable += 1;
+                pulled.incomplete.insert(segment.description.month);
                 break;
             }
         }
@@ -135,13 +144,15 @@ fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(
     Ok(())
 }
 
-enum Opened {
+/// What the entries of one transaction of a segment turned out to be.
+pub(super) enum Opened {
     Records(Vec<Record>),
     Damaged,
     Unreadable,
 }
 
-fn open(engine: &Engine, segment: &Segment, entries: &[Item]) -> Result<Opened, SyncError> {
+/// Opens entries of a segment.
+pub(super) fn open(engine: &Engine, segment: &Segment, entries: &[Item]) -> Result<Opened, SyncError> {
     let mut records = Vec::new();
     for (_, _, value) in entries {
         let plaintext = match engine.vault.open(Purpose::History, &segment.id, value) {
@@ -182,24 +193,27 @@ fn store_was_set_back(engine: &Engine) -> Result<bool, SyncError> {
     Ok(engine.history.cursors()?.iter().filter_map(|(key, _)| segment(key)).any(|id| !known(&id)))
 }
 
-/// Notes that this device's own transaction need not be read back.
-pub(super) fn skip_own(engine: &Engine, segment: &str, transaction: u64) -> Result<(), SyncError> {
-    let key = key(segment, &engine.session);
-    let read = engine.history.cursor(&key)?.unwrap_or(0);
+/// The position in an own segment after a transaction that this device has just written, which it need not read
+/// back; none where something before was not read yet.
+pub(super) fn own_position(engine: &Engine, key: &str, transaction: u64) -> Result<Option<u64>, SyncError> {
+    let read = engine.history.cursor(key)?.unwrap_or(0);
     if read > transaction {
         // More had been written here: the store is older than the history.
         engine.start_over()?;
     }
-    // Only where everything before was read as well.
-    if read >= transaction {
-        engine.history.ingest(&[], Some(Cursor { key: &key, value: transaction + 1 }))?;
-    }
-    Ok(())
+    Ok((read >= transaction).then_some(transaction + 1))
 }
 
 /// The name of a position in the history's table of cursors.
 pub(super) fn key(segment: &str, session: &str) -> String {
     format!("segment/{segment}/{session}")
+}
+
+impl Pulled {
+    fn misses(&mut self, segment: &Segment) {
+        self.missing += 1;
+        self.incomplete.insert(segment.description.month);
+    }
 }
 
 impl Engine {

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::month::Month;
-use crate::history::{Record, encode_batch};
+use crate::history::{Record, UnixNanos, encode_batch};
 
 /// Records in one entry at most.
 pub(super) const RECORDS_IN_ENTRY: usize = 100;
@@ -25,8 +27,10 @@ pub(super) const SEGMENT_BYTES: u64 = 256 << 10;
 pub(super) struct Batch {
     /// The month that all of them fall into.
     pub month: Month,
-    /// Their numbers in the outbox.
-    pub numbers: Vec<u64>,
+    /// Their numbers in the outbox, and their ids.
+    pub sent: Vec<(u64, Uuid)>,
+    /// When the newest of them began.
+    pub newest: UnixNanos,
     /// Their encoding.
     pub plaintext: Vec<u8>,
 }
@@ -53,33 +57,41 @@ pub(super) fn cut(pending: Vec<(u64, Record)>) -> Cut {
         }
     }
     for (month, records) in months {
-        let mut open: (Vec<u64>, Vec<Record>, usize) = Default::default();
+        let mut open: (Vec<(u64, Uuid)>, Vec<Record>, usize) = Default::default();
         for (number, record, bytes) in records {
             if open.1.len() == RECORDS_IN_ENTRY || (open.2 + bytes > ENTRY_BYTES && !open.1.is_empty()) {
-                let (numbers, records, _) = std::mem::take(&mut open);
-                cut.batches.push(Batch { month, numbers, plaintext: encode_batch(&records) });
+                let (sent, records, _) = std::mem::take(&mut open);
+                cut.batches.push(batch(month, sent, &records));
             }
-            open.0.push(number);
+            open.0.push((number, record.id));
             open.1.push(record);
             open.2 += bytes;
         }
         if !open.1.is_empty() {
-            cut.batches.push(Batch { month, numbers: open.0, plaintext: encode_batch(&open.1) });
+            cut.batches.push(batch(month, open.0, &open.1));
         }
     }
     cut
 }
 
+fn batch(month: Month, sent: Vec<(u64, Uuid)>, records: &[Record]) -> Batch {
+    let newest = records.iter().map(|record| record.started_at).max().unwrap_or_default();
+    Batch { month, sent, newest, plaintext: encode_batch(records) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
-    use crate::history::{UnixNanos, decode_batch};
+    use crate::history::decode_batch;
 
     fn record(day: i64, length: usize) -> Record {
         Record::new("x".repeat(length), UnixNanos(day * 86_400_000_000_000), Uuid::from_u128(1))
+    }
+
+    fn numbers(batch: &Batch) -> Vec<u64> {
+        batch.sent.iter().map(|(number, _)| *number).collect()
     }
 
     proptest! {
@@ -95,12 +107,14 @@ mod tests {
             for batch in &cut.batches {
                 let inside = decode_batch(&batch.plaintext).unwrap();
                 prop_assert!(inside.len() <= RECORDS_IN_ENTRY);
-                prop_assert_eq!(inside.len(), batch.numbers.len());
-                for (record, number) in inside.iter().zip(&batch.numbers) {
+                prop_assert_eq!(inside.len(), batch.sent.len());
+                for (record, (number, id)) in inside.iter().zip(&batch.sent) {
                     prop_assert_eq!(record, &records[*number as usize]);
+                    prop_assert_eq!(record.id, *id);
                     prop_assert_eq!(Month::of(record.started_at), batch.month);
+                    prop_assert!(record.started_at <= batch.newest);
                 }
-                numbers.extend(&batch.numbers);
+                numbers.extend(batch.sent.iter().map(|(number, _)| *number));
             }
             numbers.sort_unstable();
             prop_assert_eq!(numbers, (0..records.len() as u64).collect::<Vec<_>>());
@@ -112,12 +126,12 @@ mod tests {
         let cut = cut(vec![(1, record(0, 10)), (2, record(0, RECORD_BYTES_MAX + 1)), (3, record(0, 10))]);
         assert_eq!(cut.too_large, [2]);
         assert_eq!(cut.batches.len(), 1);
-        assert_eq!(cut.batches[0].numbers, [1, 3]);
+        assert_eq!(numbers(&cut.batches[0]), [1, 3]);
     }
 
     #[test]
     fn a_large_record_has_an_entry_of_its_own() {
         let cut = cut(vec![(1, record(0, 10)), (2, record(0, ENTRY_BYTES + 1)), (3, record(0, 10))]);
-        assert_eq!(cut.batches.iter().map(|b| b.numbers.clone()).collect::<Vec<_>>(), [vec![1], vec![2], vec![3]]);
+        assert_eq!(cut.batches.iter().map(numbers).collect::<Vec<_>>(), [vec![1], vec![2], vec![3]]);
     }
 }

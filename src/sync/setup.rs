@@ -85,7 +85,8 @@ fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result
     engine.flush()?;
     set_up.key_store.store(set_up.credentials)?;
     set_up.config.save(&engine.paths().config)?;
-    engine.history.clear_cursors()?;
+    engine.history.forget_places()?;
+    engine.history.requeue_deletions()?;
     // Everything that this machine has, also what came from devices of an earlier identity. What the account
     // holds already leaves the outbox again when it comes down.
     for (device, _) in engine.history.count_per_device()? {

@@ -1,6 +1,8 @@
 //! `caro history`: the commands of the local history.
 
 mod add;
+mod clear;
+mod delete;
 mod import;
 mod input;
 mod last;
@@ -33,6 +35,10 @@ pub enum Command {
     /// Take over the history of a shell; a second run adds nothing
     #[command(subcommand)]
     Import(import::Source),
+    /// Delete commands, here and with the next sync everywhere
+    Delete(delete::Args),
+    /// Forget the whole history on this machine only
+    Clear(clear::Args),
 }
 
 impl Command {
@@ -48,6 +54,8 @@ impl Command {
             Self::Show(args) => show::run(&args, ui, home),
             Self::Last(args) => last::run(&args, ui, home),
             Self::Import(source) => import::run(&source, ui, home),
+            Self::Delete(args) => delete::run(&args, ui, home),
+            Self::Clear(args) => clear::run(&args, ui, home),
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct Args {
 
 /// How a query is understood.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Mode {
+pub(super) enum Mode {
     /// Every word occurs in the command, or every word in the prompt
     #[default]
     Fulltext,

@@ -1,0 +1,51 @@
+//! `caro history clear`.
+
+use serde::Serialize;
+
+use super::super::{CliError, Home, Kind, Ui};
+use super::delete::commands;
+use super::output::SCHEMA_VERSION;
+use super::select::open;
+
+/// Forgets the whole history on this machine, and nowhere else.
+///
+/// Your other devices and the relay keep what was synced; it comes back when this device reads everything again,
+/// for example after `caro sync restore`. To delete commands everywhere, use `caro history delete`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Do it without asking
+    #[arg(long, short)]
+    yes: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The result as JSON, version 1.
+#[derive(Serialize)]
+struct ClearedJson {
+    schema_version: u32,
+    forgotten: u64,
+}
+
+/// Runs `caro history clear`.
+pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+    let history = open(home)?;
+    if !args.yes {
+        let question = format!("Forget all {} on this machine?", commands(count(history.count()?)));
+        if !ui.terminal("--yes")?.confirm(&question)? {
+            return Err(CliError::new(Kind::Interrupted, "nothing was forgotten"));
+        }
+    }
+    let forgotten = history.clear()?;
+    if args.json {
+        return ui.json(&ClearedJson { schema_version: SCHEMA_VERSION, forgotten });
+    }
+    ui.line(format_args!("forgot {}", commands(count(forgotten))))?;
+    ui.hint("This was on this machine only: what was synced stays on your other devices and the relay.");
+    Ok(())
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,284 @@
+//! Where records lie in the synced history: in which of its segments.
+//!
+//! The note is written in the transaction that takes a record out of the outbox or brings it in, so it is never
+//! behind what was sent or read. It outlives the record: a deleted one lies in its segments until those
+//! are rewritten, and a segment that is gone leaves behind which of its records lie nowhere else.
+
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::error::Result;
+use super::record::UnixNanos;
+use super::rows;
+use super::store::History;
+
+/// Records that are queued by nobody and lie in no segment.
+const NOWHERE: &str = "NOT EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
+     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = records.id)";
+
+impl History {
+    /// The segments in which a record lies.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn segments_of(&self, id: Uuid) -> Result<Vec<String>> {
+        self.texts(
+            "SELECT segments.id FROM placed JOIN segments ON number = segment WHERE placed.id = ?1 ORDER BY 1",
+            [id.as_bytes()],
+        )
+    }
+
+    /// The records that lie in a segment, deleted ones included.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn records_in(&self, segment: &str) -> Result<Vec<Uuid>> {
+        records_in(&self.db, segment)
+    }
+
+    /// Every segment in which a record is known to lie.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn placed_segments(&self) -> Result<Vec<String>> {
+        self.texts("SELECT id FROM segments ORDER BY id", [])
+    }
+
+    /// The segments in which deleted records lie.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn segments_with_deleted(&self) -> Result<Vec<String>> {
+        self.texts(
+            "SELECT DISTINCT segments.id FROM deleted_records CROSS JOIN placed USING (id) \
+             JOIN segments ON number = segment ORDER BY 1",
+            [],
+        )
+    }
+
+    /// When the newest record of a segment began; `None` where not all of its records are known here.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn newest_in(&self, segment: &str) -> Result<Option<UnixNanos>> {
+        let newest = self
+            .db
+            .prepare_cached(
+                "SELECT count(*), count(records.id), max(started_at) FROM placed LEFT JOIN records USING (id) \
+                 WHERE segment = (SELECT number FROM segments WHERE id = ?1) \
+                 AND placed.id NOT IN (SELECT id FROM deleted_records)",
+            )?
+            .query_row([segment], |row| {
+                let (lie, known): (i64, i64) = (row.get(0)?, row.get(1)?);
+                Ok(if lie == known { row.get::<_, Option<i64>>(2)? } else { None })
+            })?;
+        Ok(newest.map(UnixNanos))
+    }
+
+    /// Notes that a segment is gone, and forgets every position whose key begins with `cursors`. Those of its
+    /// records that lie in no other segment are queued: the ones of device `only`, or of all devices, that began after
+    /// `after`. Returns how many.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn release_segment(
+        &self,
+        segment: &str,
+        cursors: &str,
+        only: Option<Uuid>,
+        after: Option<UnixNanos>,
+    ) -> Result<u64> {
+        self.write(|db| {
+            let ids = records_in(db, segment)?;
+            db.prepare_cached("DELETE FROM placed WHERE segment = (SELECT number FROM segments WHERE id = ?1)")?
+                .execute([segment])?;
+            db.prepare_cached("DELETE FROM segments WHERE id = ?1")?.execute([segment])?;
+            db.prepare_cached("DELETE FROM cursors WHERE substr(key, 1, length(?1)) = ?1")?.execute([cursors])?;
+            let mut queue = db.prepare_cached(&format!(
+                "INSERT INTO outbox (id) SELECT id FROM records \
+                 WHERE id = ?1 AND started_at > ?2 AND device_id = coalesce(?3, device_id) AND {NOWHERE}"
+            ))?;
+            let after = after.map_or(i64::MIN, |after| after.0);
+            let mut queued = 0;
+            for id in ids {
+                queued += queue.execute(params![id.as_bytes(), after, only.as_ref().map(Uuid::as_bytes)])? as u64;
+            }
+            Ok(queued)
+        })
+    }
+
+    /// Forgets where every record lies and every saved position, so that everything is read from the start.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn forget_places(&self) -> Result<()> {
+        self.write(|db| Ok(db.execute_batch("DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors;")?))
+    }
+
+    /// Queues the records of `device` that lie in no segment and began at `from` or later, oldest first; says how
+    /// many.
+    ///
+    /// # Errors
+    /// What the database says; then the queue is unchanged.
+    pub fn queue_unplaced(&self, device: Uuid, from: UnixNanos) -> Result<u64> {
+        self.write(|db| {
+            let queued = db
+                .prepare_cached(&format!(
+                    "INSERT INTO outbox (id) SELECT id FROM records \
+                     WHERE device_id = ?1 AND started_at >= ?2 AND {NOWHERE} ORDER BY started_at, id"
+                ))?
+                .execute(params![device.as_bytes(), from.0])?;
+            Ok(queued as u64)
+        })
+    }
+
+    /// How many records of `device` lie in no segment, are not queued, and began before `before`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn unplaced_count(&self, device: Uuid, before: UnixNanos) -> Result<u64> {
+        let count: i64 = self
+            .db
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM records WHERE device_id = ?1 AND started_at < ?2 AND {NOWHERE}"
+            ))?
+            .query_row(params![device.as_bytes(), before.0], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// When the `n`th newest record began, counted from 1; `None` where there are fewer.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn nth_newest(&self, n: u64) -> Result<Option<UnixNanos>> {
+        use rusqlite::OptionalExtension;
+        let Some(skip) = n.checked_sub(1).and_then(|skip| i64::try_from(skip).ok()) else { return Ok(None) };
+        let began: Option<i64> = self
+            .db
+            .prepare_cached("SELECT started_at FROM records ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?1")?
+            .query_row([skip], |row| row.get(0))
+            .optional()?;
+        Ok(began.map(UnixNanos))
+    }
+
+    fn texts(&self, sql: &str, params: impl rusqlite::Params) -> Result<Vec<String>> {
+        let mut statement = self.db.prepare_cached(sql)?;
+        let texts = statement.query_map(params, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok(texts)
+    }
+}
+
+/// Notes inside a transaction that records lie in a segment.
+pub(super) fn place(db: &Connection, segment: &str, ids: impl Iterator<Item = Uuid>) -> Result<()> {
+    db.prepare_cached("INSERT INTO segments (id) VALUES (?1) ON CONFLICT (id) DO NOTHING")?.execute([segment])?;
+    let number: i64 =
+        db.prepare_cached("SELECT number FROM segments WHERE id = ?1")?.query_row([segment], |row| row.get(0))?;
+    let mut place = db.prepare_cached("INSERT INTO placed (segment, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    for id in ids {
+        place.execute(params![number, id.as_bytes()])?;
+    }
+    Ok(())
+}
+
+fn records_in(db: &Connection, segment: &str) -> Result<Vec<Uuid>> {
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM placed WHERE segment = (SELECT number FROM segments WHERE id = ?1) ORDER BY id",
+    )?;
+    let ids = statement.query_map([segment], |row| rows::id_column(row, 0))?.collect::<rusqlite::Result<_>>()?;
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::testing::{DEVICE, plain};
+    use crate::history::{Cursor, Record};
+
+    fn history(records: &[Record]) -> History {
+        let history = History::in_memory().unwrap();
+        history.add_batch(records).unwrap();
+        history
+    }
+
+    /// Takes everything out of the outbox, into one segment.
+    fn send(history: &History, segment: &str) {
+        let sent: Vec<_> = history.pending(1000).unwrap().into_iter().map(|(number, r)| (number, r.id)).collect();
+        history.acknowledge_in(segment, &sent, None).unwrap();
+    }
+
+    #[test]
+    fn what_was_sent_and_what_arrived_is_where_it_lies() {
+        let (own, other) = (plain("own", 1), plain("other", 2));
+        let history = history(std::slice::from_ref(&own));
+        send(&history, "co_zOne");
+        history.ingest_from("co_zTwo", &[own.clone(), other.clone()], None).unwrap();
+        assert_eq!(history.segments_of(own.id).unwrap(), ["co_zOne", "co_zTwo"]);
+        assert_eq!(history.segments_of(other.id).unwrap(), ["co_zTwo"]);
+        assert_eq!(history.records_in("co_zTwo").unwrap().len(), 2);
+        assert_eq!(history.pending_count().unwrap(), 0);
+        assert_eq!(history.newest_in("co_zTwo").unwrap(), Some(other.started_at));
+    }
+
+    #[test]
+    fn a_deleted_record_lies_where_it_lay_and_where_it_arrives() {
+        let (kept, gone) = (plain("kept", 1), plain("gone", 2));
+        let history = history(&[kept.clone(), gone.clone()]);
+        send(&history, "co_zOne");
+        assert!(history.segments_with_deleted().unwrap().is_empty());
+        history.delete(&[gone.id], UnixNanos(3)).unwrap();
+        history.ingest_from("co_zTwo", std::slice::from_ref(&gone), None).unwrap();
+        assert_eq!(history.segments_with_deleted().unwrap(), ["co_zOne", "co_zTwo"]);
+        assert_eq!(history.newest_in("co_zOne").unwrap(), Some(kept.started_at), "deleted ones do not count");
+    }
+
+    #[test]
+    fn a_segment_that_is_gone_leaves_what_lies_nowhere_else() {
+        let records = [plain("both", 1), plain("alone", 2), plain("deleted", 3)];
+        let history = history(&records);
+        send(&history, "co_zOne");
+        history.ingest_from("co_zTwo", &records[..1], None).unwrap();
+        history.delete(&[records[2].id], UnixNanos(9)).unwrap();
+        let cursor = |key| Some(Cursor { key, value: 1 });
+        history.ingest(&[], cursor("segment/co_zOne/s")).unwrap();
+        history.ingest(&[], cursor("segment/co_zTwo/s")).unwrap();
+
+        assert_eq!(history.release_segment("co_zOne", "segment/co_zOne/", None, None).unwrap(), 1);
+        assert_eq!(history.cursors().unwrap(), [("segment/co_zTwo/s".to_owned(), 1)]);
+        assert_eq!(history.placed_segments().unwrap(), ["co_zTwo"]);
+        let pending: Vec<_> = history.pending(9).unwrap().into_iter().map(|(_, r)| r.command).collect();
+        assert_eq!(pending, ["alone"]);
+    }
+
+    #[test]
+    fn of_a_segment_that_is_gone_only_what_is_asked_for_is_queued() {
+        let records = [plain("early", 1), plain("late", 9)];
+        let released = |only, after| {
+            let history = history(&records);
+            send(&history, "co_zOne");
+            history.release_segment("co_zOne", "segment/co_zOne/", only, after).unwrap()
+        };
+        assert_eq!(released(None, None), 2);
+        assert_eq!(released(None, Some(records[0].started_at)), 1);
+        assert_eq!(released(None, Some(records[1].started_at)), 0);
+        assert_eq!(released(Some(DEVICE), None), 2);
+        assert_eq!(released(Some(Uuid::nil()), None), 0);
+    }
+
+    #[test]
+    fn own_records_that_lie_nowhere_are_counted_and_queued() {
+        let records = [plain("old", 1), plain("new", 10), plain("sent", 20)];
+        let history = history(&records);
+        let pending = history.pending(9).unwrap();
+        history.acknowledge_in("co_zOne", &[(pending[2].0, records[2].id)], None).unwrap();
+        history.acknowledge(&[pending[0].0, pending[1].0]).unwrap();
+        let at = |seconds| UnixNanos::from_seconds(seconds).unwrap();
+        assert_eq!(history.unplaced_count(DEVICE, at(100)).unwrap(), 2);
+        assert_eq!(history.unplaced_count(DEVICE, at(5)).unwrap(), 1);
+        assert_eq!(history.queue_unplaced(DEVICE, at(5)).unwrap(), 1);
+        assert_eq!(history.queue_unplaced(Uuid::nil(), at(0)).unwrap(), 0, "another device's are not ours to send");
+        assert_eq!(history.nth_newest(1).unwrap(), Some(at(20)));
+        assert_eq!(history.nth_newest(3).unwrap(), Some(at(1)));
+        assert_eq!(history.nth_newest(4).unwrap(), None);
+        assert_eq!(history.nth_newest(0).unwrap(), None);
+    }
+}

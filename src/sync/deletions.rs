@@ -1,0 +1,108 @@
+//! What was deleted, told in both directions.
+//!
+//! The registry of deletions holds batches of record ids under random keys, sealed like everything. A batch hides its
+//! records as soon as it is read, whatever else arrives; erasing them is `rewrite`'s part. Batches stay
+//! for ever: a device that was away for a year still learns what must not come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::SyncError;
+use super::engine::Engine;
+use super::vault::Opening;
+use crate::history::Cursor;
+use crate::runtime::protocol::{Entries, Set};
+use crate::seal::Purpose;
+
+/// Ids in one batch at most.
+const IDS_IN_BATCH: usize = 500;
+
+/// One entry of the registry.
+#[derive(Serialize, Deserialize)]
+struct Batch {
+    /// The deleted records.
+    #[serde(rename = "ids")]
+    ids: Vec<[u8; 16]>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    unknown: BTreeMap<String, ciborium::Value>,
+}
+
+/// What was read.
+#[derive(Default)]
+pub(super) struct Pulled {
+    /// Batches that only a newer version can read, or whose key has not arrived.
+    pub unreadable: u64,
+}
+
+/// Deletes here what other devices have deleted.
+pub(super) fn pull(engine: &mut Engine) -> Result<Pulled, SyncError> {
+    let map = engine.registries.deletions.clone();
+    engine.confirm(vec![map.clone()])?;
+    let mut pulled = Pulled::default();
+    for (name, value) in engine.ask(&Entries { id: map.clone() })?.entries {
+        let key = format!("deletions/{name}");
+        if engine.history.cursor(&key)?.is_some() {
+            continue;
+        }
+        match opened(engine, &map, &name, &value)? {
+            Some(ids) => {
+                let cursor = Some(Cursor { key: &key, value: 1 });
+                engine.history.ingest_deletions(&ids, (engine.now)(), cursor)?;
+            }
+            None => pulled.unreadable += 1,
+        }
+    }
+    Ok(pulled)
+}
+
+/// Tells the other devices what was deleted here.
+pub(super) fn push(engine: &mut Engine) -> Result<(), SyncError> {
+    if engine.history.pending_deletions_count()? == 0 {
+        return Ok(());
+    }
+    let map = engine.registries.deletions.clone();
+    // After a store was set back, what is told already need not be told again.
+    let mut told = BTreeSet::new();
+    for (name, value) in engine.ask(&Entries { id: map.clone() })?.entries {
+        told.extend(opened(engine, &map, &name, &value)?.unwrap_or_default());
+    }
+    loop {
+        let pending = engine.history.pending_deletions(IDS_IN_BATCH)?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<[u8; 16]> = pending.iter().filter(|id| !told.contains(*id)).map(|id| id.into_bytes()).collect();
+        if !ids.is_empty() {
+            let name = Uuid::new_v4().simple().to_string();
+            let mut plaintext = Vec::new();
+            ciborium::into_writer(&Batch { ids, unknown: BTreeMap::new() }, &mut plaintext)
+                .map_err(|e| SyncError::Store(format!("deletions cannot be encoded ({e})")))?;
+            let sealed = engine.vault.seal(Purpose::Deletion, &place(&map, &name), &plaintext)?;
+            engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([(name.clone(), sealed)]) })?;
+            engine.wrote(map.clone());
+            engine.flush()?;
+            let key = format!("deletions/{name}");
+            engine.history.ingest(&[], Some(Cursor { key: &key, value: 1 }))?;
+        }
+        engine.history.acknowledge_deletions(&pending)?;
+    }
+}
+
+/// The ids in a batch; none where it cannot be read yet.
+fn opened(engine: &Engine, map: &str, name: &str, value: &str) -> Result<Option<Vec<Uuid>>, SyncError> {
+    let plaintext = match engine.vault.open(Purpose::Deletion, &place(map, name), value)? {
+        Opening::Opened { plaintext, .. } => plaintext,
+        Opening::Newer | Opening::KeyMissing => return Ok(None),
+    };
+    let batch: Batch = ciborium::from_reader(plaintext.as_slice())
+        .map_err(|_| SyncError::Damaged { what: "the list of what was deleted".into() })?;
+    Ok(Some(batch.ids.into_iter().map(Uuid::from_bytes).collect()))
+}
+
+/// A batch opens under its own key only.
+fn place(map: &str, name: &str) -> String {
+    format!("{map}/{name}")
+}
