@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
+mod convergence;
 mod crypto_differential;
 mod history_cli;
 mod history_safety;

@@ -9,6 +9,7 @@ use std::process::Child;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::common::random::Random;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 
 /// Who is killed.
@@ -17,30 +18,6 @@ enum Victim {
     A,
     B,
     Relay,
-}
-
-/// A small generator whose whole state is the seed.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new() -> Self {
-        let seed = match std::env::var("CARO_TEST_SEED") {
-            Ok(seed) => seed.parse().expect("CARO_TEST_SEED is a number"),
-            Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
-        };
-        println!("CARO_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    /// Below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
 }
 
 /// Waits this long, and no condition ends it earlier: the moment of the kill is what is random.
@@ -91,7 +68,7 @@ impl Scene {
         a.now();
         let usual = begun.elapsed();
         b.now();
-        Self { relay, a, b, acknowledged, usual, random: Random::new() }
+        Self { relay, a, b, acknowledged, usual, random: Random::from_environment() }
     }
 
     /// New records on both devices, both exchange, and in the middle of it one is killed.
@@ -168,7 +145,7 @@ fn a_setup_that_was_killed_is_done_again_from_the_beginning() {
     let a = SyncHome::new("laptop");
     a.add(&commands("before", 0, 300));
     let phrase = a.init(&relay.url());
-    let mut random = Random::new();
+    let mut random = Random::from_environment();
     let begun = Instant::now();
     let b = SyncHome::new("desktop");
     b.restored(&relay.url(), &phrase);
@@ -194,7 +171,7 @@ fn a_setup_that_was_killed_is_done_again_from_the_beginning() {
 #[test]
 fn a_new_identity_whose_making_was_killed_is_whole_or_not_there() {
     let relay = Relay::new();
-    let mut random = Random::new();
+    let mut random = Random::from_environment();
     let mut usual = Duration::from_millis(500);
     for round in 0..5 {
         let a = SyncHome::new("laptop");

@@ -94,7 +94,7 @@ fn transactions(home: &SyncHome) -> i64 {
 #[test]
 fn a_rotation_that_was_killed_anywhere_leaves_the_key_whole_or_not_there() {
     let (_relay, a, b) = two_devices();
-    let mut random = crate::sync_kill::Random::new();
+    let mut random = crate::common::random::Random::from_environment();
     let begun = Instant::now();
     rotate(&a);
     let usual = begun.elapsed();

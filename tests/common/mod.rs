@@ -1,6 +1,8 @@
 //! What the tests of the program share.
 
 pub mod home;
+pub mod line;
 pub mod node;
+pub mod random;
 pub mod sync;
 pub mod wire;
