@@ -68,7 +68,8 @@ fmt: ## format everything
 	cargo fmt
 
 .PHONY: bench
-bench: setup ## time and memory, side by side with the SDK on Node; both engines where both can be built
+bench: setup ## time and memory, side by side with the SDK on Node and with Atuin; both engines where both can be built
+	@.ci/bench-peers
 	cargo bench --locked --bench sync
 ifneq ($(V8_ARCHIVE),)
 	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) cargo bench --locked $(V8_FEATURES) --target-dir $(V8_TARGET) --bench sync

@@ -6,6 +6,7 @@
 mod common;
 mod convergence;
 mod crypto_differential;
+mod export_cli;
 mod history_cli;
 mod history_safety;
 mod isolate;

@@ -7,6 +7,7 @@
 
 pub mod dirs;
 pub mod error;
+mod export;
 pub mod history;
 mod host;
 mod relay;
@@ -64,6 +65,7 @@ enum Command {
     /// Your history on all your machines, readable by nobody else
     #[command(subcommand)]
     Sync(sync::Command),
+    Export(export::Args),
     /// A relay of your own
     #[command(subcommand)]
     Relay(relay::Command),
@@ -74,6 +76,7 @@ impl Command {
         match self {
             Self::History(command) => command.run(ui, home),
             Self::Sync(command) => command.run(ui, home),
+            Self::Export(args) => export::run(&args, ui, home),
             Self::Relay(command) => command.run(ui, home),
         }
     }

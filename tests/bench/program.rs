@@ -35,8 +35,14 @@ pub fn run(folder: &Path, records: usize) -> Vec<Step> {
     let home = |name: &str| Home { folder: folder.join(name) };
     let (a, b) = (home("a"), home("b"));
     let history = folder.join("bash_history");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    // All within the days that sync by default.
     let lines = (0..records).map(|n| {
-        format!("#{}\ngit commit -m 'change {n}: {}' && cargo test --test run{n}\n", 1_700_000_000 + n * 600, n * n)
+        format!(
+            "#{}\ngit commit -m 'change {n}: {}' && cargo test --test run{n}\n",
+            now - 600 * (records - n) as u64,
+            n * n
+        )
     });
     fs::write(&history, lines.collect::<String>()).expect("a history file");
     let phrase = folder.join("bench-phrase");

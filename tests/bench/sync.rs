@@ -1,17 +1,20 @@
 //! `make bench`: what syncing costs, side by side with the official SDK on Node, in one run.
 //!
-//! Two tables. The first has the SDK's own work (the same batches through the same protocol): in our isolate over our
+//! Three tables. The first has the SDK's own work (the same batches through the same protocol): in our isolate over our
 //! relay, and under Node with its native core over the official relay. The second has whole commands, as a user runs
-//! them. The machine may be noisy: compare within one run, and quote ratios.
+//! them; the third has those that a user waits for, beside Atuin. The machine may be noisy: compare within one run, and quote ratios.
 
 // A benchmark that cannot go on has said why.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss, clippy::panic)]
 
+mod atuin;
+mod meter;
 #[path = "../common/node/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the tests use more of the peers than this")]
 mod node;
 mod program;
 mod sdk;
+mod side_by_side;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     for step in program::run(folder.path(), RECORDS) {
         println!("{:<34}{:>12.1}{:>14}", step.name, ms(step.time), step.peak_mb());
     }
+    side_by_side::print(folder.path(), &[RECORDS, 10 * RECORDS]);
     println!("\nnode relay's peak MB {:>35.1}", megabytes(node.relay_peak));
     println!("binary, MB {:>45.1}", megabytes(size(Path::new(program::BINARY))));
     ExitCode::SUCCESS

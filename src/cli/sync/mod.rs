@@ -127,7 +127,7 @@ fn key_store(home: &Home, history: &History, passphrase: Option<Passphrase>) -> 
     Ok(KeyStore::open(kind, os, FileKeyStore::new(home.data_dir.join("keys"), passphrase)))
 }
 
-fn paths(home: &Home) -> SyncPaths {
+pub(in crate::cli) fn paths(home: &Home) -> SyncPaths {
     SyncPaths::new(&home.config_dir, &home.data_dir, &home.state_dir)
 }
 

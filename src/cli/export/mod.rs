@@ -1,0 +1,176 @@
+//! `caro export`: everything the user has, in a form that other programs or people read.
+//!
+//! JSON and NDJSON hold everything and are versioned; Markdown is for reading; CSV has one table, the history.
+
+mod csv;
+mod json;
+mod markdown;
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::{CliError, Home, Ui, time};
+use crate::history::{Filter, History, Record, UnixNanos};
+use crate::prefs::{self, PrefsPaths};
+use crate::private_file;
+use crate::sync::{self, known_devices};
+
+/// The version of what is exported.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Write out everything you have: history, preferences, usage, devices.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  caro export -o caro.json                      everything, in one file
+  caro export --format ndjson | jq -r .command  line by line, for other programs
+  caro export --format markdown -o history.md   to read
+")]
+pub(super) struct Args {
+    /// The form
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write to this file, readable by you alone, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// The forms there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON value with everything
+    #[default]
+    Json,
+    /// A JSON value a line, each with its `type`
+    Ndjson,
+    /// The history as a table
+    Csv,
+    /// Text to read
+    Markdown,
+}
+
+/// What surrounds the records.
+struct Frame {
+    exported_at: String,
+    device_id: String,
+    preferences: Vec<Preference>,
+    devices: Vec<Device>,
+}
+
+/// A preference that is set.
+#[derive(Serialize)]
+struct Preference {
+    name: &'static str,
+    value: String,
+}
+
+/// A device of the account.
+#[derive(Serialize)]
+struct Device {
+    device_id: String,
+    name: String,
+    platform: String,
+    joined_at: String,
+    last_sync: Option<String>,
+    removed: bool,
+}
+
+impl From<sync::Device> for Device {
+    fn from(device: sync::Device) -> Self {
+        let rfc3339 = |nanos| time::rfc3339(UnixNanos(nanos));
+        Self {
+            device_id: device.id.to_string(),
+            name: device.name,
+            platform: device.platform,
+            joined_at: rfc3339(device.joined_at),
+            last_sync: device.last_sync.map(rfc3339),
+            removed: device.removed,
+        }
+    }
+}
+
+/// What one form does with it all: the frame around the records, and each record.
+trait Form {
+    fn begin(&mut self, frame: &Frame, out: &mut dyn Write) -> Result<(), CliError>;
+    fn record(&mut self, record: &Record, out: &mut dyn Write) -> Result<(), CliError>;
+    fn end(&mut self, frame: &Frame, out: &mut dyn Write) -> Result<(), CliError>;
+}
+
+/// Runs `caro export`.
+pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+    let history = home.open_history()?;
+    let frame = frame(home, &history)?;
+    let mut form: Box<dyn Form> = match args.format {
+        Format::Json => Box::new(json::Whole::default()),
+        Format::Ndjson => Box::new(json::Lines),
+        Format::Csv => Box::new(csv::Table),
+        Format::Markdown => Box::new(markdown::Text::new(time::local_zone())),
+    };
+    let count = match &args.output {
+        None => write(&history, &frame, form.as_mut(), ui.out())?,
+        Some(path) => to_file(path, |out| write(&history, &frame, form.as_mut(), out))?,
+    };
+    if args.format == Format::Csv {
+        ui.hint("CSV has the history alone; --format json has everything.");
+    }
+    if let Some(path) = &args.output {
+        ui.status(format_args!("{count} commands exported to {}", path.display()));
+    }
+    Ok(())
+}
+
+fn write(history: &History, frame: &Frame, form: &mut dyn Form, out: &mut dyn Write) -> Result<u64, CliError> {
+    form.begin(frame, out)?;
+    let (mut count, mut written) = (0, Ok(()));
+    history.list_each(&Filter::default(), |record| {
+        written = form.record(&record, out);
+        count += 1;
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    written?;
+    form.end(frame, out)?;
+    Ok(count)
+}
+
+/// Writes a file that is there whole or not at all.
+fn to_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T, CliError>) -> Result<T, CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::failed(format!("{} cannot be written", path.display()))
+            .hinted("Choose another file with -o, or make room on the disk.")
+            .caused_by(error)
+    };
+    let mut name = path.file_name().map(ToOwned::to_owned).ok_or_else(|| {
+        CliError::usage(format!("{} is not the name of a file", path.display())).hinted("Name a file after -o.")
+    })?;
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = path.with_file_name(name);
+    let mut file = BufWriter::new(private_file::create_new(&beside).map_err(failed)?);
+    let written = write(&mut file)
+        .and_then(|value| file.flush().and_then(|()| file.get_ref().sync_all()).map_err(failed).map(|()| value))
+        .and_then(|value| fs::rename(&beside, path).map_err(failed).map(|()| value));
+    if written.is_err() {
+        drop(fs::remove_file(&beside));
+    }
+    written
+}
+
+fn frame(home: &Home, history: &History) -> Result<Frame, CliError> {
+    let paths = PrefsPaths::new(&home.config_dir, &home.data_dir);
+    let mut preferences = vec![];
+    for preference in prefs::ALL {
+        if let Some(value) = prefs::get(&paths, preference)? {
+            preferences.push(Preference { name: preference.name, value });
+        }
+    }
+    Ok(Frame {
+        exported_at: time::rfc3339(time::now()),
+        device_id: history.device_id()?.to_string(),
+        preferences,
+        devices: known_devices(&super::sync::paths(home).devices)?.into_iter().map(Device::from).collect(),
+    })
+}
