@@ -10,6 +10,7 @@ use std::time::Duration;
 use caro::history::{History, UnixNanos};
 use caro::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Phrase, WordCount};
 use caro::net::{Proxies, RelayAddress};
+use caro::prefs::{PreferenceStore, PrefsPaths, Settings};
 use caro::seal::{EncryptedBlob, VersionedKey};
 use caro::sync::{self, Engine, Progress, SetUp, Setting, SyncConfig, SyncPaths, SyncState};
 
@@ -211,7 +212,11 @@ impl InProcess {
             relay: Some(self.relay.clone()),
             patience: Duration::from_secs(30),
             now,
-            settings: caro::prefs::Settings::default(),
+            settings: Settings::default(),
+            preferences: PreferenceStore::open(
+                PrefsPaths::new(self.folder.path(), self.folder.path()),
+                self.history().device_id().unwrap(),
+            ),
         }
     }
 

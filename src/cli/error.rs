@@ -191,6 +191,9 @@ impl From<PrefsError> for CliError {
                 (Kind::Usage, format!("Correct the file, or set it anew: caro config set {name} VALUE"))
             }
             PrefsError::Syntax { .. } => (Kind::Usage, "Correct the file; it was left as it is.".into()),
+            PrefsError::Newer { .. } => {
+                (Kind::Failed, "Upgrade caro on this machine; the file was left as it is.".into())
+            }
             PrefsError::File { .. } => {
                 (Kind::Failed, "Check that the disk has room and the folder is writable, then try again.".into())
             }

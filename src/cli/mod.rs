@@ -5,6 +5,7 @@
 //! [`CliError`]; [`run`] turns that into words and an exit code. Commands of the local history start
 //! no async runtime and touch no network.
 
+mod config;
 pub mod dirs;
 pub mod error;
 mod export;
@@ -62,6 +63,8 @@ enum Command {
     /// The commands you ran: add, list, search, import
     #[command(subcommand)]
     History(history::Command),
+    #[command(subcommand)]
+    Config(config::Command),
     /// Your history on all your machines, readable by nobody else
     #[command(subcommand)]
     Sync(sync::Command),
@@ -75,6 +78,7 @@ impl Command {
     fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         match self {
             Self::History(command) => command.run(ui, home),
+            Self::Config(command) => command.run(ui, home),
             Self::Sync(command) => command.run(ui, home),
             Self::Export(args) => export::run(&args, ui, home),
             Self::Relay(command) => command.run(ui, home),

@@ -1,5 +1,7 @@
 //! Which records may leave this device: the user's rules, pure and without a database.
 //!
+//! Records that hold a secret stay here whatever the rules say (see [`secrets`]).
+//!
 //! A rule is one line of text: `exclude command "aws *"`. The last rule that matches decides; a record that no rule
 //! matches may leave. Patterns are globs: in a command `*` stands for anything; in a directory it ends at a `/`,
 //! `**` does not, a leading `~` is anybody's home (rules follow the user to machines with other homes), and what lies
@@ -13,6 +15,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use regex::{Regex, RegexBuilder};
 
 use super::record::Record;
+use super::secrets;
 
 /// What anybody's home may be; `~` in the pattern of a directory.
 const HOMES: &str = "{/root,/home/*,/var/home/*,/Users/*,[A-Za-z]:/Users/*}";
@@ -261,6 +264,8 @@ fn last_line(message: &str) -> String {
 pub enum Why {
     /// A rule of the user says so.
     Rule(FilterRule),
+    /// It holds a secret of this kind.
+    Secret(&'static str),
 }
 
 /// Whether a record may leave this device.
@@ -299,9 +304,14 @@ impl Filter {
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
     }
 
-    /// Whether a record may leave; `device_name` is that of the device that recorded it.
+    /// Whether a record may leave; `device_name` is that of the device that recorded it. What holds a secret never
+    /// does.
     #[must_use]
     pub fn decide(&self, record: &Record, device_name: &str) -> Decision {
+        let texts = [Some(&record.command), record.prompt.as_ref(), record.explanation.as_ref()];
+        if let Some(secret) = texts.into_iter().flatten().find_map(|text| secrets::find(text)) {
+            return Decision::Held { why: Why::Secret(secret.name) };
+        }
         let matched = self.rules.iter().rev().find(|(rule, matcher)| match rule.field {
             Field::Command => matcher.matches(&record.command),
             Field::Directory => record.cwd.as_deref().is_some_and(|cwd| matcher.covers(cwd)),

@@ -8,7 +8,7 @@
 //! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
 //! - `placement`: in which segments of the synced history a record lies.
 //! - `deletions`: deleted records and the marks that keep them deleted.
-//! - [`filter`]: which records may leave this device.
+//! - [`filter`]: which records may leave this device; [`secrets`]: what never does.
 //! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
 
 mod deletions;
@@ -22,6 +22,7 @@ mod placement;
 mod record;
 mod rows;
 mod search;
+pub mod secrets;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;

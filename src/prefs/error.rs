@@ -43,6 +43,12 @@ pub enum PrefsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A newer program has written what is known of preferences; it was left untouched.
+    #[error("{} was written by a newer version of caro", file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+    },
     /// A file cannot be read or written.
     #[error("{} cannot be {action}: {source}", file.display())]
     File {

@@ -3,6 +3,7 @@
 //! - `catalog`: every preference by name, what it may be, where it is kept, whether it follows the user.
 //! - `document`: TOML files edited in place, so that comments, order and unknown keys stay.
 //! - `settings`: the preferences that sync itself obeys, as typed values.
+//! - `store`: those that follow the user: which change wins, what lost, what waits to be shown; `register`: one change.
 //!
 //! `config.toml` belongs to Caro, whose own writer drops keys that it does not know; so preferences of sync are
 //! kept beside it, in `sync.toml`, which [`SyncConfig`](crate::sync::SyncConfig) shares. What is set in neither
@@ -11,13 +12,17 @@
 mod catalog;
 pub(crate) mod document;
 mod error;
+mod register;
 mod settings;
+mod store;
 
 use std::path::{Path, PathBuf};
 
 pub use catalog::{ALL, File, Kind, Preference, find, suggestion};
 pub use error::{PrefsError, Result};
+pub use register::Register;
 pub use settings::{DEFAULT_MAX_RECORDS, DEFAULT_RETENTION_DAYS, Frequency, LARGE_RECORD, LargeRecords, Settings};
+pub use store::{Arrived, Loser, Merged, PreferenceStore};
 
 /// Where one home keeps its preferences.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,4 +73,17 @@ pub(crate) fn write(paths: &PrefsPaths, preference: &Preference, value: Option<&
         File::Sync => document::SYNC_HEADER,
     };
     document::edit(paths.file(preference), header, |document| document::set(document, preference, value))
+}
+
+/// Checks that a file, or a copy of it, is sound and holds nothing that a preference cannot be.
+///
+/// # Errors
+///
+/// [`PrefsError::Syntax`], [`PrefsError::InvalidInFile`] or [`PrefsError::File`].
+pub fn check(path: &Path, file: File) -> Result<()> {
+    let document = document::read(path)?;
+    ALL.iter().filter(|preference| preference.file == file).try_for_each(|preference| {
+        document::get(&document, preference, path)?;
+        Ok(())
+    })
 }

@@ -19,7 +19,7 @@ use super::{SyncError, SyncPaths, account, deletions, gone, pull, push, rewrite}
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey};
 use crate::net::{Connection, Network, RelayAddress};
-use crate::prefs::Settings;
+use crate::prefs::{PreferenceStore, Settings};
 use crate::runtime::protocol::{
     Close, Entries, Event, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request, Watch,
 };
@@ -48,6 +48,8 @@ pub struct Setting {
     pub now: fn() -> UnixNanos,
     /// The preferences that sync obeys.
     pub settings: Settings,
+    /// The preferences that follow the user.
+    pub preferences: PreferenceStore,
 }
 
 /// How far an exchange has come.
@@ -107,6 +109,7 @@ pub struct Engine {
     pub(super) device: Uuid,
     pub(super) now: fn() -> UnixNanos,
     pub(super) settings: Settings,
+    pub(super) preferences: PreferenceStore,
     paths: SyncPaths,
     relay: Option<RelayAddress>,
     patience: Duration,
@@ -199,6 +202,7 @@ impl Engine {
             history: setting.history,
             now: setting.now,
             settings: setting.settings,
+            preferences: setting.preferences,
             paths: setting.paths,
             relay: setting.relay,
             patience: setting.patience,

@@ -22,7 +22,7 @@ use super::{CliError, Home, Kind, Ui, time};
 use crate::history::History;
 use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase};
 use crate::net::{Proxies, RelayAddress};
-use crate::prefs::Settings;
+use crate::prefs::{PreferenceStore, Settings};
 use crate::sync::{Engine, Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
 
 /// How long the relay may take over one step, unless the user says otherwise.
@@ -170,7 +170,8 @@ fn setting(
     patience: Duration,
 ) -> Result<Setting, CliError> {
     let settings = Settings::load(&home.prefs().sync)?;
-    Ok(Setting { paths: paths(home), history, relay, patience, now: time::now, settings })
+    let preferences = PreferenceStore::open(home.prefs(), history.device_id()?);
+    Ok(Setting { paths: paths(home), history, relay, patience, now: time::now, settings, preferences })
 }
 
 /// Opens the account with its relay, for a command that works on the account itself.

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{KeyArgs, PATIENCE, address, paths, setting, show_progress, state};
-use crate::cli::{CliError, Home, Ui};
+use crate::cli::{CliError, Home, Ui, config};
 use crate::sync::{Engine, Report, SyncConfig, SyncError};
 
 /// Exchange with the relay once: what others wrote comes down, what waits here goes up.
@@ -53,6 +53,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
         Engine::open(setting(home, history, Some(relay), patience)?, &state, credentials.master(), TRIGGER)?;
     let report = engine.exchange(TRIGGER, &mut show_progress(ui))?;
     engine.close()?;
+    config::announce(ui, &config::store(home)?)?;
     print(ui, args, &report, begun.elapsed())
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{KeyArgs, address, paths};
-use crate::cli::{CliError, Home, Ui};
+use crate::cli::{CliError, Home, Ui, config as preferences};
 use crate::identity::Protection;
 use crate::net::{Connection, Network, RelayAddress};
 use crate::sync::{LastExchange, SyncConfig, SyncError, SyncState};
@@ -106,6 +106,9 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &StatusArgs) -> Result<(), Cli
         keys: keys.map(in_word),
         last_exchange: state.and_then(|state| state.last_exchange).map(Into::into),
     };
+    if set_up && let Err(error) = preferences::store(home).and_then(|store| preferences::announce(ui, &store)) {
+        ui.warn(error);
+    }
     if args.json {
         return ui.json(&status);
     }

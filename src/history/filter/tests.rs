@@ -41,6 +41,20 @@ fn the_last_rule_that_matches_decides_and_is_named() {
 }
 
 #[test]
+fn a_secret_stays_here_whatever_the_rules_say() {
+    let rules = ["include command *"];
+    let held = |record: &Record| matches!(filter(&rules).decide(record, ""), Decision::Held { why: Why::Secret(_) });
+    assert!(held(&plain("export GITHUB_TOKEN=abcdef", 1)));
+    let mut record = plain("curl https://api", 1);
+    assert!(!held(&record));
+    record.prompt = Some("call it with --password hunter2".into());
+    assert!(held(&record));
+    record.prompt = None;
+    record.explanation = Some("signs in as postgres://u:p@h".into());
+    assert!(held(&record));
+}
+
+#[test]
 fn everything_but_something() {
     let rules = ["exclude command *", "include command \"git *\""];
     assert!(leaves(&rules, "git push"));
