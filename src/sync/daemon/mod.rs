@@ -51,10 +51,10 @@ pub struct Options {
     /// The clock.
     pub now: fn() -> UnixNanos,
     /// Reads what the user has chosen.
-    pub choices: Box<dyn Fn() -> Result<Choices, SyncError> + Send>,
+    pub choices: Box<dyn Fn() -> Result<Choices, Failed> + Send>,
     /// Opens the account for what it is told, with the choices as they are now, and without asking a daemon for
     /// the lock.
-    pub open: Box<dyn Fn(&str) -> Result<Engine, SyncError> + Send>,
+    pub open: Box<dyn Fn(&str) -> Result<Engine, Failed> + Send>,
     /// Puts an error into the user's words.
     pub explain: fn(SyncError) -> Failed,
     /// Hears what the daemon does.

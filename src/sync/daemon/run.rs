@@ -17,6 +17,8 @@ use crate::sync::{Engine, Report, SyncError};
 
 /// The longest pause after a relay could not be reached.
 const UNREACHABLE: Duration = Duration::from_secs(60);
+/// The exit code that says so.
+const UNREACHABLE_EXIT: u8 = 5;
 /// The longest pause after anything else went wrong: it will hardly mend itself.
 const BROKEN: Duration = Duration::from_secs(15 * 60);
 /// While it waits to try again, how often it looks whether the machine has slept meanwhile.
@@ -27,6 +29,11 @@ const LOOK_SELDOM: Duration = Duration::from_secs(10 * 60);
 const REGULARLY: Duration = Duration::from_secs(3600);
 /// How soon to look again for what others have announced and not yet brought; later each time.
 const ANNOUNCED: Duration = Duration::from_secs(5);
+
+/// When to look for something to send after the history's log was written to: the write is seen before it counts,
+/// and what makes it count cannot be seen.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(25), Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1600)];
 
 /// An exchange that the user asked for.
 const ASKED: &str = "manual";
@@ -49,6 +56,8 @@ pub(super) struct Loop {
     /// How often in a row something announced was not there.
     announced: u32,
     asked: Vec<oneshot::Sender<Answer>>,
+    /// The next of [`LOOKS`], and when it is due.
+    look: Option<(usize, Instant)>,
     lent: u32,
     stopping: bool,
     backoff: Backoff,
@@ -72,6 +81,7 @@ impl Loop {
             regular: Instant::now(),
             announced: 0,
             asked: Vec::new(),
+            look: None,
             lent: 0,
             stopping: false,
             backoff: Backoff::default(),
@@ -84,12 +94,31 @@ impl Loop {
     pub(super) fn run(mut self, inbox: &Receiver<Wake>) -> Result<(), SyncError> {
         (self.options.tell)(Told::Started);
         while !self.stopping {
-            let wait = self.turn()?;
+            self.look();
+            let mut wait = self.turn()?;
+            if let Some((_, at)) = self.look {
+                let until = at.saturating_duration_since(Instant::now());
+                wait = Some(wait.map_or(until, |wait| wait.min(until)));
+            }
             self.wait(inbox, wait);
         }
         self.close();
         (self.options.tell)(Told::Stopped);
         Ok(())
+    }
+
+    /// Looks whether a write to the history left something to send. Our own writes do not.
+    fn look(&mut self) {
+        let Some((number, at)) = self.look else { return };
+        if Instant::now() < at {
+            return;
+        }
+        if self.history.pending_count().is_ok_and(|pending| pending > 0) {
+            self.due = Some("capture");
+            self.look = None;
+        } else {
+            self.look = LOOKS.get(number).map(|pause| (number + 1, at + *pause));
+        }
     }
 
     /// Does what is to be done now, and says how long there will be nothing to do; none: until something happens.
@@ -105,8 +134,8 @@ impl Loop {
             Err(error) => {
                 // Until the file is corrected, which will wake us.
                 self.close();
-                let failed = self.failed("settings", error, BROKEN);
-                self.answer_all(&Answer { error: Some(failed), ..Answer::default() });
+                self.failed("settings", error.clone());
+                self.answer_all(&Answer { error: Some(error), ..Answer::default() });
                 self.publish(Doing::Retrying, None, None);
                 return Ok(None);
             }
@@ -204,34 +233,34 @@ impl Loop {
             Err(error) => {
                 // Its memory may be ahead of its store.
                 self.engine = None;
-                let longest = if matches!(error, SyncError::Unreachable { .. }) { UNREACHABLE } else { BROKEN };
                 self.due = Some(if trigger == ASKED { "retry" } else { trigger });
-                let failed = self.failed(trigger, error, longest);
-                Answer { error: Some(failed), ..Answer::default() }
+                self.failed(trigger, error.clone());
+                Answer { error: Some(error), ..Answer::default() }
             }
         };
         self.answer_all(&answer);
     }
 
-    fn exchange(&mut self, trigger: &'static str, choices: Choices) -> Result<Report, SyncError> {
+    fn exchange(&mut self, trigger: &'static str, choices: Choices) -> Result<Report, Failed> {
+        let explain = self.options.explain;
         if self.engine.is_none() {
             let engine = (self.options.open)(trigger)?;
             self.engines += 1;
             let (number, events, inward) = (self.engines, engine.events(), self.inward.clone());
-            std::thread::Builder::new().name("caro-events".into()).spawn(move || {
+            let started = std::thread::Builder::new().name("caro-events".into()).spawn(move || {
                 for event in events {
                     if inward.send(Wake::Relay(number, event)).is_err() {
                         return;
                     }
                 }
-            })?;
+            });
+            started.map_err(|error| explain(error.into()))?;
             self.engine = Some(engine);
             self.given = Some(choices);
         }
-        let Some(engine) = &mut self.engine else { return Err(SyncError::Busy) };
-        let report = engine.exchange(trigger, &mut |_| {})?;
-        engine.listen()?;
-        Ok(report)
+        let Some(engine) = &mut self.engine else { return Err(explain(SyncError::Busy)) };
+        let report = engine.exchange(trigger, &mut |_| {});
+        report.and_then(|report| engine.listen().map(|()| report)).map_err(explain)
     }
 
     /// When to exchange next though nothing happens: soon, where something is announced that is not there yet.
@@ -243,13 +272,11 @@ impl Loop {
         }
     }
 
-    fn failed(&mut self, trigger: &str, error: SyncError, longest: Duration) -> Failed {
-        let failed = (self.options.explain)(error);
-        self.backoff.failed(longest);
+    fn failed(&mut self, trigger: &str, error: Failed) {
+        self.backoff.failed(if error.exit_code == UNREACHABLE_EXIT { UNREACHABLE } else { BROKEN });
         let pause = self.backoff.left().unwrap_or_default();
-        (self.options.tell)(Told::Failed { trigger, error: &failed, pause });
-        self.error = Some(failed.clone());
-        failed
+        (self.options.tell)(Told::Failed { trigger, error: &error, pause });
+        self.error = Some(error);
     }
 
     fn answer_all(&mut self, answer: &Answer) {
@@ -294,12 +321,7 @@ impl Loop {
     fn woken(&mut self, wake: Wake) {
         match wake {
             Wake::Captured => self.due = Some("capture"),
-            Wake::History => {
-                // Our own writes wake us too, and leave nothing to send.
-                if self.history.pending_count().is_ok_and(|pending| pending > 0) {
-                    self.due = Some("capture");
-                }
-            }
+            Wake::History => self.look = Some((0, Instant::now())),
             // They are read at every turn.
             Wake::Settings => {}
             Wake::Network => {

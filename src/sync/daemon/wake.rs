@@ -47,7 +47,7 @@ pub(super) struct Watched {
     pub config_dir: PathBuf,
 }
 
-/// Begins to listen to everything but the relay. Ends with the network's runtime.
+/// Begins to listen to everything but the relay.
 ///
 /// # Errors
 ///
@@ -65,8 +65,8 @@ pub(super) fn listen(
     let listener = server::bind(socket).map_err(failed)?;
     handle.spawn(server::serve(listener, status.clone(), wakes.clone()));
     handle.spawn(signals(wakes.clone()));
-    files::watch(&handle, watched, wakes.clone());
-    network::watch(&handle, wakes.clone());
+    files::watch(watched, wakes.clone())?;
+    network::watch(wakes.clone());
     Ok(())
 }
 
