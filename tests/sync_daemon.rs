@@ -25,7 +25,10 @@ fn arrives(device: &SyncHome, id: &str, begun: Instant, within: Duration) -> Dur
     let id = id.parse().unwrap();
     let history = device.home.history();
     while history.get(id).unwrap().is_none() {
-        assert!(begun.elapsed() < within, "it has not arrived on {} within {within:?}", device.name);
+        if begun.elapsed() > within {
+            let (log, status) = (device.ok(["sync", "logs"]).stdout, device.status());
+            panic!("it has not arrived on {} within {within:?}\n{log}\n{status}", device.name);
+        }
         std::thread::yield_now();
     }
     begun.elapsed()

@@ -113,12 +113,17 @@ impl Loop {
         if Instant::now() < at {
             return;
         }
-        if self.history.pending_count().is_ok_and(|pending| pending > 0) {
+        if self.something_waits() {
             self.due = Some("capture");
             self.look = None;
         } else {
             self.look = LOOKS.get(number).map(|pause| (number + 1, at + *pause));
         }
+    }
+
+    fn something_waits(&self) -> bool {
+        let waits = |count: crate::history::Result<u64>| count.is_ok_and(|count| count > 0);
+        waits(self.history.pending_count()) || waits(self.history.pending_deletions_count())
     }
 
     /// Does what is to be done now, and says how long there will be nothing to do; none: until something happens.
