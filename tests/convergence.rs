@@ -5,6 +5,7 @@
 //! `convergence/regressions.txt`, whose plans run first. `CARO_TEST_SEED` runs the plan of one seed,
 //! `CARO_TEST_SEEDS` says how many the slow run takes.
 
+mod device;
 mod model;
 mod plan;
 mod shrink;
@@ -16,8 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::random::asked_seed;
+use device::Verdict;
 use plan::Plan;
-use world::{Verdict, World};
+use world::World;
 
 /// Seeds of the normal run.
 const DOZENS: u64 = 24;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{CliError, Home, Ui};
+use super::{CliError, Home, Kind, Ui};
 use crate::relay::{RelayError, RelayOptions, serve};
 
 /// A relay of your own.
@@ -59,6 +59,10 @@ fn run_serve(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliError> 
 impl From<RelayError> for CliError {
     fn from(error: RelayError) -> Self {
         let hint = match &error {
+            RelayError::Damaged(_) => {
+                let hint = "Put relay.db back from a backup, or move it away: devices bring again what they hold.";
+                return Self::new(Kind::Damaged, error.to_string()).hinted(hint).caused_by(error);
+            }
             RelayError::Listen { .. } => "Choose another address with --listen.",
             RelayError::Store { .. } => "Make the folder writable, or name another with --data-dir.",
             RelayError::InUse(_) => "Stop the other one, or name another folder with --data-dir.",

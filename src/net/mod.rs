@@ -42,6 +42,9 @@ impl Network {
     ///
     /// Where the operating system gives no thread or event queue.
     pub fn start() -> std::io::Result<Self> {
+        // Without descriptors for its queues of signals and events the runtime would panic rather than say so.
+        #[cfg(unix)]
+        drop((0..4).map(|_| std::os::unix::net::UnixStream::pair()).collect::<std::io::Result<Vec<_>>>()?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("caro-network")

@@ -51,6 +51,9 @@ pub enum RelayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The store is no database, or a broken one.
+    #[error("the relay's store in {} is damaged", .0.display())]
+    Damaged(PathBuf),
     /// Another relay uses the same folder.
     #[error("another relay is using {}", .0.display())]
     InUse(PathBuf),

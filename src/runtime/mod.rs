@@ -19,6 +19,6 @@ pub use isolate::{Isolate, IsolateError, IsolateOptions};
 #[doc(hidden)]
 pub use listen::{Listener, listen};
 pub use ops::socket::{Dialer, Frames, Received};
-pub use ops::storage::{flush_database, open_database, open_database_deferred};
+pub use ops::storage::{flush_database, is_damaged, open_database, open_database_deferred};
 #[doc(hidden)]
 pub use ops::storage::{query_for_script, run_for_script};

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::consent::Watch as ConsentWatch;
-use super::daemon::rfc3339;
 use super::devices::{self, Devices};
 use super::index::Index;
 use super::lock::{self, Hold};
@@ -24,7 +23,7 @@ use crate::prefs::{PreferenceStore, Settings};
 use crate::runtime::protocol::{
     Close, Entries, Event, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request, Watch,
 };
-use crate::runtime::{Isolate, IsolateError, IsolateOptions, flush_database, open_database_deferred};
+use crate::runtime::{Isolate, IsolateError, IsolateOptions, flush_database, is_damaged, open_database_deferred};
 use crate::sync::month::Month;
 
 /// Heap of a device's isolate.
@@ -268,7 +267,7 @@ impl Engine {
         gone::erase(self)?;
         if !pulled.damaged.is_empty() {
             tracing::error!(segments = pulled.damaged.len(), "parts of the history are damaged");
-            return Err(SyncError::Damaged { what: "part of the synced history".into() });
+            return Err(self.damage("part of the synced history"));
         }
         Ok(Report {
             sent: pushed.records,
@@ -380,7 +379,7 @@ impl Engine {
         match outcome {
             Outcome::Current | Outcome::Local => Ok(()),
             Outcome::Offline | Outcome::Late => Err(self.lost_relay()),
-            Outcome::Damaged | Outcome::Absent | Outcome::Deleted => Err(SyncError::Damaged { what: what.into() }),
+            Outcome::Damaged | Outcome::Absent | Outcome::Deleted => Err(self.damage(what)),
         }
     }
 
@@ -406,7 +405,8 @@ impl Engine {
                 IsolateError::Failed(failure) => match failure.code {
                     FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
                     FailureCode::Offline | FailureCode::Late => self.lost_relay(),
-                    FailureCode::Damaged => SyncError::Damaged { what: "what the relay sent".into() },
+                    FailureCode::Damaged => self.damage("what the relay sent"),
+                    _ if is_damaged(&self.paths.database) => SyncError::StoreDamaged,
                     FailureCode::Storage => SyncError::Store(failure.message),
                     FailureCode::Misuse | FailureCode::Failed => SyncError::Engine(IsolateError::Failed(failure)),
                 },
@@ -420,9 +420,22 @@ impl Engine {
         u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Something is not what its owner wrote: where the store on this device is broken, nobody else is to blame.
+    pub(super) fn damage(&self, what: &str) -> SyncError {
+        if is_damaged(&self.paths.database) {
+            SyncError::StoreDamaged
+        } else {
+            SyncError::Damaged { what: what.into() }
+        }
+    }
+
     /// The relay stopped answering.
     pub(super) fn lost_relay(&self) -> SyncError {
         let reason = self.last_failure.lock().ok().and_then(|failure| failure.clone());
+        if reason.is_none() && is_damaged(&self.paths.database) {
+            // What it says to the relay makes no sense, and so there is no answer.
+            return SyncError::StoreDamaged;
+        }
         SyncError::Unreachable {
             relay: self.relay_shown(),
             reason: reason.unwrap_or_else(|| "it does not answer".into()),
@@ -466,18 +479,21 @@ impl Engine {
 
 /// Puts the outcome of an exchange into the state file. Where that fails the outcome stands all the same.
 fn remember(path: &Path, now: fn() -> UnixNanos, trigger: &str, result: Result<&Report, &SyncError>) {
-    let report = result.copied().unwrap_or_default();
+    let (sent, received) = result.map_or((0, 0), |report| (report.sent, report.received));
     let last = LastExchange {
         at: rfc3339(now()),
         trigger: trigger.into(),
-        sent: report.sent,
-        received: report.received,
-        missing: report.missing + report.unreadable,
+        sent,
+        received,
         error: result.err().map(ToString::to_string),
     };
     if let Err(error) = SyncState::update(path, |state| state.last_exchange = Some(last)) {
         tracing::warn!(%error, "the outcome of the exchange could not be noted");
     }
+}
+
+fn rfc3339(time: UnixNanos) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default().to_string()
 }
 
 /// Ends the network and every request when consent is withdrawn.

@@ -1,6 +1,5 @@
 //! What the tests of the program share.
 
-pub mod daemon;
 pub mod home;
 pub mod line;
 pub mod node;

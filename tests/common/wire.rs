@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub enum Fate {
     Instead(Vec<Value>),
     /// This frame goes before it, whatever it is.
     After(Message),
+    /// It goes on so much later, and everything after it as well.
+    Late(Duration),
     /// The connection ends.
     Cut,
 }
@@ -157,7 +160,8 @@ async fn forward(
         };
         lock(&between.traffic).extend_from_slice(text.as_bytes());
         for line in text.as_str().lines() {
-            let (frames, cut) = between.judge(way, line);
+            let Verdict { frames, cut, late } = between.judge(way, line);
+            tokio::time::sleep(late).await;
             for frame in frames {
                 if to.send(frame).await.is_err() {
                     return;
@@ -170,20 +174,30 @@ async fn forward(
     }
 }
 
+/// What goes on in place of one message.
+#[derive(Default)]
+struct Verdict {
+    frames: Vec<Message>,
+    /// Whether the connection ends with it.
+    cut: bool,
+    /// How long it waits.
+    late: Duration,
+}
+
 impl Between {
-    /// What goes on in place of one message, and whether the connection ends with it.
-    fn judge(&self, way: Way, line: &str) -> (Vec<Message>, bool) {
-        let Ok(value) = serde_json::from_str::<Value>(line) else {
-            return (vec![Message::text(line.to_owned())], false);
-        };
+    fn judge(&self, way: Way, line: &str) -> Verdict {
+        let as_it_is = || Message::text(line.to_owned());
+        let frames = |frames| Verdict { frames, ..Verdict::default() };
+        let Ok(value) = serde_json::from_str::<Value>(line) else { return frames(vec![as_it_is()]) };
         let fate = (lock(&self.tamper))(way, &value);
         lock(&self.seen).push((way, value));
         match fate {
-            Fate::Pass => (vec![Message::text(line.to_owned())], false),
-            Fate::Drop => (vec![], false),
-            Fate::Instead(values) => (values.iter().map(|v| Message::text(v.to_string())).collect(), false),
-            Fate::After(frame) => (vec![frame, Message::text(line.to_owned())], false),
-            Fate::Cut => (vec![], true),
+            Fate::Pass => frames(vec![as_it_is()]),
+            Fate::Drop => frames(vec![]),
+            Fate::Instead(values) => frames(values.iter().map(|v| Message::text(v.to_string())).collect()),
+            Fate::After(frame) => frames(vec![frame, as_it_is()]),
+            Fate::Late(late) => Verdict { late, ..frames(vec![as_it_is()]) },
+            Fate::Cut => Verdict { cut: true, ..Verdict::default() },
         }
     }
 }

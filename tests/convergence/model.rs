@@ -15,6 +15,8 @@ pub type Id = String;
 /// Something that a user did and that no exchange undoes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fact {
+    /// The account itself, which no device can bring to a relay that has none once its sync store is lost.
+    Account,
     /// The record had this content, in this state: 0 when it was recorded, more each time it was completed.
     Content(Id, u32),
     /// The record was deleted.
@@ -43,13 +45,19 @@ impl Place {
         *known = certainty.max(*known);
     }
 
+    /// Loses a fact.
+    pub fn forget(&mut self, fact: &Fact) {
+        self.0.remove(fact);
+    }
+
     fn learn_all(&mut self, other: &Self, at_most: Certainty) {
         for (fact, certainty) in &other.0 {
             self.learn(fact.clone(), at_most.min(*certainty));
         }
     }
 
-    fn certainty(&self, fact: &Fact) -> Option<Certainty> {
+    /// Whether it holds a fact.
+    pub fn certainty(&self, fact: &Fact) -> Option<Certainty> {
         self.0.get(fact).copied()
     }
 

@@ -49,6 +49,10 @@ pub enum Op {
     Import { home: usize, file: u64 },
     /// Completes a record that is there.
     Finish { home: usize, pick: u64 },
+    /// Deletes records that are there.
+    Delete { home: usize, pick: u64, count: usize },
+    /// A new data key.
+    Rotate { home: usize },
     /// One exchange.
     Exchange { home: usize },
     /// Exchanges of several devices at the same time.
@@ -98,7 +102,9 @@ impl Op {
     fn draw(random: &mut Random, homes: usize, relays: usize) -> Self {
         let home = random.index(homes);
         let relay = random.index(relays);
-        match random.below(100) {
+        match random.below(112) {
+            100..109 => Self::Delete { home, pick: random.number() % 1000, count: 1 + random.index(3) },
+            109..112 => Self::Rotate { home },
             0..22 => {
                 let kind = match random.below(6) {
                     0 | 1 => Kind::Unicode,

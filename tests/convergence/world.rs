@@ -3,19 +3,18 @@
 //! Each device reaches each relay over a line of its own, which can be cut. Their clocks are files of seconds.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use super::model::{Certainty, Fact, Id, Model, Place};
+use super::device::{Device, EXCHANGE, IMPATIENT, Verdict, end, exchanged, expect, state, text};
+use super::model::Certainty::Sure;
+use super::model::{Expected, Fact, Id, Model};
 use super::plan::{Kind, Op, Part, Plan};
-use crate::common::home::{DEADLINE, Run};
-use crate::common::line::{Line, Weather};
-use crate::common::sync::{Exchanged, Relay, SyncHome};
+use crate::common::home::Run;
+use crate::common::line::Weather;
+use crate::common::sync::Relay;
+use crate::sync_kill::pass;
 
 const NAMES: [&str; 5] = ["laptop", "desktop", "server", "tower", "netbook"];
 /// Rounds in which all devices exchange, after which nothing may move any more.
@@ -23,24 +22,15 @@ const ROUNDS: usize = 5;
 /// When the records were made; two and more months, so that there are several segments.
 const DAYS: i64 = 50;
 
-/// What went wrong, and in which step.
-pub type Verdict = Result<(), String>;
-
-/// A device, and how it is right now.
-struct Device {
-    sync: SyncHome,
-    relay: usize,
-    apart: bool,
-    lines: Vec<Line>,
-    clock: PathBuf,
-    backup: Option<Backup>,
-}
-
-/// What a backup holds, and what the model says of it.
-struct Backup {
-    folder: TempDir,
-    place: Place,
-    relay: usize,
+/// Whether an exchange moved anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    /// It said so.
+    Something,
+    /// It said that there was nothing.
+    Nothing,
+    /// It did not come to its end.
+    Unknown,
 }
 
 /// Everything.
@@ -65,29 +55,18 @@ impl World {
 
     fn set_up(plan: &Plan) -> Self {
         let relays: Vec<Relay> = (0..plan.relays).map(|_| Relay::new()).collect();
-        let devices: Vec<Device> = NAMES[..plan.homes]
-            .iter()
-            .map(|name| {
-                let sync = SyncHome::new(name);
-                let clock = sync.home.file("clock", "0");
-                let lines = relays.iter().map(|relay| Line::to(relay.address())).collect();
-                Device { sync, relay: 0, apart: false, lines, clock, backup: None }
-            })
-            .collect();
+        let devices: Vec<Device> = NAMES[..plan.homes].iter().map(|name| Device::new(name, &relays)).collect();
         let phrase = devices[0].sync.init(&devices[0].lines[0].url());
         std::thread::scope(|scope| {
             for device in &devices[1..] {
                 scope.spawn(|| device.sync.restored(&device.lines[0].url(), &phrase));
             }
         });
-        Self {
-            up: vec![true; relays.len()],
-            model: Model::new(devices.len(), relays.len()),
-            devices,
-            relays,
-            commands: BTreeMap::new(),
-            made: 0,
+        let mut model = Model::new(devices.len(), relays.len());
+        for place in model.homes.iter_mut().chain(model.relays.first_mut()) {
+            place.learn(Fact::Account, Sure);
         }
+        Self { up: vec![true; relays.len()], model, devices, relays, commands: BTreeMap::new(), made: 0 }
     }
 
     fn apply(&mut self, op: &Op) -> Verdict {
@@ -95,7 +74,9 @@ impl World {
             Op::Add { home, count, kind } => self.add(home, count, kind),
             Op::Import { home, file } => self.import(home, file),
             Op::Finish { home, pick } => self.finish(home, pick),
-            Op::Exchange { home } => self.exchange(home),
+            Op::Delete { home, pick, count } => self.delete(home, pick, count),
+            Op::Rotate { home } => self.rotate(home),
+            Op::Exchange { home } => self.exchange(home).map(drop),
             Op::Together { ref homes } => self.together(homes),
             Op::Kill { home, micros } => self.kill(home, micros),
             Op::CutAfter { home, bytes } => self.break_line(home, Weather::CutAfter(bytes)),
@@ -118,13 +99,12 @@ impl World {
                 Ok(())
             }
             Op::LoseStore { home } => {
-                for name in ["sync.db", "sync.db-wal", "sync.db-shm"] {
-                    drop(std::fs::remove_file(self.devices[home].sync.data(name)));
-                }
+                self.devices[home].lose_store();
+                self.model.homes[home].forget(&Fact::Account);
                 Ok(())
             }
             Op::Clock { home, hours } => {
-                std::fs::write(&self.devices[home].clock, (hours * 3600).to_string()).expect("the clock is set");
+                self.devices[home].set_clock(hours);
                 Ok(())
             }
         }
@@ -169,7 +149,7 @@ impl World {
 
     fn learn(&mut self, home: usize, id: Id, command: String, state: u32) {
         self.commands.insert(id.clone(), command);
-        self.model.homes[home].learn(Fact::Content(id, state), Certainty::Sure);
+        self.model.homes[home].learn(Fact::Content(id, state), Sure);
     }
 
     /// Takes a record that is there a state further: first it gets an exit code, then a duration.
@@ -184,7 +164,23 @@ impl World {
         record[if next == 1 { "exit" } else { "duration_ns" }] = json!(next);
         let run = self.devices[home].finish(["history", "add"], format!("{record}\n").as_bytes());
         expect(&run, 0)?;
-        self.model.homes[home].learn(Fact::Content(id, next), Certainty::Sure);
+        self.model.homes[home].learn(Fact::Content(id, next), Sure);
+        self.look(home)
+    }
+
+    fn delete(&mut self, home: usize, pick: u64, count: usize) -> Verdict {
+        let mut ids: Vec<Id> = self.devices[home].records()?.into_keys().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let first = usize::try_from(pick).unwrap() % ids.len();
+        ids.rotate_left(first);
+        ids.truncate(count);
+        let args = ["history", "delete", "--yes"].into_iter().chain(ids.iter().map(String::as_str));
+        expect(&self.devices[home].finish(args, b""), 0)?;
+        for id in ids {
+            self.model.homes[home].learn(Fact::Deleted(id), Sure);
+        }
         self.look(home)
     }
 
@@ -192,14 +188,58 @@ impl World {
         !self.devices[home].apart && self.up[self.devices[home].relay]
     }
 
-    fn exchange(&mut self, home: usize) -> Verdict {
+    /// What an exchange has to say for itself. One that something happened to may have lost its relay on the way.
+    fn judge(&mut self, home: usize, run: &Run, disturbed: bool) -> Result<Moved, String> {
+        if !self.reachable(home) {
+            expect(run, 5)?;
+            return Ok(Moved::Nothing);
+        }
+        let relay = self.devices[home].relay;
+        let [here, there] = [&self.model.homes[home], &self.model.relays[relay]].map(|at| at.certainty(&Fact::Account));
+        match run.code {
+            // Where neither has the account, its phrase opens nothing.
+            Some(4) if here != Some(Sure) && there != Some(Sure) => {
+                expect(run, 4)?;
+                return Ok(Moved::Unknown);
+            }
+            Some(5) if disturbed => {
+                expect(run, 5)?;
+                self.model.interrupted(home, relay);
+                return Ok(Moved::Unknown);
+            }
+            _ => {}
+        }
+        let report = exchanged(run)?;
+        if here.or(there).is_none() {
+            return Err(format!("an account came from nowhere: {run:?}"));
+        }
+        Ok(if report.sent + report.received + report.missing > 0 { Moved::Something } else { Moved::Nothing })
+    }
+
+    fn exchange(&mut self, home: usize) -> Result<Moved, String> {
         let run = self.devices[home].finish(EXCHANGE, b"");
+        self.after(home, &run, false)
+    }
+
+    fn after(&mut self, home: usize, run: &Run, disturbed: bool) -> Result<Moved, String> {
+        let moved = self.judge(home, run, disturbed)?;
+        if run.code == Some(0) {
+            self.model.exchanged(home, self.devices[home].relay);
+        }
+        self.look(home)?;
+        Ok(moved)
+    }
+
+    fn rotate(&mut self, home: usize) -> Verdict {
+        let run = self.devices[home].finish(["sync", "rotate-keys"], b"");
         if !self.reachable(home) {
             return expect(&run, 5);
         }
-        exchanged(&run)?;
-        self.model.exchanged(home, self.devices[home].relay);
-        self.look(home)
+        let relay = self.devices[home].relay;
+        let account = [&self.model.homes[home], &self.model.relays[relay]].map(|at| at.certainty(&Fact::Account));
+        // It brings the account up to date and nothing else; but what it opens the SDK may send.
+        self.model.interrupted(home, relay);
+        if account.contains(&Some(Sure)) || run.code != Some(4) { expect(&run, 0) } else { expect(&run, 4) }
     }
 
     fn together(&mut self, homes: &[usize]) -> Verdict {
@@ -209,22 +249,22 @@ impl World {
                 homes.iter().map(|home| scope.spawn(move || devices[*home].finish(EXCHANGE, b""))).collect();
             running.into_iter().map(|thread| thread.join().expect("it runs to its end")).collect()
         });
-        let mut pairs = vec![];
-        for (&home, run) in homes.iter().zip(&runs) {
-            if self.reachable(home) {
-                exchanged(run)?;
-                pairs.push((home, self.devices[home].relay));
-            } else {
-                expect(run, 5)?;
+        // Before the first of them counts, since none waited for another.
+        let pairs: Vec<_> = homes.iter().map(|home| (*home, self.devices[*home].relay)).collect();
+        let mut went_well = vec![];
+        for (pair, run) in pairs.into_iter().zip(&runs) {
+            self.judge(pair.0, run, false)?;
+            if run.code == Some(0) {
+                went_well.push(pair);
             }
         }
-        self.model.exchanged_together(&pairs);
+        self.model.exchanged_together(&went_well);
         homes.iter().try_for_each(|home| self.look(*home))
     }
 
     fn kill(&mut self, home: usize, micros: u64) -> Verdict {
         let mut child = self.devices[home].start();
-        crate::sync_kill::pass(Duration::from_micros(micros));
+        pass(Duration::from_micros(micros));
         drop(child.kill());
         child.wait().expect("it ends");
         if self.reachable(home) {
@@ -234,40 +274,25 @@ impl World {
     }
 
     fn break_line(&mut self, home: usize, weather: Weather) -> Verdict {
-        if !self.reachable(home) {
-            return self.exchange(home);
+        if self.reachable(home) {
+            self.devices[home].lines[self.devices[home].relay].set(weather);
         }
-        let relay = self.devices[home].relay;
-        self.devices[home].lines[relay].set(weather);
         let run = self.devices[home].finish(IMPATIENT, b"");
         self.devices[home].fair();
-        self.settle_one(home, &run)
+        self.after(home, &run, true).map(drop)
     }
 
     fn kill_relay(&mut self, home: usize, micros: u64) -> Verdict {
         if !self.reachable(home) {
-            return self.exchange(home);
+            return self.exchange(home).map(drop);
         }
         let relay = self.devices[home].relay;
         let child = self.devices[home].start();
-        crate::sync_kill::pass(Duration::from_micros(micros));
+        pass(Duration::from_micros(micros));
         self.relays[relay].kill();
         self.relays[relay].start_again();
         let run = end(child);
-        self.settle_one(home, &run)
-    }
-
-    /// An exchange that something happened to: it went well, or it could not reach the relay any more.
-    fn settle_one(&mut self, home: usize, run: &Run) -> Verdict {
-        let relay = self.devices[home].relay;
-        if run.code == Some(0) {
-            exchanged(run)?;
-            self.model.exchanged(home, relay);
-        } else {
-            expect(run, 5)?;
-            self.model.interrupted(home, relay);
-        }
-        self.look(home)
+        self.after(home, &run, true).map(drop)
     }
 
     fn switch(&mut self, relay: usize, up: bool) -> Verdict {
@@ -293,28 +318,28 @@ impl World {
     }
 
     fn restore(&mut self, home: usize, part: Part) {
-        let device = &mut self.devices[home];
-        let Some(backup) = &device.backup else { return };
-        if part == Part::Store {
-            for name in ["sync.db", "sync.db-wal", "sync.db-shm"] {
-                put_back(&backup.folder.path().join("data").join(name), &device.sync.data(name), false);
-            }
-            return;
+        let Some(then) = self.devices[home].put_back(part) else { return };
+        if part != Part::Store {
+            self.model.homes[home] = then;
+        } else if let Some(certainty) = then.certainty(&Fact::Account) {
+            self.model.homes[home].forget(&Fact::Account);
+            self.model.homes[home].learn(Fact::Account, certainty);
+        } else {
+            self.model.homes[home].forget(&Fact::Account);
         }
-        for folder in ["data", "config"] {
-            let (from, to) = (backup.folder.path().join(folder), device.sync.home.path().join(folder));
-            for name in names(&from).into_iter().chain(names(&to)) {
-                put_back(&from.join(&name), &to.join(&name), part == Part::Whole);
-            }
-        }
-        device.relay = backup.relay;
-        self.model.homes[home] = backup.place.clone();
-        device.fair();
+    }
+
+    /// The last relay, if the account is there or somebody can bring it; the first one has it from the beginning.
+    fn meeting_place(&self) -> usize {
+        let last = self.relays.len() - 1;
+        let places = self.model.homes.iter().chain([&self.model.relays[last]]);
+        let known = places.map(|place| place.certainty(&Fact::Account)).any(|certainty| certainty == Some(Sure));
+        if known { last } else { 0 }
     }
 
     /// Everything works again, all meet on one relay, and go on until nothing moves.
     fn settle(&mut self) -> Verdict {
-        let relay = self.relays.len() - 1;
+        let relay = self.meeting_place();
         for number in 0..self.relays.len() {
             self.switch(number, true)?;
         }
@@ -327,16 +352,13 @@ impl World {
             }
         }
         let expected = self.model.in_the_end(relay).expected();
-        let mut moved = vec![];
         for round in 0.. {
-            moved.clear();
-            for device in &self.devices {
-                let report = exchanged(&device.finish(EXCHANGE, b""))?;
-                if report.sent + report.received + report.missing > 0 {
-                    moved.push((device.sync.name, report));
-                }
+            let mut moved = vec![];
+            for home in 0..self.devices.len() {
+                moved.push(self.exchange(home)?);
             }
-            if moved.is_empty() {
+            // In the first round everybody brings what a new relay lacks, which no report counts.
+            if round > 0 && moved.iter().all(|moved| *moved == Moved::Nothing) {
                 break;
             }
             if round == ROUNDS {
@@ -369,7 +391,7 @@ impl World {
             .map_err(|problem| format!("on {}: {problem}", self.devices[home].sync.name))
     }
 
-    fn compare(&self, expected: &super::model::Expected, records: &BTreeMap<Id, Value>) -> Verdict {
+    fn compare(&self, expected: &Expected, records: &BTreeMap<Id, Value>) -> Verdict {
         let there = records.iter().map(|(id, record)| (id.clone(), state(record))).collect();
         if let Some(complaint) = expected.complaint(&there) {
             return Err(complaint);
@@ -383,73 +405,6 @@ impl World {
     }
 }
 
-const EXCHANGE: [&str; 5] = ["sync", "now", "--json", "--timeout", "20"];
-/// The same where nothing is worth waiting for.
-const IMPATIENT: [&str; 5] = ["sync", "now", "--json", "--timeout", "1"];
-
-impl Device {
-    fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = self.sync.command(args);
-        command.env("CARO_TEST_CLOCK", &self.clock);
-        command
-    }
-
-    fn finish(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &[u8]) -> Run {
-        let mut command = self.command(args);
-        command.stdin(std::process::Stdio::piped());
-        self.sync.finish(command, input)
-    }
-
-    fn start(&self) -> Child {
-        self.command(EXCHANGE).spawn().expect("the program starts")
-    }
-
-    fn records(&self) -> Result<BTreeMap<Id, Value>, String> {
-        let run = self.finish(["history", "list", "--json"], b"");
-        expect(&run, 0)?;
-        let records: Vec<Value> = run.json();
-        let count = records.len();
-        let by_id: BTreeMap<_, _> = records.into_iter().map(|record| (text(&record, "id"), record)).collect();
-        if by_id.len() == count { Ok(by_id) } else { Err("a record is listed twice".into()) }
-    }
-
-    /// The lines as they are when nothing is broken but what the plan broke.
-    fn fair(&self) {
-        let weather = if self.apart { Weather::Refused } else { Weather::Fair };
-        for line in &self.lines {
-            line.set(weather);
-        }
-    }
-
-    fn back_up(&mut self, place: Place) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["data", "config"] {
-            let (from, to) = (self.sync.home.path().join(name), folder.path().join(name));
-            std::fs::create_dir_all(&to).expect("a folder");
-            for file in names(&from) {
-                put_back(&from.join(&file), &to.join(&file), true);
-            }
-        }
-        self.backup = Some(Backup { folder, place, relay: self.relay });
-    }
-}
-
-/// The names of the files in a folder; its folders hold nothing that a backup would keep.
-fn names(folder: &Path) -> Vec<std::ffi::OsString> {
-    let entries = std::fs::read_dir(folder).expect("a readable folder").map(|entry| entry.expect("an entry"));
-    entries.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name()).collect()
-}
-
-/// Makes a file what it was, or removes it where it was not.
-fn put_back(kept: &Path, target: &Path, as_new_file: bool) {
-    if target.exists() && (as_new_file || !kept.exists()) {
-        std::fs::remove_file(target).expect("a file is removed");
-    }
-    if kept.exists() {
-        std::fs::copy(kept, target).expect("a file is copied");
-    }
-}
-
 impl Kind {
     fn command(self, number: u64) -> String {
         match self {
@@ -460,48 +415,9 @@ impl Kind {
     }
 }
 
-fn text(record: &Value, field: &str) -> String {
-    record[field].as_str().unwrap_or_default().to_owned()
-}
-
-/// How far a record has come.
-fn state(record: &Value) -> u32 {
-    u32::from(!record["exit"].is_null()) + u32::from(!record["duration_ns"].is_null())
-}
-
 /// A moment some days ago, the same one for the whole run of the tests.
 fn recently() -> u64 {
     static AT: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
     *AT.get_or_init(|| u64::try_from(jiff::Timestamp::now().as_second()).expect("after 1970") - 5 * 86_400)
 }
 
-/// Insists on this exit code, and that nothing crashed.
-fn expect(run: &Run, code: i32) -> Verdict {
-    if run.code != Some(code) || run.stderr.contains("panicked") {
-        return Err(format!("expected exit code {code}: {run:?}"));
-    }
-    Ok(())
-}
-
-/// Insists that an exchange went well and left nothing waiting.
-fn exchanged(run: &Run) -> Result<Exchanged, String> {
-    expect(run, 0)?;
-    let report: Exchanged =
-        serde_json::from_str(&run.stdout).map_err(|error| format!("not what `sync now` prints ({error}): {run:?}"))?;
-    if report.pending + report.too_large + report.unreadable > 0 {
-        return Err(format!("something was left out: {report:?}"));
-    }
-    Ok(report)
-}
-
-/// Waits for an exchange that was started, and gives what it said.
-fn end(mut child: Child) -> Run {
-    let begun = Instant::now();
-    while child.try_wait().expect("its state").is_none() {
-        assert!(begun.elapsed() < DEADLINE, "an exchange hangs");
-        std::thread::yield_now();
-    }
-    let output = child.wait_with_output().expect("its output");
-    let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");
-    Run { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
-}
