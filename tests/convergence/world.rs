@@ -420,4 +420,3 @@ fn recently() -> u64 {
     static AT: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
     *AT.get_or_init(|| u64::try_from(jiff::Timestamp::now().as_second()).expect("after 1970") - 5 * 86_400)
 }
-

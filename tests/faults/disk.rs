@@ -90,8 +90,8 @@ fn a_full_disk_refuses_a_capture_and_keeps_what_is_there() {
     a.init(&relay.url());
     let before = a.add_one("before");
     let filler = disk.fill(0);
-    let big = "x".repeat(200_000);
-    let run = a.run(["history", "add", "--command", &big]);
+    let big = format!("{}\n", serde_json::json!({ "command": "x".repeat(200_000) }));
+    let run = a.run_with_input(["history", "add"], big);
     clear(&run, &[1], "a full disk");
     assert!(run.stdout.is_empty(), "{run:?}");
     assert!(a.records().contains_key(&before), "what is there can still be read");

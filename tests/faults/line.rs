@@ -43,43 +43,41 @@ fn cut_after_any_byte() {
 
 #[test]
 fn a_bit_flipped_in_any_byte() {
-    any_byte(
-        &[|at| Weather::FlipAfter(at, Way::Up), |at| Weather::FlipAfter(at, Way::Down)],
-        12,
-        "1",
-        &[0, 1, 5, 6],
-    );
+    any_byte(&[|at| Weather::FlipAfter(at, Way::Up), |at| Weather::FlipAfter(at, Way::Down)], 12, "1", &[0, 1, 5, 6]);
+}
+
+/// Does something at points spread over these bytes, all at the same time: who is cut waits for long.
+fn at_once(bytes: u64, some: u64, what: impl Fn(u64, String) + Sync) {
+    std::thread::scope(|scope| {
+        for at in spread(bytes, some) {
+            let what = &what;
+            scope.spawn(move || what(at, format!("cut after {at} of {bytes} bytes")));
+        }
+    });
 }
 
 #[test]
 fn a_setup_that_is_cut_after_any_byte_is_whole_or_not_there() {
     let mut scene = Scene::new();
     let bytes = usual(&mut scene) * 2;
-    std::thread::scope(|scope| {
-        for half in 0..2 {
-            let (relay, phrase, acknowledged) = (scene.relay.address(), &scene.phrase, &scene.acknowledged);
-            scope.spawn(move || {
-                for at in spread(bytes, points(8)).skip(half).step_by(2) {
-                    let fault = format!("cut after {at} bytes");
-                    let line = Line::to(relay);
-                    let late = SyncHome::new("server");
-                    let own = late.add_one("its own");
-                    line.set(Weather::CutAfter(at));
-                    let run = late.restore(&line.url(), phrase);
-                    line.set(Weather::Fair);
-                    clear(&run, &[0, 5], &fault);
-                    if late.data("sync.json").exists() {
-                        late.now();
-                    } else {
-                        late.restored(&line.url(), phrase);
-                    }
-                    let there = late.records();
-                    assert!(there.contains_key(&own), "{fault}");
-                    let lost: Vec<_> = acknowledged.iter().filter(|id| !there.contains_key(*id)).collect();
-                    assert!(lost.is_empty(), "{fault}: {lost:?}");
-                }
-            });
+    let (relay, phrase, acknowledged) = (scene.relay.address(), &scene.phrase, &scene.acknowledged);
+    at_once(bytes, 8, |at, fault| {
+        let line = Line::to(relay);
+        let late = SyncHome::new("server");
+        let own = late.add_one("its own");
+        line.set(Weather::CutAfter(at));
+        let run = late.restore(&line.url(), phrase);
+        line.set(Weather::Fair);
+        clear(&run, &[0, 5], &fault);
+        if late.data("sync.json").exists() {
+            late.now();
+        } else {
+            late.restored(&line.url(), phrase);
         }
+        let there = late.records();
+        assert!(there.contains_key(&own), "{fault}");
+        let lost: Vec<_> = acknowledged.iter().filter(|id| !there.contains_key(*id)).collect();
+        assert!(lost.is_empty(), "{fault}: {lost:?}");
     });
 }
 
@@ -88,9 +86,9 @@ fn a_new_identity_that_is_cut_after_any_byte_is_whole_or_not_there() {
     let relay = Relay::new();
     let line = Line::to(relay.address());
     SyncHome::new("measured").init(&line.url());
-    let bytes = line.carried();
-    for at in spread(bytes, points(6)) {
-        let fault = format!("cut after {at} of {bytes} bytes");
+    let (bytes, url, address) = (line.carried(), relay.url(), relay.address());
+    at_once(bytes, 8, |at, fault| {
+        let line = Line::to(address);
         let a = SyncHome::new("laptop");
         a.add_one("before");
         let phrase = a.home.path().join("phrase");
@@ -106,9 +104,9 @@ fn a_new_identity_that_is_cut_after_any_byte_is_whole_or_not_there() {
         }
         a.now();
         let b = SyncHome::new("desktop");
-        b.restored(&relay.url(), &phrase);
+        b.restored(&url, &phrase);
         assert_eq!(assert_equal_histories(&[&a, &b]), 1, "{fault}");
-    }
+    });
 }
 
 #[test]
