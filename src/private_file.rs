@@ -38,6 +38,15 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     private(File::options().write(true).create(true).truncate(false)).open(path)
 }
 
+/// Opens a file to add to it, and makes it if there is none.
+///
+/// # Errors
+///
+/// What the file system says.
+pub(crate) fn open_append(path: &Path) -> io::Result<File> {
+    private(File::options().append(true).create(true)).open(path)
+}
+
 /// Replaces a file, or makes it, with the folder it is in. Readers see the old content or the new, also after
 /// a power cut; after an error it is the old.
 ///

@@ -16,6 +16,7 @@ mod keyring_secret_service;
 mod official_peers;
 mod relay_durability;
 mod sync_concurrency;
+mod sync_daemon;
 mod sync_deletion;
 mod sync_devices;
 mod sync_disk_full;

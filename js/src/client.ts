@@ -20,6 +20,8 @@ const READABLE: ReadonlySet<Outcome> = new Set(["current", "local"]);
 
 export class Client {
   private readonly watched = new Map<string, () => void>();
+  /** What others had written when the host last read it. */
+  private readonly read = new Map<string, string>();
 
   private constructor(
     private readonly node: LocalNode,
@@ -63,6 +65,7 @@ export class Client {
     }),
     entries: async ({ id }) => {
       const map = loadedMap(this.node, id);
+      this.read.set(id, this.byOthers(map.core));
       const entries: Record<string, string> = {};
       for (const key of map.keys()) {
         const value = map.get(key);
@@ -82,7 +85,11 @@ export class Client {
       return { id: stream.id };
     },
     append: ({ id, values }) => this.write(this.segment(id), values),
-    items: async ({ id, after }) => ({ items: itemsAfter(this.segment(id), after) }),
+    items: async ({ id, after }) => {
+      const segment = this.segment(id);
+      this.read.set(id, this.byOthers(segment.core));
+      return { items: itemsAfter(segment, after) };
+    },
     erase: async ({ ids }) => {
       const absent: string[] = [];
       for (const id of ids) if (!(await this.erase(id as RawCoID))) absent.push(id);
@@ -163,25 +170,37 @@ export class Client {
     for (const id of ids) {
       if (!this.watched.has(id)) this.watched.set(id, this.watchOne(id as RawCoID));
     }
+    for (const id of this.read.keys()) {
+      if (!ids.has(id)) this.read.delete(id);
+    }
     for (const core of [...this.node.allCoValues()]) {
       if (core.verified?.header.type === "costream" && !ids.has(core.id)) this.node.internalUnmountCoValue(core.id);
     }
   }
 
-  /** Tells of every change that another session made: of its own the host knows. */
+  /**
+   * Tells of every change that another session made and the host has not read; of its own it knows. What came
+   * after the host had read and before this is told at once.
+   */
   private watchOne(id: RawCoID): () => void {
     const core = this.node.getCoValue(id);
-    const byOthers = () => {
-      const others = Object.entries(core.knownState().sessions).filter(([session]) => session !== this.session);
-      return `${core.isDeleted} ${others.reduce((sum, [, count]) => sum + count, 0)}`;
-    };
-    let seen = byOthers();
-    return core.subscribe(() => {
-      const now = byOthers();
-      if (now === seen) return;
-      seen = now;
+    let told = this.read.get(id);
+    const look = () => {
+      if (!core.isAvailable()) return;
+      const now = this.byOthers(core);
+      if (now === told || now === this.read.get(id)) return;
+      told = now;
       emit({ type: "changed", id });
-    }, false);
+    };
+    const stop = core.subscribe(look, false);
+    look();
+    return stop;
+  }
+
+  /** Stands for all that other sessions have written to a CoValue. */
+  private byOthers(core: CoValueCore): string {
+    const others = Object.entries(core.knownState().sessions).filter(([session]) => session !== this.session);
+    return `${core.isDeleted} ${others.reduce((sum, [, count]) => sum + count, 0)}`;
   }
 
   /** Deletes a CoValue for good, with the hour as its time like all that is not last-writer-wins. */

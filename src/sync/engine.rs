@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::consent::Watch as ConsentWatch;
+use super::daemon::rfc3339;
 use super::devices::{self, Devices};
 use super::index::Index;
 use super::lock::{self, Hold};
@@ -479,21 +480,18 @@ impl Engine {
 
 /// Puts the outcome of an exchange into the state file. Where that fails the outcome stands all the same.
 fn remember(path: &Path, now: fn() -> UnixNanos, trigger: &str, result: Result<&Report, &SyncError>) {
-    let (sent, received) = result.map_or((0, 0), |report| (report.sent, report.received));
+    let report = result.copied().unwrap_or_default();
     let last = LastExchange {
         at: rfc3339(now()),
         trigger: trigger.into(),
-        sent,
-        received,
+        sent: report.sent,
+        received: report.received,
+        missing: report.missing + report.unreadable,
         error: result.err().map(ToString::to_string),
     };
     if let Err(error) = SyncState::update(path, |state| state.last_exchange = Some(last)) {
         tracing::warn!(%error, "the outcome of the exchange could not be noted");
     }
-}
-
-fn rfc3339(time: UnixNanos) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default().to_string()
 }
 
 /// Ends the network and every request when consent is withdrawn.

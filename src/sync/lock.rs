@@ -12,8 +12,8 @@ use super::daemon::socket;
 use super::{SyncError, SyncPaths};
 use crate::private_file;
 
-/// How long a daemon may take to give the lock away: it may be in the middle of an exchange.
-const GIVEN_WITHIN: Duration = Duration::from_secs(20);
+/// How long whoever has the lock may take to give it away: it may be in the middle of an exchange.
+const GIVEN_WITHIN: Duration = Duration::from_secs(15);
 /// Pause between two looks at a lock that another process holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -24,24 +24,26 @@ pub(super) struct Hold {
     _lease: Option<UnixStream>,
 }
 
-/// Takes the lock, if need be from the daemon.
+/// Takes the lock, if need be from the daemon; another process's exchange is waited for.
 ///
 /// # Errors
 ///
 /// [`SyncError::Busy`] while another process exchanges; [`SyncError::File`].
 pub(super) fn take(paths: &SyncPaths) -> Result<Hold, SyncError> {
-    if let Some(file) = attempt(paths)? {
-        return Ok(Hold { _file: file, _lease: None });
-    }
-    let Some(lease) = socket::borrow(&paths.socket) else { return Err(SyncError::Busy) };
     let give_up = Instant::now() + GIVEN_WITHIN;
-    while Instant::now() < give_up {
+    let mut lease = None;
+    loop {
         if let Some(file) = attempt(paths)? {
-            return Ok(Hold { _file: file, _lease: Some(lease) });
+            return Ok(Hold { _file: file, _lease: lease });
+        }
+        if Instant::now() >= give_up {
+            return Err(SyncError::Busy);
+        }
+        if lease.is_none() {
+            lease = socket::borrow(&paths.socket);
         }
         std::thread::sleep(LOOK_AGAIN);
     }
-    Err(SyncError::Busy)
 }
 
 /// Waits until nobody exchanges, for so long; whether that is so.

@@ -75,7 +75,7 @@ pub struct BoundSession {
 }
 
 /// The outcome of an exchange.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastExchange {
     /// When it ended, RFC 3339 UTC.
     pub at: String,
@@ -85,6 +85,9 @@ pub struct LastExchange {
     pub sent: u64,
     /// Records that came down.
     pub received: u64,
+    /// Parts of the history that are known of and have not come down yet.
+    #[serde(default)]
+    pub missing: u64,
     /// What went wrong, in plain words.
     pub error: Option<String>,
 }

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::daemon::Daemon;
 use super::home::{DEADLINE, Run, TestHome};
 
 /// What `caro sync now --json` prints. A field that is missing or new breaks every script that reads it.
@@ -52,9 +53,26 @@ pub struct SyncHome {
 }
 
 impl SyncHome {
-    /// A device on which nothing ever ran.
+    /// A device on which nothing ever ran, and on which no exchange happens by itself.
     pub fn new(name: &'static str) -> Self {
-        Self { home: TestHome::new(), name }
+        let device = Self { home: TestHome::new(), name };
+        device.exchanges("manual");
+        device
+    }
+
+    /// Says when exchanges happen by themselves.
+    pub fn exchanges(&self, frequency: &str) {
+        let path = self.home.path().join("config/sync.toml");
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder is made");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let others = before.lines().filter(|line| !line.starts_with("frequency"));
+        let text: String = others.map(|line| format!("{line}\n")).collect();
+        std::fs::write(&path, format!("frequency = \"{frequency}\"\n{text}")).expect("the settings are written");
+    }
+
+    /// Starts the daemon, and waits until it answers.
+    pub fn daemon(&self) -> Daemon {
+        Daemon::start(self, &[])
     }
 
     /// The program with these arguments, without a controlling terminal.

@@ -47,6 +47,21 @@ impl Command {
     /// # Errors
     /// What went wrong, in words for the user.
     pub fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+        let changes = self.changes_the_history();
+        let result = self.run_alone(ui, home);
+        if changes {
+            // After a failure too: part of it may be done.
+            super::sync::after_capture(home);
+        }
+        result
+    }
+
+    /// Whether there may be something to sync afterwards.
+    fn changes_the_history(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::Import(_))
+    }
+
+    fn run_alone(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         match self {
             Self::Add(args) => add::run(args, ui, home),
             Self::List(args) => list::run(&args, ui, home),

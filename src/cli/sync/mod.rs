@@ -1,9 +1,13 @@
 //! `caro sync …`: set up, exchange, look.
 
+mod background;
 mod consent;
+mod daemon;
 mod devices;
 mod errors;
 mod init;
+mod logs;
+mod note;
 mod now;
 mod phrase;
 mod phrase_input;
@@ -12,6 +16,9 @@ mod restore;
 mod rotate_keys;
 mod setup;
 mod status;
+mod switch;
+
+pub(super) use background::after_capture;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +50,12 @@ pub(super) enum Command {
     Restore(restore::RestoreArgs),
     Now(now::NowArgs),
     Status(status::StatusArgs),
+    Pause(switch::PauseArgs),
+    Resume(switch::ResumeArgs),
+    Enable(switch::EnableArgs),
+    Disable(switch::DisableArgs),
+    Daemon(daemon::DaemonArgs),
+    Logs(logs::LogsArgs),
     #[command(subcommand)]
     Phrase(phrase::Command),
     #[command(subcommand)]
@@ -59,6 +72,12 @@ impl Command {
             Self::Restore(args) => restore::run(ui, home, &args),
             Self::Now(args) => now::run(ui, home, &args),
             Self::Status(args) => status::run(ui, home, &args),
+            Self::Pause(_) => switch::pause(ui, home),
+            Self::Resume(_) => switch::resume(ui, home),
+            Self::Enable(args) => switch::enable(ui, home, &args),
+            Self::Disable(_) => switch::disable(ui, home),
+            Self::Daemon(args) => daemon::run(ui, home, &args),
+            Self::Logs(args) => logs::run(ui, home, &args),
             Self::Phrase(command) => command.run(ui, home),
             Self::Devices(command) => command.run(ui, home),
             Self::RotateKeys(args) => rotate_keys::run(ui, home, &args),

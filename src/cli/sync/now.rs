@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::{KeyArgs, PATIENCE, address, paths, setting, show_progress, state};
+use super::{KeyArgs, PATIENCE, address, background, note, paths, setting, show_progress, state};
 use crate::cli::{CliError, Home, Ui, config};
+use crate::sync::daemon::socket::{self, Ask};
 use crate::sync::{Engine, Report, SyncConfig, SyncError};
 
 /// Exchange with the relay once: what others wrote comes down, what waits here goes up.
@@ -19,6 +20,10 @@ pub(in crate::cli) struct NowArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+
+    /// Wait for more to come, exchange, and say nothing; started by commands that record something
+    #[arg(long, hide = true, conflicts_with = "json")]
+    background: bool,
 
     #[command(flatten)]
     keys: KeyArgs,
@@ -41,7 +46,40 @@ struct ReportJson {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliError> {
+    if args.background {
+        return background::run(ui, home, &args.keys);
+    }
     let begun = Instant::now();
+    let report = match through_daemon(home, args)? {
+        Some(report) => report,
+        None => {
+            let report = exchange(ui, home, args);
+            note::outcome(home, "now", TRIGGER, report.as_ref().map(|report| (report, begun.elapsed())));
+            report?
+        }
+    };
+    config::announce(ui, &config::store(home)?)?;
+    print(ui, args, &report, begun.elapsed())
+}
+
+/// Has the daemon exchange, if one answers; none where this command has to do it itself.
+fn through_daemon(home: &Home, args: &NowArgs) -> Result<Option<Report>, CliError> {
+    // With its own patience it does its own work.
+    if args.timeout.is_some() {
+        return Ok(None);
+    }
+    state(home)?;
+    let Some(answer) = socket::ask(&paths(home).socket, Ask::Exchange).and_then(|daemon| daemon.outcome()) else {
+        return Ok(None);
+    };
+    match (answer.report, answer.error) {
+        (Some(report), _) => Ok(Some(report)),
+        (None, Some(failed)) => Err(failed.into()),
+        (None, None) => Ok(None),
+    }
+}
+
+fn exchange(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<Report, CliError> {
     let state = state(home)?;
     let config = SyncConfig::load(&paths(home).config)?;
     let relay = address(&config)?.ok_or(SyncError::NoRelay)?;
@@ -49,12 +87,11 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
     let credentials = args.keys.load(ui, home, &history)?;
     let patience = args.timeout.map_or(PATIENCE, Duration::from_secs);
 
-    let mut engine =
-        Engine::open(setting(home, history, Some(relay), patience)?, &state, credentials.master(), TRIGGER)?;
+    let setting = setting(home, history, Some(relay), patience)?;
+    let mut engine = Engine::open(setting, &state, credentials.master(), TRIGGER)?;
     let report = engine.exchange(TRIGGER, &mut show_progress(ui))?;
     engine.close()?;
-    config::announce(ui, &config::store(home)?)?;
-    print(ui, args, &report, begun.elapsed())
+    Ok(report)
 }
 
 fn print(ui: &mut Ui, args: &NowArgs, report: &Report, took: Duration) -> Result<(), CliError> {

@@ -66,7 +66,7 @@ struct LastJson {
 
 impl From<LastExchange> for LastJson {
     fn from(last: LastExchange) -> Self {
-        let LastExchange { at, trigger, sent, received, error } = last;
+        let LastExchange { at, trigger, sent, received, error, missing: _ } = last;
         Self { at, trigger, sent, received, error }
     }
 }

@@ -1,0 +1,70 @@
+//! Exchanges after a capture: starting one without waiting for it, and being one.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{KeyArgs, PATIENCE, address, note, paths, setting, state};
+use crate::cli::{CliError, Home, Ui, time};
+use crate::sync::oneshot::{self, Next};
+use crate::sync::{Engine, Report, SyncConfig, SyncError, wait_until_free};
+
+/// What the state file calls such an exchange.
+const TRIGGER: &str = "capture";
+/// How long more is waited for: the commands of a script, or of a fast typist, go together.
+const COLLECT: Duration = Duration::from_millis(750);
+/// How long another exchange is waited for.
+const TURN: Duration = Duration::from_secs(600);
+
+/// Called after something was recorded or a setting was changed: a daemon is told, or a background exchange started.
+/// It takes a few milliseconds at the most, and no failure here is one of the command's.
+pub(in crate::cli) fn after_capture(home: &Home) {
+    if oneshot::after_capture(&paths(home), time::now()) == Next::Start
+        && let Err(error) = start(home)
+    {
+        tracing::debug!(%error, "a background exchange could not be started");
+    }
+}
+
+/// Starts one, and leaves it alone.
+fn start(home: &Home) -> std::io::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["sync", "now", "--background"]);
+    // Where it runs must not keep a file system from being unmounted.
+    command.current_dir(&home.data_dir);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().map(drop)
+}
+
+/// Is one: collects, waits for its turn, exchanges, and notes the outcome in the log.
+pub(super) fn run(ui: &Ui, home: &Home, keys: &KeyArgs) -> Result<(), CliError> {
+    // Neither Ctrl-C nor the end of the terminal is meant for it. Fails only where there is no terminal anyway.
+    let _ = rustix::process::setsid();
+    let paths = paths(home);
+    let Some(waiting) = oneshot::waiting(&paths)? else { return Ok(()) };
+    std::thread::sleep(COLLECT);
+    // From here on, whatever is recorded may come too late for this exchange.
+    drop(waiting);
+    if !wait_until_free(&paths, TURN)? {
+        return Ok(());
+    }
+    let begun = Instant::now();
+    let result = exchange(ui, home, keys);
+    note::outcome(home, "background", TRIGGER, result.as_ref().map(|report| (report, begun.elapsed())));
+    oneshot::ended(&paths, time::now(), result.is_ok())?;
+    result.map(drop)
+}
+
+fn exchange(ui: &Ui, home: &Home, keys: &KeyArgs) -> Result<Report, CliError> {
+    let state = state(home)?;
+    if state.paused {
+        return Ok(Report::default());
+    }
+    let relay = address(&SyncConfig::load(&paths(home).config)?)?.ok_or(SyncError::NoRelay)?;
+    let history = home.open_history()?;
+    let credentials = keys.load(ui, home, &history)?;
+    let setting = setting(home, history, Some(relay), PATIENCE)?;
+    let mut engine = Engine::open(setting, &state, credentials.master(), TRIGGER)?;
+    let report = engine.exchange(TRIGGER, &mut |_| {})?;
+    engine.close()?;
+    Ok(report)
+}
