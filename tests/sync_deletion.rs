@@ -67,7 +67,7 @@ struct Scene {
     pieces: Vec<Vec<u8>>,
 }
 
-const SECRET: &str = "export TOKEN=kanarie-deleted-4711";
+const SECRET: &str = "tell nobody kanarie-deleted-4711";
 
 impl Scene {
     fn new() -> Self {

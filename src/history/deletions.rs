@@ -1,7 +1,8 @@
 //! Deleting records for good: here at once, elsewhere as soon as the other devices learn of it.
 //!
 //! A deletion removes the record and leaves its id in `deleted_records`; that mark beats any copy
-//! of the record that arrives later. The content is overwritten in the database file, in the
+//! of the record that arrives later. A record that was withdrawn from sync has such a mark too, with
+//! `kept`: elsewhere it is deleted, here it stays. The content is overwritten in the database file, in the
 //! full-text index and in the write-ahead log, which is emptied where no other process holds it.
 
 use std::time::Duration;
@@ -25,7 +26,13 @@ impl History {
     /// # Errors
     /// What the database says; then nothing was deleted.
     pub fn delete(&self, ids: &[Uuid], now: UnixNanos) -> Result<u64> {
-        let removed = self.write(|db| delete_all(db, ids, now, true))?;
+        let removed = self.write(|db| {
+            let mut give_up = db.prepare_cached("UPDATE deleted_records SET kept = 0 WHERE id = ?1 AND kept = 1")?;
+            for id in ids {
+                give_up.execute([id.as_bytes()])?;
+            }
+            delete_all(db, ids, now, true)
+        })?;
         self.empty_log();
         Ok(removed)
     }
@@ -47,7 +54,28 @@ impl History {
         Ok(removed)
     }
 
-    /// Whether the record of this id was deleted.
+    /// Takes records back from sync: to all other devices and the relay they are deleted at the moment `now`, here
+    /// they stay, and never go up again. Returns how many there are.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was withdrawn.
+    pub fn withdraw(&self, ids: &[Uuid], now: UnixNanos) -> Result<u64> {
+        self.write(|db| {
+            let mut mark = db.prepare_cached(
+                "INSERT INTO deleted_records (id, deleted_at, pending, kept) SELECT id, ?2, 1, 1 FROM records \
+                 WHERE id = ?1 ON CONFLICT (id) DO NOTHING",
+            )?;
+            let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+            let mut withdrawn = 0;
+            for id in ids {
+                withdrawn += mark.execute(params![id.as_bytes(), now.0])? as u64;
+                unqueue.execute([id.as_bytes()])?;
+            }
+            Ok(withdrawn)
+        })
+    }
+
+    /// Whether the record of this id was deleted, or withdrawn from sync.
     ///
     /// # Errors
     /// What the database says.
@@ -130,7 +158,10 @@ fn delete_all(db: &Connection, ids: &[Uuid], now: UnixNanos, pending: bool) -> R
          ON CONFLICT (id) DO NOTHING",
     )?;
     let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
-    let mut remove = db.prepare_cached("DELETE FROM records WHERE id = ?1")?;
+    // What was withdrawn stays, also when this device reads its own deletion back.
+    let mut remove = db.prepare_cached(
+        "DELETE FROM records WHERE id = ?1 AND id NOT IN (SELECT id FROM deleted_records WHERE id = ?1 AND kept = 1)",
+    )?;
     let mut removed = 0;
     for id in ids {
         mark.execute(params![id.as_bytes(), now.0, pending])?;

@@ -47,6 +47,12 @@ pub enum Field {
 impl Action {
     const ALL: [Self; 2] = [Self::Include, Self::Exclude];
 
+    /// The action of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+
     /// The word in a rule.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -60,6 +66,12 @@ impl Action {
 impl Field {
     /// Every field.
     pub const ALL: [Self; 4] = [Self::Command, Self::Directory, Self::Device, Self::Tag];
+
+    /// The field of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.as_str() == name)
+    }
 
     /// The word in a rule.
     #[must_use]
@@ -162,10 +174,10 @@ impl FromStr for FilterRule {
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let text = text.trim();
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        let action = Action::ALL.into_iter().find(|action| action.as_str() == word).ok_or(RuleError::Action)?;
+        let action = Action::from_name(word).ok_or(RuleError::Action)?;
         let rest = rest.trim_start();
         let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        let field = Field::ALL.into_iter().find(|field| field.as_str() == word).ok_or(RuleError::Field)?;
+        let field = Field::from_name(word).ok_or(RuleError::Field)?;
         let pattern = rest.trim_start();
         let pattern = match pattern.strip_prefix('"') {
             Some(quoted) => unquote(quoted).ok_or(RuleError::Pattern)?,

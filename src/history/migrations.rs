@@ -11,6 +11,9 @@
 //!   read earlier cannot drop a newer state of the same record.
 //! - `deleted_records` outlives its records: an id in it never comes back. `pending` marks
 //!   deletions made here that other devices have not been told of.
+//! - `outbox.held` is 1 for what the user's rules keep here and 2 for commands that still run; `deleted_records.kept` marks
+//!   what is gone everywhere else and stays here.
+//! - `counted` has the id of each record that `usage` counts; it outlives the record, so that nothing counts twice.
 //! - `records_text` indexes the text of records up to a row; see `text_index` for how and why.
 //!   Rows are therefore numbered once (`AUTOINCREMENT`), and triggers keep the indexed part right
 //!   whoever writes. `records_by_time` ends with the id so that equal times have one order on all
@@ -118,6 +121,34 @@ CREATE TABLE placed (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX placed_by_record ON placed (id);
 DELETE FROM cursors;
+",
+    "
+ALTER TABLE outbox ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX outbox_ready ON outbox (seq) WHERE held = 0;
+ALTER TABLE deleted_records ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE counted (
+    id BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+CREATE TABLE usage (
+    device    BLOB NOT NULL,
+    day       INTEGER NOT NULL,
+    model     TEXT NOT NULL,
+    safety    TEXT NOT NULL,
+    commands  INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL,
+    failed    INTEGER NOT NULL,
+    PRIMARY KEY (device, day, model, safety)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counted SELECT id FROM records
+    WHERE device_id = (SELECT unhex(value, '-') FROM meta WHERE key = 'device_id');
+INSERT INTO usage SELECT
+        device_id,
+        CASE WHEN started_at < 0 THEN (started_at + 1) / 86400000000000 - 1 ELSE started_at / 86400000000000 END,
+        coalesce(model, ''),
+        CASE safety WHEN 0 THEN 'safe' WHEN 1 THEN 'moderate' WHEN 2 THEN 'high' WHEN 3 THEN 'critical' ELSE '' END,
+        count(*), sum(coalesce(exit = 0, 0)), sum(coalesce(exit <> 0, 0))
+    FROM records JOIN counted USING (id) GROUP BY 1, 2, 3, 4;
 ",
 ];
 

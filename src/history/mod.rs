@@ -8,6 +8,7 @@
 //! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
 //! - `placement`: in which segments of the synced history a record lies.
 //! - `deletions`: deleted records and the marks that keep them deleted.
+//! - `usage`: counters that outlive the records, per device and day.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does.
 //! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
 
@@ -27,6 +28,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text_index;
+mod usage;
 
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
@@ -36,3 +38,4 @@ pub use record::{
 };
 pub use search::{Filter, Search, SearchMode};
 pub use store::{History, Stored};
+pub use usage::{Counts, Usage, UsageRow, day_of};

@@ -10,9 +10,16 @@ use uuid::Uuid;
 
 use super::error::{HistoryError, Result};
 use super::placement::place;
-use super::record::Record;
+use super::record::{Record, UnixNanos};
 use super::rows;
-use super::store::{History, Stored, count, store};
+use super::store::{History, Stored, count, set_meta, store};
+
+/// `outbox.held` of what the user's rules keep here.
+const HELD_BY_RULES: i64 = 1;
+/// `outbox.held` of commands whose end is still to come.
+pub(super) const HELD_WHILE_RUNNING: i64 = 2;
+/// Key in the `meta` table of the rules that what is held was held by.
+const RULES: &str = "held_by";
 
 /// A reader's position to be saved together with what it read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +55,8 @@ impl Ingested {
 }
 
 impl History {
-    /// The oldest `limit` queued records with their queue numbers, in the order they were queued.
+    /// The oldest `limit` queued records with their queue numbers, in the order they were queued. What is held
+    /// back is not among them.
     ///
     /// # Errors
     /// What the database says.
@@ -56,7 +64,7 @@ impl History {
         let columns = rows::COLUMNS.replace("id, version", "records.id, version");
         let sql = format!(
             "SELECT {columns}, seq FROM outbox JOIN records ON records.id = outbox.id \
-             ORDER BY seq LIMIT ?1"
+             WHERE held = 0 ORDER BY seq LIMIT ?1"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = self.db.prepare_cached(&sql)?;
@@ -66,12 +74,79 @@ impl History {
         Ok(pending)
     }
 
-    /// The number of queued records.
+    /// The number of queued records, without those that are held back.
     ///
     /// # Errors
     /// What the database says.
     pub fn pending_count(&self) -> Result<u64> {
-        count(&self.db, "SELECT count(*) FROM outbox")
+        count(&self.db, "SELECT count(*) FROM outbox WHERE held = 0")
+    }
+
+    /// Holds queued records back, by the numbers [`pending`](Self::pending) gave, until the rules change. A record
+    /// that changed since then has a new number and is looked at again.
+    ///
+    /// # Errors
+    /// What the database says; then none of them is held.
+    pub fn hold(&self, numbers: &[u64]) -> Result<()> {
+        self.write(|db| {
+            let mut statement = db.prepare_cached("UPDATE outbox SET held = ?2 WHERE seq = ?1")?;
+            for number in numbers {
+                if let Ok(number) = i64::try_from(*number) {
+                    statement.execute([number, HELD_BY_RULES])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The number of records that the rules hold back.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn held_count(&self) -> Result<u64> {
+        let held: i64 = self
+            .db
+            .prepare_cached("SELECT count(*) FROM outbox WHERE held = ?1")?
+            .query_row([HELD_BY_RULES], |row| row.get(0))?;
+        Ok(held.unsigned_abs())
+    }
+
+    /// Queues everything that the rules held back again, since they may have changed. Returns how many.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn release_held(&self) -> Result<u64> {
+        self.write(release_held)
+    }
+
+    /// [`release_held`](Self::release_held), if `rules`, in whatever form, are others than those it was last called
+    /// with.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn hold_by(&self, rules: &str) -> Result<()> {
+        if self.meta_get(RULES)?.as_deref() == Some(rules) {
+            return Ok(());
+        }
+        self.write(|db| {
+            release_held(db)?;
+            set_meta(db, RULES, Some(rules))
+        })
+    }
+
+    /// Queues commands that began before `before` and of which no end is known: whoever ran them was probably
+    /// stopped. Returns how many.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn release_unfinished(&self, before: UnixNanos) -> Result<u64> {
+        self.write(|db| {
+            Ok(db.execute(
+                "UPDATE outbox SET held = 0 WHERE held = ?1 \
+                 AND id IN (SELECT id FROM records WHERE started_at < ?2)",
+                [HELD_WHILE_RUNNING, before.0],
+            )? as u64)
+        })
     }
 
     /// Takes records out of the queue, by the numbers [`pending`](Self::pending) gave.
@@ -105,7 +180,7 @@ impl History {
         self.write(|db| {
             db.execute(
                 "INSERT OR REPLACE INTO outbox (id) SELECT id FROM records \
-                 WHERE device_id = ?1 ORDER BY started_at, id",
+                 WHERE device_id = ?1 AND id NOT IN (SELECT id FROM deleted_records) ORDER BY started_at, id",
                 [device.as_bytes()],
             )?;
             count(db, "SELECT count(*) FROM outbox")
@@ -189,6 +264,10 @@ impl History {
             Ok(())
         })
     }
+}
+
+fn release_held(db: &Connection) -> Result<u64> {
+    Ok(db.execute("UPDATE outbox SET held = 0 WHERE held = ?1", [HELD_BY_RULES])? as u64)
 }
 
 /// Takes records out of the queue inside a transaction.

@@ -12,9 +12,10 @@ use super::record::UnixNanos;
 use super::rows;
 use super::store::History;
 
-/// Records that are queued by nobody and lie in no segment.
+/// Records that are not queued, lie in no segment and were not withdrawn from sync.
 const NOWHERE: &str = "NOT EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
-     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = records.id)";
+     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = records.id) \
+     AND NOT EXISTS (SELECT 1 FROM deleted_records WHERE deleted_records.id = records.id)";
 
 impl History {
     /// The segments in which a record lies.

@@ -26,8 +26,9 @@ use uuid::Uuid;
 
 use super::error::{HistoryError, Result};
 use super::migrations::{self, LATEST, Layout};
+use super::outbox::HELD_WHILE_RUNNING;
 use super::record::{MAX_TEXT_BYTES, Record};
-use super::rows;
+use super::{rows, usage};
 use crate::private_file;
 
 /// How long one process waits for the others before it gives up.
@@ -123,7 +124,26 @@ impl History {
     /// [`HistoryError::TooLong`], or what the database says; then nothing was stored.
     pub fn add(&self, record: &Record) -> Result<Stored> {
         check_size(record)?;
-        let stored = self.write(|db| store(db, record, true))?;
+        let stored = self.write(|db| store_and_count(db, record))?;
+        self.index_backlog();
+        Ok(stored)
+    }
+
+    /// Stores a command that begins to run on this device. It goes to the others when its end is
+    /// [added](Self::add), or after a day without one.
+    ///
+    /// # Errors
+    /// [`HistoryError::TooLong`], or what the database says; then nothing was stored.
+    pub fn begin(&self, record: &Record) -> Result<Stored> {
+        check_size(record)?;
+        let stored = self.write(|db| {
+            let stored = store(db, record, true)?;
+            if stored == Stored::Added {
+                db.prepare_cached("UPDATE outbox SET held = ?2 WHERE id = ?1")?
+                    .execute(rusqlite::params![record.id.as_bytes(), HELD_WHILE_RUNNING])?;
+            }
+            Ok(stored)
+        })?;
         self.index_backlog();
         Ok(stored)
     }
@@ -141,7 +161,7 @@ impl History {
     /// [`add_batch`](Self::add_batch) for many batches, after which the caller indexes.
     pub(super) fn add_unindexed(&self, records: &[Record]) -> Result<Vec<Stored>> {
         records.iter().try_for_each(check_size)?;
-        self.write(|db| records.iter().map(|record| store(db, record, true)).collect())
+        self.write(|db| records.iter().map(|record| store_and_count(db, record)).collect())
     }
 
     /// The record of this id.
@@ -242,17 +262,7 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn meta_set(&self, key: &str, value: Option<&str>) -> Result<()> {
-        self.write(|db| {
-            match value {
-                Some(value) => db.execute(
-                    "INSERT INTO meta (key, value) VALUES (?1, ?2) \
-                     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                    [key, value],
-                )?,
-                None => db.execute("DELETE FROM meta WHERE key = ?1", [key])?,
-            };
-            Ok(())
-        })
+        self.write(|db| set_meta(db, key, value))
     }
 
     /// Runs `work` in one write transaction: all of it becomes durable, or none.
@@ -282,8 +292,13 @@ impl History {
 
 /// Stores one record inside a transaction; `queue` says whether other devices are to learn of it.
 pub(super) fn store(db: &Connection, record: &Record, queue: bool) -> Result<Stored> {
-    let deleted = db.prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?.exists([record.id.as_bytes()])?;
-    if deleted {
+    let kept: Option<bool> = db
+        .prepare_cached("SELECT kept FROM deleted_records WHERE id = ?1")?
+        .query_row([record.id.as_bytes()], |row| row.get(0))
+        .optional()?;
+    // What was withdrawn from sync lives on here, and only here.
+    let withdrawn = kept == Some(true);
+    if kept.is_some() && !(withdrawn && queue) {
         return Ok(Stored::Deleted);
     }
     let stored = if rows::insert(db, record)? {
@@ -297,10 +312,32 @@ pub(super) fn store(db: &Connection, record: &Record, queue: bool) -> Result<Sto
             _ => Stored::AlreadyThere,
         }
     };
-    if queue && matches!(stored, Stored::Added | Stored::Updated) {
+    if queue && !withdrawn && matches!(stored, Stored::Added | Stored::Updated) {
         db.prepare_cached("INSERT OR REPLACE INTO outbox (id) VALUES (?1)")?.execute([record.id.as_bytes()])?;
     }
     Ok(stored)
+}
+
+/// Stores one record made here inside a transaction, queues it, and counts it once.
+fn store_and_count(db: &Connection, record: &Record) -> Result<Stored> {
+    let stored = store(db, record, true)?;
+    if matches!(stored, Stored::Added | Stored::Updated) {
+        usage::count(db, record)?;
+    }
+    Ok(stored)
+}
+
+/// Sets a small piece of state inside a transaction.
+pub(super) fn set_meta(db: &Connection, key: &str, value: Option<&str>) -> Result<()> {
+    match value {
+        Some(value) => db.execute(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [key, value],
+        )?,
+        None => db.execute("DELETE FROM meta WHERE key = ?1", [key])?,
+    };
+    Ok(())
 }
 
 /// A count, which is never negative.

@@ -250,6 +250,8 @@ impl Engine {
     /// device comes first, nothing is written before everything was read, and what was written is
     /// confirmed in the end.
     fn run_exchange(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
+        // A command, a person or another device may have changed them since the last exchange.
+        self.settings = Settings::load(&self.paths.config)?;
         self.refresh()?;
         let deletions = deletions::pull(self)?;
         let pulled = pull::pull(self, progress)?;

@@ -34,6 +34,7 @@ mod push;
 mod rewrite;
 mod rotation;
 mod segment;
+mod selection;
 mod setup;
 mod state;
 mod vault;

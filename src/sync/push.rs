@@ -6,6 +6,7 @@
 
 use super::engine::{Engine, Progress};
 use super::segment::cut;
+use super::selection::Selection;
 use super::{SyncError, append};
 
 /// Pending records taken out of the outbox at a time.
@@ -21,12 +22,14 @@ pub(super) struct Pushed {
 /// Moves everything in the outbox into the sync store; the SDK sends it on its way to the relay.
 pub(super) fn push(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Pushed, SyncError> {
     let mut pushed = Pushed::default();
+    let selection = Selection::begin(engine)?;
     let total = engine.history.pending_count()?;
     loop {
         let pending = engine.history.pending(TAKE)?;
         if pending.is_empty() {
             return Ok(pushed);
         }
+        let pending = selection.pass(engine, pending)?;
         let cut = cut(pending);
         if !cut.too_large.is_empty() {
             tracing::warn!(count = cut.too_large.len(), "records are too large to sync; they stay on this device");

@@ -11,6 +11,8 @@ mod output;
 mod search;
 mod select;
 mod show;
+mod start;
+mod stats;
 mod template;
 
 use clap::Subcommand;
@@ -24,6 +26,8 @@ pub use output::{RecordJson, SCHEMA_VERSION};
 pub enum Command {
     /// Record finished commands: one by flags, or many as JSON lines on standard input
     Add(add::Args),
+    Start(start::StartArgs),
+    End(start::EndArgs),
     /// List commands, the newest last
     List(list::Args),
     /// Find commands by what they contain or what you had asked for
@@ -32,6 +36,7 @@ pub enum Command {
     Show(show::Args),
     /// Show the latest command
     Last(last::Args),
+    Stats(stats::Args),
     /// Take over the history of a shell; a second run adds nothing
     #[command(subcommand)]
     Import(import::Source),
@@ -64,10 +69,13 @@ impl Command {
     fn run_alone(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         match self {
             Self::Add(args) => add::run(args, ui, home),
+            Self::Start(args) => start::start(args, ui, home),
+            Self::End(args) => start::end(&args, home),
             Self::List(args) => list::run(&args, ui, home),
             Self::Search(args) => search::run(&args, ui, home),
             Self::Show(args) => show::run(&args, ui, home),
             Self::Last(args) => last::run(&args, ui, home),
+            Self::Stats(args) => stats::run(&args, ui, home),
             Self::Import(source) => import::run(&source, ui, home),
             Self::Delete(args) => delete::run(&args, ui, home),
             Self::Clear(args) => clear::run(&args, ui, home),

@@ -5,6 +5,7 @@ mod consent;
 mod daemon;
 mod devices;
 mod errors;
+mod filter;
 mod init;
 mod logs;
 mod note;
@@ -57,6 +58,8 @@ pub(super) enum Command {
     Daemon(daemon::DaemonArgs),
     Logs(logs::LogsArgs),
     #[command(subcommand)]
+    Filter(filter::Command),
+    #[command(subcommand)]
     Phrase(phrase::Command),
     #[command(subcommand)]
     Devices(devices::Command),
@@ -78,6 +81,7 @@ impl Command {
             Self::Disable(_) => switch::disable(ui, home),
             Self::Daemon(args) => daemon::run(ui, home, &args),
             Self::Logs(args) => logs::run(ui, home, &args),
+            Self::Filter(command) => command.run(ui, home),
             Self::Phrase(command) => command.run(ui, home),
             Self::Devices(command) => command.run(ui, home),
             Self::RotateKeys(args) => rotate_keys::run(ui, home, &args),

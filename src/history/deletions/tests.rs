@@ -58,3 +58,26 @@ fn nothing_of_deleted_content_stays_in_any_file() {
     assert_eq!(check, "ok");
     history.db.execute_batch("INSERT INTO records_text (records_text, rank) VALUES ('integrity-check', 1)").unwrap();
 }
+
+#[test]
+fn what_is_withdrawn_is_deleted_elsewhere_and_stays_here() {
+    let history = History::in_memory().unwrap();
+    let mut record = plain("aws s3 ls", 1);
+    history.add(&record).unwrap();
+    assert_eq!(history.withdraw(&[record.id, Uuid::from_u128(5)], UnixNanos(2)).unwrap(), 1);
+    assert_eq!(history.pending_deletions(9).unwrap(), [record.id]);
+    assert_eq!((history.pending_count().unwrap(), history.count().unwrap()), (0, 1));
+    assert!(history.is_deleted(record.id).unwrap());
+    // Neither its own deletion read back, nor a copy from elsewhere, nor a change here brings it up or takes it away.
+    history.ingest_deletions(&[record.id], UnixNanos(3), None).unwrap();
+    assert_eq!(history.ingest(&[record.clone()], None).unwrap().deleted, 1);
+    record.exit = Some(0);
+    history.add(&record).unwrap();
+    history.requeue_all(record.device_id).unwrap();
+    history.queue_unplaced(record.device_id, UnixNanos(i64::MIN)).unwrap();
+    assert_eq!(history.pending_count().unwrap(), 0);
+    assert_eq!(history.get(record.id).unwrap().unwrap().exit, Some(0));
+    // The user deletes it for good.
+    assert_eq!(history.delete(&[record.id], UnixNanos(4)).unwrap(), 1);
+    assert_eq!(history.count().unwrap(), 0);
+}

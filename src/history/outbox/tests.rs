@@ -140,3 +140,31 @@ fn a_queued_record_that_comes_back_as_it_is_need_not_be_sent() {
     history.ingest(&[changed], None).unwrap();
     assert_eq!(queued(&history), []);
 }
+
+#[test]
+fn what_is_held_is_not_pending_until_the_rules_change() {
+    let history = History::in_memory().unwrap();
+    history.add_batch(&[plain("a", 1), plain("b", 2), plain("c", 3)]).unwrap();
+    history.hold_by("rules 1").unwrap();
+    let pending = queued(&history);
+    history.hold(&[pending[0].0, pending[1].0]).unwrap();
+    assert_eq!((history.pending_count().unwrap(), history.held_count().unwrap()), (1, 2));
+    assert_eq!(queued(&history)[0].1, "c");
+    history.hold_by("rules 1").unwrap();
+    assert_eq!(history.held_count().unwrap(), 2);
+    history.hold_by("rules 2").unwrap();
+    assert_eq!((history.pending_count().unwrap(), history.held_count().unwrap()), (3, 0));
+    history.hold(&[pending[0].0]).unwrap();
+    assert_eq!(history.release_held().unwrap(), 1);
+}
+
+#[test]
+fn a_held_record_that_changes_is_looked_at_again() {
+    let history = History::in_memory().unwrap();
+    let mut record = plain("make", 1);
+    history.add(&record).unwrap();
+    history.hold(&[queued(&history)[0].0]).unwrap();
+    record.exit = Some(0);
+    history.add(&record).unwrap();
+    assert_eq!((history.pending_count().unwrap(), history.held_count().unwrap()), (1, 0));
+}

@@ -1,0 +1,325 @@
+//! `caro sync filter …`: which commands leave this machine.
+
+use std::ops::ControlFlow;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::paths;
+use crate::cli::ui::visible;
+use crate::cli::{CliError, Home, Ui, config, time};
+use crate::history::filter::{Action, Decision, Field, Filter, FilterRule, RuleError, Why};
+use crate::history::{self, History, Record};
+use crate::prefs::{self, LARGE_RECORD, LargeRecords, Settings};
+use crate::sync::{SyncConfig, SyncState};
+
+/// The preference that holds the rules.
+const RULES: &str = "sync.filter";
+
+/// Which commands leave this machine
+#[derive(Debug, Subcommand)]
+#[command(after_long_help = "\
+A rule includes or excludes commands by what they are (command), where they ran (directory), which device ran them
+(device) or how they are labelled (tag). The last rule that matches decides; without one a command syncs. In a pattern
+* stands for anything, in a directory for one name and ** for any number; a command pattern between slashes is a regular
+expression. Commands that hold secrets never leave, whatever the rules say. The rules follow you to all your devices.
+
+Examples:
+  caro sync filter add exclude command 'aws *'
+  caro sync filter add exclude directory '~/clients'
+  caro sync filter add include command '/^aws s3 ls/'
+  caro sync filter test 'aws iam list-users'
+")]
+pub(in crate::cli) enum Command {
+    List(ListArgs),
+    Add(AddArgs),
+    Remove(RemoveArgs),
+    Test(TestArgs),
+}
+
+/// Print the rules
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ListArgs {
+    /// Print each as a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Add a rule behind the others
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AddArgs {
+    /// `include` or `exclude`, what it looks at, and the pattern; or all of it as one text
+    #[arg(value_name = "RULE", required = true, num_args = 1..=3)]
+    rule: Vec<String>,
+
+    /// Delete commands that it excludes and that went up already from the relay and your other devices; here they stay
+    #[arg(long, conflicts_with = "keep_synced")]
+    delete_synced: bool,
+
+    /// Leave what went up already where it is
+    #[arg(long)]
+    keep_synced: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Remove a rule
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RemoveArgs {
+    /// Its number in the list, or its text
+    #[arg(value_name = "RULE", required = true, num_args = 1..=3)]
+    rule: Vec<String>,
+}
+
+/// Say what would happen to a command, and why
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TestArgs {
+    /// The command line
+    #[arg(value_name = "CMD", allow_hyphen_values = true)]
+    command: String,
+
+    /// Where it runs [default: the current directory]
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<String>,
+
+    /// One of its labels; may be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+
+    /// The name of the device that runs it [default: this one]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A rule as JSON, version 1.
+#[derive(Serialize)]
+struct RuleJson<'a> {
+    schema_version: u32,
+    number: usize,
+    action: &'static str,
+    field: &'static str,
+    pattern: &'a str,
+    rule: String,
+}
+
+#[derive(Serialize)]
+struct AddedJson {
+    schema_version: u32,
+    rule: String,
+    /// Commands that it excludes and that went up already.
+    already_synced: u64,
+    /// Those that are deleted from the relay and the other devices with the next sync.
+    withdrawn: u64,
+}
+
+#[derive(Serialize)]
+struct TestJson {
+    schema_version: u32,
+    /// `sync` or `held`.
+    decision: &'static str,
+    /// `rule`, `secret`, or `default` where no rule matches.
+    reason: &'static str,
+    rule: Option<String>,
+    rule_number: Option<usize>,
+    secret: Option<&'static str>,
+    /// What happens because it is over 10 KB: `truncate` or `exclude`.
+    large: Option<&'static str>,
+}
+
+impl Command {
+    pub(super) fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+        let rules = Settings::load(&home.prefs().sync)?.filter;
+        match self {
+            Self::List(args) => list(ui, home, &args, &rules),
+            Self::Add(args) => add(ui, home, &args, rules),
+            Self::Remove(args) => remove(ui, home, &args, rules),
+            Self::Test(args) => test(ui, home, args, &rules),
+        }
+    }
+}
+
+/// The rule that the words on the command line say.
+fn parse(words: &[String]) -> Result<FilterRule, CliError> {
+    let parsed = match words {
+        [text] => text.parse(),
+        [action, field, pattern] => Action::from_name(action)
+            .ok_or(RuleError::Action)
+            .and_then(|action| Ok((action, Field::from_name(field).ok_or(RuleError::Field)?)))
+            .and_then(|(action, field)| FilterRule::new(action, field, pattern.as_str())),
+        _ => Err(RuleError::Pattern),
+    };
+    parsed.map_err(|error| {
+        CliError::usage(format!("that is no rule: {error}")).hinted("For example: exclude command 'aws *'")
+    })
+}
+
+fn save(home: &Home, rules: &[FilterRule]) -> Result<(), CliError> {
+    let store = config::store(home)?;
+    let lines: Vec<String> = rules.iter().map(ToString::to_string).collect();
+    let value = (!lines.is_empty()).then(|| lines.join("\n"));
+    Ok(store.set(prefs::find(RULES)?, value.as_deref(), time::now())?)
+}
+
+fn list(ui: &mut Ui, home: &Home, args: &ListArgs, rules: &[FilterRule]) -> Result<(), CliError> {
+    for (index, rule) in rules.iter().enumerate() {
+        let number = index + 1;
+        if args.json {
+            ui.json(&RuleJson {
+                schema_version: 1,
+                number,
+                action: rule.action().as_str(),
+                field: rule.field().as_str(),
+                pattern: rule.pattern(),
+                rule: rule.to_string(),
+            })?;
+        } else {
+            ui.line(format_args!("{number:>3}  {}", visible(&rule.to_string())))?;
+        }
+    }
+    let held = home.open_history()?.held_count()?;
+    if held > 0 && !args.json {
+        ui.status(format_args!("{held} of your commands stay on this machine because of a rule or a secret in them."));
+    }
+    Ok(())
+}
+
+fn add(ui: &mut Ui, home: &Home, args: &AddArgs, mut rules: Vec<FilterRule>) -> Result<(), CliError> {
+    let rule = parse(&args.rule)?;
+    // An equal rule further up would never decide again.
+    rules.retain(|other| *other != rule);
+    rules.push(rule.clone());
+    save(home, &rules)?;
+    ui.status(format_args!("The rule counts from the next sync on: {}", visible(&rule.to_string())));
+
+    let history = home.open_history()?;
+    let synced = match rule.action() {
+        Action::Exclude if SyncState::load(&paths(home).state)?.is_some() => synced(home, &history, &rules, &rule)?,
+        _ => Vec::new(),
+    };
+    let mut withdrawn = 0;
+    if !synced.is_empty() {
+        ui.status(format_args!("{} of your commands that it excludes went up already.", synced.len()));
+        if delete_synced(ui, args)? {
+            withdrawn = history.withdraw(&synced, time::now())?;
+            ui.status("With the next sync they are deleted from the relay and your other devices. Here they stay.");
+        }
+    }
+    if args.json {
+        ui.json(&AddedJson {
+            schema_version: 1,
+            rule: rule.to_string(),
+            already_synced: synced.len() as u64,
+            withdrawn,
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether what went up already is to be deleted elsewhere. Without a flag or anybody to ask it stays.
+fn delete_synced(ui: &Ui, args: &AddArgs) -> Result<bool, CliError> {
+    if args.delete_synced || args.keep_synced {
+        return Ok(args.delete_synced);
+    }
+    match ui.terminal("--delete-synced or --keep-synced") {
+        Ok(mut terminal) => terminal.confirm("Delete them from the relay and your other devices?"),
+        Err(_) => {
+            ui.warn("they stay on the relay and your other devices, since nobody can be asked here");
+            ui.hint("To delete them there, give the same command with --delete-synced.");
+            Ok(false)
+        }
+    }
+}
+
+/// The commands of this device that a rule excludes and that went up already.
+fn synced(home: &Home, history: &History, rules: &[FilterRule], rule: &FilterRule) -> Result<Vec<Uuid>, CliError> {
+    let filter = compile(rules)?;
+    let name = SyncConfig::load(&paths(home).config)?.device_name;
+    let mut excluded = Vec::new();
+    let own = history::Filter { device: Some(history.device_id()?), ..history::Filter::default() };
+    history.list_each(&own, |record| {
+        if matches!(filter.decide(&record, &name), Decision::Held { why: Why::Rule(why) } if why == *rule) {
+            excluded.push(record.id);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let mut synced = Vec::new();
+    for id in excluded {
+        if !history.is_deleted(id)? && !history.segments_of(id)?.is_empty() {
+            synced.push(id);
+        }
+    }
+    Ok(synced)
+}
+
+fn compile(rules: &[FilterRule]) -> Result<Filter, CliError> {
+    Filter::new(rules).map_err(|error| CliError::usage(format!("the rules cannot be applied: {error}")))
+}
+
+fn remove(ui: &Ui, home: &Home, args: &RemoveArgs, mut rules: Vec<FilterRule>) -> Result<(), CliError> {
+    let index = match args.rule.as_slice() {
+        [number] if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            number.parse::<usize>().ok().and_then(|number| number.checked_sub(1))
+        }
+        words => {
+            let rule = parse(words)?;
+            rules.iter().position(|other| *other == rule)
+        }
+    };
+    match index.filter(|index| *index < rules.len()) {
+        Some(index) => {
+            let rule = rules.remove(index);
+            save(home, &rules)?;
+            ui.status(format_args!("The rule is gone: {}", visible(&rule.to_string())));
+            ui.status("What it held back goes up with the next sync, unless another rule or a secret keeps it here.");
+            Ok(())
+        }
+        None => Err(CliError::failed("there is no such rule").hinted("`caro sync filter list` shows them.")),
+    }
+}
+
+fn test(ui: &mut Ui, home: &Home, args: TestArgs, rules: &[FilterRule]) -> Result<(), CliError> {
+    let settings = Settings::load(&home.prefs().sync)?;
+    let name = match args.device {
+        Some(name) => name,
+        None => SyncConfig::load(&paths(home).config)?.device_name,
+    };
+    let large = (args.command.len() > LARGE_RECORD).then(|| match settings.large_records {
+        LargeRecords::Truncate => "truncate",
+        LargeRecords::Exclude => "exclude",
+    });
+    let mut record = Record::new(args.command, time::now(), home.open_history()?.device_id()?);
+    let cwd = args.cwd.map_or_else(std::env::current_dir, |given| std::path::absolute(given));
+    record.cwd = cwd.ok().map(|cwd| cwd.to_string_lossy().into_owned());
+    record.tags = args.tag;
+
+    let (decision, reason, rule, secret) = match compile(rules)?.decide(&record, &name) {
+        Decision::Sync(Some(rule)) => ("sync", "rule", Some(rule), None),
+        Decision::Sync(None) => ("sync", "default", None, None),
+        Decision::Held { why: Why::Rule(rule) } => ("held", "rule", Some(rule), None),
+        Decision::Held { why: Why::Secret(name) } => ("held", "secret", None, Some(name)),
+    };
+    let rule_number = rule.as_ref().and_then(|rule| rules.iter().rposition(|other| other == rule)).map(|n| n + 1);
+    if args.json {
+        let rule = rule.map(|rule| rule.to_string());
+        return ui.json(&TestJson { schema_version: 1, decision, reason, rule, rule_number, secret, large });
+    }
+    let what = if decision == "sync" { "syncs" } else { "stays here" };
+    let why = match (&rule, rule_number, secret) {
+        (Some(rule), Some(number), _) => format!("rule {number}, {}", visible(&rule.to_string())),
+        (_, _, Some(secret)) => format!("it holds what looks like {secret}"),
+        _ => "no rule matches".to_owned(),
+    };
+    ui.line(format_args!("{what}: {why}"))?;
+    match large {
+        Some("truncate") if decision == "sync" => ui.line("shortened: it is over 10 KB (sync.large_records)"),
+        Some("exclude") if decision == "sync" => ui.line("but left out: it is over 10 KB (sync.large_records)"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,175 @@
+//! How much was run: counters of each device and UTC day, which outlive the records.
+//!
+//! Only the device that ran a command counts it, once, when it is first known to be complete; deleting the record
+//! does not take it back. A counter never falls, so the counters of a device at two moments unite by taking the
+//! greater of each, in any order and any number of times; the total is the sum over the devices.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::error::Result;
+use super::record::{Record, RiskLevel, UnixNanos};
+use super::rows::id_column;
+use super::store::History;
+
+/// Nanoseconds in a day.
+const DAY: i64 = 86_400_000_000_000;
+
+/// How many commands, and what came of them. What neither succeeded nor failed has no known end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// All of them.
+    pub commands: u64,
+    /// Those that exited with status 0.
+    pub succeeded: u64,
+    /// Those that exited with another.
+    pub failed: u64,
+}
+
+impl Counts {
+    fn add(&mut self, other: Self) {
+        self.commands = self.commands.saturating_add(other.commands);
+        self.succeeded = self.succeeded.saturating_add(other.succeeded);
+        self.failed = self.failed.saturating_add(other.failed);
+    }
+}
+
+/// The commands of one device and day that one model made and that are equally dangerous.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRow {
+    /// Days since 1970, in UTC.
+    pub day: i64,
+    /// The model that made them; empty: none.
+    #[serde(default)]
+    pub model: String,
+    /// Their safety level; empty: unknown.
+    #[serde(default)]
+    pub safety: String,
+    /// How many.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What was run on all devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Everything.
+    pub total: Counts,
+    /// By the model that made the commands; those typed by hand are left out.
+    pub by_model: BTreeMap<String, Counts>,
+    /// By safety level, where it is known.
+    pub by_safety: BTreeMap<String, Counts>,
+    /// By the device that ran them.
+    pub by_device: BTreeMap<Uuid, Counts>,
+}
+
+/// The UTC day in which a moment lies, in days since 1970.
+#[must_use]
+pub fn day_of(at: UnixNanos) -> i64 {
+    at.0.div_euclid(DAY)
+}
+
+/// Counts a record of this device inside a transaction, unless it was counted.
+pub(super) fn count(db: &Connection, record: &Record) -> Result<()> {
+    let first = db
+        .prepare_cached(
+            "INSERT INTO counted (id) SELECT ?1 \
+             WHERE ?2 = (SELECT unhex(value, '-') FROM meta WHERE key = 'device_id') ON CONFLICT DO NOTHING",
+        )?
+        .execute([record.id.as_bytes(), record.device_id.as_bytes()])?;
+    if first == 0 {
+        return Ok(());
+    }
+    db.prepare_cached(
+        "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6) \
+         ON CONFLICT (device, day, model, safety) DO UPDATE SET commands = commands + 1, \
+         succeeded = succeeded + excluded.succeeded, failed = failed + excluded.failed",
+    )?
+    .execute(params![
+        record.device_id.as_bytes(),
+        day_of(record.started_at),
+        record.model.as_deref().unwrap_or_default(),
+        record.safety.map(RiskLevel::as_str).unwrap_or_default(),
+        record.exit == Some(0),
+        record.exit.is_some_and(|exit| exit != 0),
+    ])?;
+    Ok(())
+}
+
+impl History {
+    /// The counters of one device, oldest day first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn usage_of(&self, device: Uuid) -> Result<Vec<UsageRow>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT device, day, model, safety, commands, succeeded, failed FROM usage WHERE device = ?1 \
+             ORDER BY day, model, safety",
+        )?;
+        let rows = statement.query_map([device.as_bytes()], |row| Ok(from_row(row)?.1))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Unites the counters of a device, as they came from sync, with what is known here: the greater of each stays.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn ingest_usage(&self, device: Uuid, rows: &[UsageRow]) -> Result<()> {
+        self.write(|db| {
+            let mut statement = db.prepare_cached(
+                "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device, day, model, safety) DO UPDATE SET \
+                 commands = max(commands, excluded.commands), succeeded = max(succeeded, excluded.succeeded), \
+                 failed = max(failed, excluded.failed)",
+            )?;
+            let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+            for UsageRow { day, model, safety, counts } in rows {
+                statement.execute(params![
+                    device.as_bytes(),
+                    day,
+                    model,
+                    safety,
+                    number(counts.commands),
+                    number(counts.succeeded),
+                    number(counts.failed),
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What was run on all devices, from a day on (see [`day_of`]) or ever.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn usage_total(&self, from: Option<i64>) -> Result<Usage> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT device, day, model, safety, commands, succeeded, failed FROM usage WHERE day >= ?1",
+        )?;
+        let mut usage = Usage::default();
+        for row in statement.query_map([from.unwrap_or(i64::MIN)], from_row)? {
+            let (device, UsageRow { model, safety, counts, .. }) = row?;
+            usage.total.add(counts);
+            usage.by_device.entry(device).or_default().add(counts);
+            if !model.is_empty() {
+                usage.by_model.entry(model).or_default().add(counts);
+            }
+            if !safety.is_empty() {
+                usage.by_safety.entry(safety).or_default().add(counts);
+            }
+        }
+        Ok(usage)
+    }
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<(Uuid, UsageRow)> {
+    let number = |index| -> rusqlite::Result<u64> { Ok(row.get::<_, i64>(index)?.unsigned_abs()) };
+    let counts = Counts { commands: number(4)?, succeeded: number(5)?, failed: number(6)? };
+    Ok((id_column(row, 0)?, UsageRow { day: row.get(1)?, model: row.get(2)?, safety: row.get(3)?, counts }))
+}
+
+#[cfg(test)]
+mod tests;

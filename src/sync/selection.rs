@@ -1,0 +1,50 @@
+//! What of the outbox may leave: the user's rules and the secrets that never do, applied before anything is sealed.
+//!
+//! What may not leave stays in the outbox, held, and is looked at again when the rules change, however they did:
+//! by a command, by hand, or on another device.
+
+use super::engine::Engine;
+use super::{SyncConfig, SyncError};
+use crate::history::filter::Filter;
+use crate::history::{Record, UnixNanos};
+
+/// How long a command may run before it goes up without its end, nanoseconds: a day.
+const UNFINISHED: i64 = 86_400_000_000_000;
+/// Part of what held records were held by: raised with the patterns of secrets, so that they are looked at again.
+const SECRETS: u32 = 1;
+
+/// The rules of one push.
+pub(super) struct Selection {
+    filter: Filter,
+    device_name: String,
+}
+
+impl Selection {
+    /// The rules as they are now; what others held back is queued again.
+    pub fn begin(engine: &Engine) -> Result<Self, SyncError> {
+        let rules = &engine.settings.filter;
+        let device_name = SyncConfig::load(&engine.paths().config)?.device_name;
+        let lines: Vec<String> = rules.iter().map(ToString::to_string).collect();
+        engine.history.hold_by(&format!("{SECRETS}\n{device_name}\n{}", lines.join("\n")))?;
+        engine.history.release_unfinished(UnixNanos((engine.now)().0.saturating_sub(UNFINISHED)))?;
+        let filter = Filter::new(rules).map_err(|error| SyncError::Config {
+            file: engine.paths().config.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { filter, device_name })
+    }
+
+    /// Those of some pending records that may leave; the others are held.
+    pub fn pass(&self, engine: &Engine, pending: Vec<(u64, Record)>) -> Result<Vec<(u64, Record)>, SyncError> {
+        let may_leave = |(_, record): &(u64, Record)| {
+            let name = if record.device_id == engine.device { self.device_name.as_str() } else { "" };
+            self.filter.decide(record, name).may_leave()
+        };
+        let (pass, held): (Vec<_>, Vec<_>) = pending.into_iter().partition(may_leave);
+        let numbers: Vec<u64> = held.iter().map(|(number, _)| *number).collect();
+        if !numbers.is_empty() {
+            engine.history.hold(&numbers)?;
+        }
+        Ok(pass)
+    }
+}
