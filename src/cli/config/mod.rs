@@ -9,7 +9,7 @@ mod show;
 
 use clap::Subcommand;
 
-use super::{CliError, Home, Ui, time};
+use super::{CliError, Home, Ui, sync, time};
 use crate::prefs::{Arrived, Preference, PreferenceStore};
 
 /// Your preferences, here and on all your devices
@@ -39,19 +39,25 @@ impl Command {
         match self {
             Self::Path(args) => return show::path(ui, home, &args),
             // Looks afterwards: until then the files may hold what keeps everything else from working.
-            Self::Edit(args) => return edit::run(ui, home, &args),
+            Self::Edit(args) => {
+                edit::run(ui, home, &args)?;
+                sync::after_capture(home);
+                return Ok(());
+            }
             _ => {}
         }
         let store = store(home)?;
         announce(ui, &store)?;
         match self {
-            Self::Show(args) => show::run(ui, home, &args),
-            Self::Get(args) => show::get(ui, home, &args),
-            Self::Set(args) => set::run(ui, &store, &args),
-            Self::Unset(args) => set::unset(ui, &store, &args),
-            Self::Undo(args) => set::undo(ui, &store, &args),
-            Self::Path(_) | Self::Edit(_) => Ok(()),
+            Self::Show(args) => return show::run(ui, home, &args),
+            Self::Get(args) => return show::get(ui, home, &args),
+            Self::Set(args) => set::run(ui, &store, &args)?,
+            Self::Unset(args) => set::unset(ui, &store, &args)?,
+            Self::Undo(args) => set::undo(ui, &store, &args)?,
+            Self::Path(_) | Self::Edit(_) => {}
         }
+        sync::after_capture(home);
+        Ok(())
     }
 }
 

@@ -26,7 +26,9 @@ pub use output::{RecordJson, SCHEMA_VERSION};
 pub enum Command {
     /// Record finished commands: one by flags, or many as JSON lines on standard input
     Add(add::Args),
+    /// Record a command that begins to run, and print its id for `caro history end`
     Start(start::StartArgs),
+    /// Complete a command that `caro history start` recorded
     End(start::EndArgs),
     /// List commands, the newest last
     List(list::Args),
@@ -36,6 +38,7 @@ pub enum Command {
     Show(show::Args),
     /// Show the latest command
     Last(last::Args),
+    /// Show how many commands were run on all your devices, and how many succeeded
     Stats(stats::Args),
     /// Take over the history of a shell; a second run adds nothing
     #[command(subcommand)]
@@ -63,7 +66,7 @@ impl Command {
 
     /// Whether there may be something to sync afterwards.
     fn changes_the_history(&self) -> bool {
-        matches!(self, Self::Add(_) | Self::Import(_))
+        matches!(self, Self::Add(_) | Self::End(_) | Self::Import(_))
     }
 
     fn run_alone(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {

@@ -9,7 +9,7 @@ use super::super::{CliError, Home, Ui, host, time};
 use super::select::directory;
 use crate::history::{HistoryError, Record, UnixNanos, new_id};
 
-/// Record a command that begins to run, and print its id for `caro history end`
+/// Records a command that begins to run, and prints its id for `caro history end`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Example:
@@ -31,7 +31,7 @@ pub struct StartArgs {
     shell: Option<String>,
 }
 
-/// Complete a command that `caro history start` recorded
+/// Completes a command that `caro history start` recorded.
 #[derive(Debug, clap::Args)]
 pub struct EndArgs {
     /// The id that `start` printed

@@ -12,7 +12,7 @@ use super::super::{CliError, Home, Ui, time};
 use super::output::SCHEMA_VERSION;
 use crate::history::{Counts, UnixNanos, Usage, day_of};
 
-/// Show how many commands were run on all your devices, and how many succeeded
+/// Shows how many commands were run on all devices, and how many succeeded.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 PERIOD is day, week, month, year, all, or a time to count from, such as 2026-01-31 or `30 days ago`. Days are counted

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::paths;
+use super::{after_capture, paths};
 use crate::cli::ui::visible;
 use crate::cli::{CliError, Home, Ui, config, time};
 use crate::history::filter::{Action, Decision, Field, Filter, FilterRule, RuleError, Why};
@@ -138,9 +138,17 @@ impl Command {
         let rules = Settings::load(&home.prefs().sync)?.filter;
         match self {
             Self::List(args) => list(ui, home, &args, &rules),
-            Self::Add(args) => add(ui, home, &args, rules),
-            Self::Remove(args) => remove(ui, home, &args, rules),
             Self::Test(args) => test(ui, home, args, &rules),
+            Self::Add(args) => {
+                add(ui, home, &args, rules)?;
+                after_capture(home);
+                Ok(())
+            }
+            Self::Remove(args) => {
+                remove(ui, home, &args, rules)?;
+                after_capture(home);
+                Ok(())
+            }
         }
     }
 }
