@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::RelayError;
 use crate::private_file;
-use crate::runtime::{is_damaged, open_database};
+use crate::runtime::{is_malformed, open_database};
 
 /// The opened database; the lock is held as long as it lives.
 pub(super) struct Store {
@@ -32,7 +32,7 @@ pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
         Err(TryLockError::Error(e)) => return Err(failed(e.to_string())),
     }
     let path = folder.join("relay.db");
-    let database = open_database(Some(&path)).map_err(|e| match is_damaged(&path) {
+    let database = open_database(Some(&path)).map_err(|e| match is_malformed(&path) {
         true => RelayError::Damaged(folder.clone()),
         false => failed(e.to_string()),
     })?;

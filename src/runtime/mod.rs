@@ -10,6 +10,7 @@ mod isolate;
 mod listen;
 mod ops;
 pub mod protocol;
+mod store_check;
 
 #[doc(hidden)]
 pub use boot::{BootOptions, boot};
@@ -19,6 +20,7 @@ pub use isolate::{Isolate, IsolateError, IsolateOptions};
 #[doc(hidden)]
 pub use listen::{Listener, listen};
 pub use ops::socket::{Dialer, Frames, Received};
-pub use ops::storage::{flush_database, is_damaged, open_database, open_database_deferred};
+pub use ops::storage::{flush_database, open_database, open_database_deferred};
 #[doc(hidden)]
 pub use ops::storage::{query_for_script, run_for_script};
+pub use store_check::{is_damaged, is_malformed};

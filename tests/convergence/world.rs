@@ -365,6 +365,10 @@ impl World {
                 return Err(format!("something still moves: {moved:?}"));
             }
         }
+        if let Some(device) = self.devices.iter().find(|device| caro::runtime::is_damaged(&device.sync.data("sync.db")))
+        {
+            return Err(format!("the store of {} is damaged", device.sync.name));
+        }
         let first = self.devices[0].records()?;
         self.compare(&expected, &first)?;
         for device in &self.devices[1..] {

@@ -91,6 +91,17 @@ fn a_torn_sync_store_is_told_and_made_anew() {
     }
 }
 
+#[test]
+fn a_flipped_bit_in_the_sync_store_is_told_or_harmless() {
+    let mut random = Random::from_environment();
+    let mut scene = Scene::new();
+    for round in 0..points(10) {
+        scene.write(&format!("round {round}"));
+        let fault = flip(&scene.a.data("sync.db"), &mut random);
+        recovers(&scene, &fault);
+    }
+}
+
 /// A log of the history that lost its end takes with it what was captured last; nothing that was exchanged.
 #[test]
 fn a_torn_log_of_the_history_loses_at_most_what_was_in_it() {

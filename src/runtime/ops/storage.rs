@@ -15,7 +15,7 @@ use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+use rusqlite::{Connection, ToSql};
 
 use super::{exception, guarded};
 
@@ -88,17 +88,6 @@ pub fn flush_database(path: &Path) -> std::io::Result<()> {
         // It has been written back whole.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e),
-    }
-}
-
-/// Whether a database is none, or its parts do not fit together any more. Takes as long as reading it.
-#[must_use]
-pub fn is_damaged(path: &Path) -> bool {
-    let said = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-        .and_then(|connection| connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)));
-    match said {
-        Ok(said) => said != "ok",
-        Err(error) => matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt)),
     }
 }
 
