@@ -343,6 +343,7 @@ struct Status {
     relay_reachable: Option<bool>,
     relay_problem: Option<String>,
     pending: u64,
+    held: u64,
     commands: u64,
     devices: Vec<Device>,
     keys: Option<String>,
@@ -392,6 +393,7 @@ fn the_status_as_json_is_its_contract() {
     assert!(set_up.set_up && set_up.account.unwrap().starts_with("co_z"));
     assert_eq!(set_up.relay.as_deref(), Some(relay.url().as_str()), "without the token");
     assert_eq!((set_up.relay_reachable, set_up.relay_problem), (Some(true), None));
+    assert_eq!(set_up.held, 0);
     assert_eq!((set_up.pending, set_up.commands), (1, 2));
     assert_eq!(set_up.keys.as_deref(), Some("plain_file"));
     assert_eq!(set_up.device_name.as_deref(), Some("laptop"));

@@ -16,6 +16,7 @@ fn secrets_and_what_the_rules_exclude_stay_on_the_device_that_ran_them() {
     a.add(&["make", "aws iam", "aws s3 ls", "export GITHUB_TOKEN=abcdef0123"].map(str::to_owned));
     let phrase = a.init(&relay.url());
     assert_eq!(a.now().pending, 0, "what is held does not wait");
+    assert_eq!((&a.status()["pending"], &a.status()["held"]), (&0.into(), &2.into()));
     b.restored(&relay.url(), &phrase);
     assert_eq!(b.commands(), ["aws s3 ls", "make"]);
     assert_eq!(a.commands().len(), 4);

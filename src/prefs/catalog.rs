@@ -299,7 +299,7 @@ impl Preference {
     /// # Errors
     ///
     /// What it may be, where it is something else.
-    pub(super) fn from_item(&self, item: &Item) -> std::result::Result<String, String> {
+    pub(super) fn read(&self, item: &Item) -> std::result::Result<String, String> {
         let text = match item.as_value() {
             Some(Value::String(text)) => text.value().clone(),
             Some(Value::Integer(number)) => number.value().to_string(),

@@ -56,7 +56,7 @@ pub(super) fn get(document: &DocumentMut, preference: &Preference, path: &Path) 
             None => return Ok(None),
         }
     }
-    preference.from_item(item).map(Some).map_err(|allowed| PrefsError::InvalidInFile {
+    preference.read(item).map(Some).map_err(|allowed| PrefsError::InvalidInFile {
         file: path.to_owned(),
         name: preference.name,
         allowed,

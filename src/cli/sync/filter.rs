@@ -298,12 +298,12 @@ fn test(ui: &mut Ui, home: &Home, args: TestArgs, rules: &[FilterRule]) -> Resul
         Some(name) => name,
         None => SyncConfig::load(&paths(home).config)?.device_name,
     };
-    let large = (args.command.len() > LARGE_RECORD).then(|| match settings.large_records {
+    let large = (args.command.len() > LARGE_RECORD).then_some(match settings.large_records {
         LargeRecords::Truncate => "truncate",
         LargeRecords::Exclude => "exclude",
     });
     let mut record = Record::new(args.command, time::now(), home.open_history()?.device_id()?);
-    let cwd = args.cwd.map_or_else(std::env::current_dir, |given| std::path::absolute(given));
+    let cwd = args.cwd.map_or_else(std::env::current_dir, std::path::absolute);
     record.cwd = cwd.ok().map(|cwd| cwd.to_string_lossy().into_owned());
     record.tags = args.tag;
 

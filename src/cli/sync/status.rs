@@ -42,6 +42,8 @@ struct StatusJson {
     relay_reachable: Option<bool>,
     relay_problem: Option<String>,
     pending: u64,
+    /// Commands that a rule or a secret in them keeps here.
+    held: u64,
     commands: u64,
     devices: Vec<DeviceJson>,
     keys: Option<&'static str>,
@@ -101,6 +103,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &StatusArgs) -> Result<(), Cli
         relay_reachable: tried.as_ref().map(Result::is_ok),
         relay_problem: tried.and_then(Result::err),
         pending: if set_up { history.pending_count()? } else { 0 },
+        held: if set_up { history.held_count()? } else { 0 },
         commands: history.count()?,
         devices: devices.collect(),
         keys: keys.map(in_word),
@@ -138,6 +141,9 @@ fn print(ui: &mut Ui, status: &StatusJson) -> Result<(), CliError> {
     };
     ui.line(format_args!("Relay      {}{reached}", status.relay.as_deref().unwrap_or("none")))?;
     ui.line(format_args!("Pending    {} to send", status.pending))?;
+    if status.held > 0 {
+        ui.line(format_args!("Held       {} stay here (caro sync filter test says why)", status.held))?;
+    }
     ui.line(format_args!("Commands   {} from {} devices", status.commands, status.devices.len()))?;
     for device in &status.devices {
         let mark = if device.this_device { " (this device)" } else { "" };
