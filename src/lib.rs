@@ -28,6 +28,7 @@ pub mod cli;
 mod clock;
 pub mod history;
 pub mod identity;
+mod machine;
 pub mod net;
 pub mod prefs;
 mod private_file;

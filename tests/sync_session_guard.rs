@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 
 /// Copies a folder with everything in it into new files.
-fn copy_folder(from: &Path, to: &Path) {
+pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

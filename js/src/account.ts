@@ -84,6 +84,12 @@ export function registriesOf(node: LocalNode): Registries {
   return Object.fromEntries(found) as Registries;
 }
 
+/** The empty profile that the SDK asks for. */
+export function profileId(node: LocalNode): string | undefined {
+  const id = account(node).get("profile");
+  return typeof id === "string" ? id : undefined;
+}
+
 /** A text that the root holds beside the registries' ids. */
 export function rootText(node: LocalNode, key: "closed" | "schema"): string | null {
   const value = loadedMap(node, rootId(node)).get(key);

@@ -7,11 +7,11 @@
  */
 
 import { LocalNode, type AgentSecret, type CoValueCore, type JsonValue, type RawAccountID, type RawCoID, type RawCoStream, type SessionID } from "cojson";
-import { accountId, coarse, createAccount, groupOf, loadedMap, registriesOf, rootId, rootText } from "./account";
+import { accountId, coarse, createAccount, groupOf, loadedMap, profileId, registriesOf, rootId, rootText } from "./account";
 import { CaroCrypto } from "./crypto";
 import { RelayLink } from "./link";
 import { emit, Failure, type Handlers, type Item, type Outcome, type Requests, type Written } from "./protocol";
-import { forgetSession, openStorage } from "./storage";
+import { forgetSession, heldIds, openStorage } from "./storage";
 
 const HOUR_MS = 3_600_000;
 
@@ -95,6 +95,10 @@ export class Client {
       for (const id of ids) if (!(await this.erase(id as RawCoID))) absent.push(id);
       await this.node.storage?.eraseAllDeletedCoValues();
       return { absent };
+    },
+    held: async () => {
+      const kept = new Set([this.account, groupOf(this.node).id, rootId(this.node), profileId(this.node)]);
+      return { ids: heldIds().filter((id) => !kept.has(id)) };
     },
     watch: async ({ ids }) => {
       this.watchOnly(new Set(ids));

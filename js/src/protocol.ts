@@ -81,6 +81,8 @@ export interface Requests {
    * every other device when the deletion gets there. In the store when it answers. Says which are not held.
    */
   erase: { params: { ids: string[] }; result: { absent: string[] } };
+  /** Ids of everything in this store that can be deleted: all but the account, its group, root and profile. */
+  held: { params: Record<string, never>; result: { ids: string[] } };
   /**
    * Tells with a `changed` event whenever another session changes one of these, in place of those named before;
    * segments that are not among them leave memory.

@@ -105,6 +105,11 @@ export function forgetSession(id: string, session: string): void {
   });
 }
 
+/** The ids of everything that this store holds. */
+export function heldIds(): string[] {
+  return new HostDatabase().query<{ id: string }>("SELECT id FROM coValues ORDER BY id", []).map(({ id }) => id);
+}
+
 /** How long a deletion waits for further ones, milliseconds; one round erases them all. */
 const ERASE_AFTER_MS = 200;
 

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 
 use super::error::CliError;
-use crate::history::History;
+use crate::history::{History, Place};
+use crate::machine;
 use crate::prefs::PrefsPaths;
 
 /// The name of our directory inside the platform's.
@@ -75,7 +76,11 @@ impl Home {
     /// # Errors
     /// See [`History::open`].
     pub fn open_history(&self) -> Result<History, CliError> {
-        Ok(History::open(self.history_path())?)
+        let path = self.history_path();
+        let history = History::open(&path)?;
+        let path = path.canonicalize().unwrap_or(path);
+        history.settle(&Place { machine: machine::id().unwrap_or_default(), path })?;
+        Ok(history)
     }
 }
 

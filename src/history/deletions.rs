@@ -145,7 +145,7 @@ impl History {
 
     /// Empties the write-ahead log, so that no copy of deleted content stays there. Where another
     /// process keeps using it, whoever folds it in next empties it, so that is not an error.
-    fn empty_log(&self) {
+    pub(super) fn empty_log(&self) {
         if !self.fold_log(PATIENCE) {
             tracing::info!("the write-ahead log is in use and was not emptied");
         }

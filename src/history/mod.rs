@@ -10,15 +10,18 @@
 //! - `deletions`: deleted records and the marks that keep them deleted.
 //! - `usage`: counters that outlive the records, per device and day.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does.
+//! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
 //! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
 
 mod deletions;
 mod encoding;
 mod error;
 pub mod filter;
+mod forget;
 pub mod import;
 mod migrations;
 mod outbox;
+mod place;
 mod placement;
 mod record;
 mod rows;
@@ -33,6 +36,7 @@ mod usage;
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
 pub use outbox::{Cursor, Ingested};
+pub use place::{Place, Settled};
 pub use record::{
     MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts, new_id,
 };

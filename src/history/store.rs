@@ -38,7 +38,7 @@ const LONG_LOG: u64 = 512 * 1024;
 /// Pause between two attempts where the engine refuses instead of waiting.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 /// Key of this device's id in the `meta` table.
-const DEVICE_ID: &str = "device_id";
+pub(super) const DEVICE_ID: &str = "device_id";
 
 /// What became of a record that was to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

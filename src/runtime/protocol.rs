@@ -245,6 +245,18 @@ pub struct Erased {
 }
 request!(Erase, "erase", Erased);
 
+/// Asks what of this account the store holds and could be deleted.
+#[derive(Serialize)]
+pub struct Held {}
+
+/// Everything but the account, its group, root and profile.
+#[derive(Debug, Deserialize)]
+pub struct HeldIds {
+    /// Their ids.
+    pub ids: Vec<String>,
+}
+request!(Held, "held", HeldIds);
+
 /// Asks for a [`Event::Changed`] whenever another session changes one of these, in place of those named before.
 /// Segments that are not among them leave memory.
 #[derive(Serialize)]

@@ -170,6 +170,27 @@ impl VersionedKey {
     }
 }
 
+/// Seals `data` with the key-encryption key itself: for the little that must be readable after the data keys are gone.
+pub fn seal_with_identity(
+    key_encryption_key: &[u8; KEY_LEN],
+    context: &Context<'_>,
+    data: &[u8],
+) -> Result<EncryptedBlob, SealError> {
+    EncryptedBlob::seal(KEY_ENCRYPTION_KEY, key_encryption_key, context, data)
+}
+
+/// Reads [`seal_with_identity`].
+pub fn open_with_identity(
+    blob: &EncryptedBlob,
+    key_encryption_key: &[u8; KEY_LEN],
+    context: &Context<'_>,
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    if blob.key_id() != KEY_ENCRYPTION_KEY {
+        return Err(SealError::Unreadable);
+    }
+    blob.open(key_encryption_key, context, MAX_PLAINTEXT)
+}
+
 fn wrap_context(container: &str) -> Context<'_> {
     Context { purpose: Purpose::Keyring, container, device: "", schema_version: WRAP_SCHEMA }
 }

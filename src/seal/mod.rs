@@ -17,7 +17,7 @@ pub mod padding;
 
 pub use blob::{Context, EncryptedBlob, MAX_PLAINTEXT, Purpose};
 pub use cipher::KEY_LEN;
-pub use keyring::{DataKey, KeyId, Keyring, VersionedKey};
+pub use keyring::{DataKey, KeyId, Keyring, VersionedKey, open_with_identity, seal_with_identity};
 
 use thiserror::Error;
 

@@ -7,17 +7,16 @@
 //!
 //! What the registry said last is kept in `devices.json`, so that names are at hand without a relay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::engine::Engine;
-use super::setup::SCHEMA_VERSION;
 use super::state::write_private;
 use super::vault::{Opening, Vault};
-use super::{SyncConfig, SyncError, SyncState};
+use super::{SyncConfig, SyncError, SyncState, schema};
 use crate::runtime::protocol::{Entries, Set};
 use crate::seal::Purpose;
 
@@ -99,6 +98,8 @@ pub(super) struct Devices {
     records: BTreeMap<Uuid, DeviceRecord>,
     names: BTreeMap<Uuid, GivenName>,
     removals: BTreeMap<Uuid, Removal>,
+    /// Devices whose own record only a newer version can read.
+    newer: BTreeSet<Uuid>,
 }
 
 impl Devices {
@@ -108,7 +109,10 @@ impl Devices {
             let (id, kind) = key.split_at(key.len().min(32));
             let Ok(id) = Uuid::try_parse(id) else { continue };
             match kind {
-                "" => insert(&mut devices.records, id, read_own(vault, map, key, id, value)?),
+                "" => match read_own(vault, map, key, id, value)? {
+                    Some(record) => insert(&mut devices.records, id, Some(record)),
+                    None => drop(devices.newer.insert(id)),
+                },
                 NAME => insert(&mut devices.names, id, read(vault, map, key, value)?),
                 REMOVED => insert(&mut devices.removals, id, read(vault, map, key, value)?),
                 // Of a newer version.
@@ -279,7 +283,7 @@ fn renamed(engine: &Engine, name: &str, now: i64) -> DeviceRecord {
     }
     record.platform = std::env::consts::OS.to_owned();
     record.app_version = env!("CARGO_PKG_VERSION").to_owned();
-    record.schema = SCHEMA_VERSION;
+    record.schema = schema::version();
     record
 }
 
@@ -300,6 +304,37 @@ pub(super) fn join(engine: &mut Engine, name: &str) -> Result<(), SyncError> {
     record.records = Some(own_records(engine)?);
     write_own(engine, record)?;
     keep(engine)
+}
+
+/// What the devices of this account say of themselves, for another account that they will join.
+pub(super) fn snapshot(engine: &Engine) -> Vec<(Uuid, DeviceRecord)> {
+    let devices = &engine.devices;
+    let taking_part = devices.records.iter().filter(|(id, _)| **id != engine.device && !devices.is_removed(**id));
+    taking_part
+        .map(|(id, record)| {
+            let mut record = record.clone();
+            if let Some((name, at)) = devices.name(*id) {
+                (record.name, record.named_at) = (name.to_owned(), Some(at));
+            }
+            (*id, record)
+        })
+        .collect()
+}
+
+/// Enters devices that have not joined this account yet, as they were in an earlier one.
+///
+/// # Errors
+///
+/// As [`Engine::exchange`].
+pub(super) fn take_over(engine: &mut Engine, others: Vec<(Uuid, DeviceRecord)>) -> Result<(), SyncError> {
+    for (id, record) in others {
+        if !engine.devices.records.contains_key(&id) {
+            let entry = sealed(&engine.vault, &engine.registries.devices, &own_key(id), &record)?;
+            write(engine, entry)?;
+            engine.devices.records.insert(id, record);
+        }
+    }
+    Ok(())
 }
 
 fn own_records(engine: &Engine) -> Result<u64, SyncError> {
@@ -339,9 +374,11 @@ fn write(engine: &mut Engine, entry: (String, String)) -> Result<(), SyncError> 
 /// Keeps what is known for times without a relay.
 fn keep(engine: &Engine) -> Result<(), SyncError> {
     let path = &engine.paths().devices;
-    let list = engine.devices.list();
     // One that is damaged is written anew.
-    if known(path).is_ok_and(|kept| kept == list) {
+    let kept = known(path).unwrap_or_default();
+    let mut list = engine.devices.list();
+    list.extend(kept.iter().filter(|device| engine.devices.newer.contains(&device.id)).cloned());
+    if kept == list {
         return Ok(());
     }
     let bytes = serde_json::to_vec_pretty(&list)

@@ -16,13 +16,16 @@ use super::index::Index;
 use super::lock::{self, Hold};
 use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
 use super::vault::Vault;
-use super::{SyncError, SyncPaths, account, deletions, gone, pull, push, rewrite};
+use super::{
+    SyncError, SyncPaths, account, closing, deletions, forks, gone, preferences, pull, push, rewrite, schema, usage,
+};
 use crate::history::{History, UnixNanos};
-use crate::identity::{KeyEncryptionKey, MasterKey};
+use crate::identity::{KeyEncryptionKey, MasterKey, PreferenceNameKey};
 use crate::net::{Connection, Network, RelayAddress};
 use crate::prefs::{PreferenceStore, Settings};
 use crate::runtime::protocol::{
-    Close, Entries, Event, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, Request, Watch,
+    Close, Entries, Event, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, RegistriesLoaded, Request,
+    Watch,
 };
 use crate::runtime::{Isolate, IsolateError, IsolateOptions, flush_database, is_damaged, open_database_deferred};
 use crate::sync::month::Month;
@@ -102,9 +105,14 @@ pub struct Engine {
     pub(super) history: History,
     pub(super) vault: Vault,
     pub(super) wrapping: KeyEncryptionKey,
+    pub(super) preference_names: PreferenceNameKey,
     pub(super) index: Index,
     pub(super) registries: Registries,
     pub(super) devices: Devices,
+    /// The map that names the registries.
+    pub(super) root: String,
+    /// The newest version of the data that any device of the account writes.
+    pub(super) account_schema: u32,
     pub(super) account: String,
     pub(super) session: String,
     pub(super) device: Uuid,
@@ -139,16 +147,16 @@ impl Engine {
             state.may_exchange()?;
         }
         let (path, now) = (setting.paths.state.clone(), setting.now);
-        let known = fingerprint(&setting.paths.database).ok().and_then(|print| state.session_for(&print));
-        let session = known.map(str::to_owned);
-        let engine = match Self::start(setting, lock, master, state.device, session.as_deref(), false) {
+        let (state, is_new) = forks::settle(&setting, state)?;
+        let session = state.session_of(&setting.paths);
+        let engine = match Self::resume(setting, lock, master, &state, session.as_deref()) {
             Ok(engine) => engine,
             Err(error) => {
                 remember(&path, now, trigger, Err(&error));
                 return Err(error);
             }
         };
-        if session.as_deref() != Some(&engine.session) {
+        if is_new || session.as_deref() != Some(&engine.session) {
             engine.start_over()?;
             let session = engine.bound_session()?;
             SyncState::update(&engine.paths.state, |state| state.session = Some(session))?;
@@ -156,8 +164,51 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Starts the isolate and opens the account, or makes it. The relay is dialled meanwhile.
+    /// Opens the account; where it turns out to be closed, leaves it.
+    fn resume(
+        setting: Setting,
+        lock: Hold,
+        master: &MasterKey,
+        state: &SyncState,
+        session: Option<&str>,
+    ) -> Result<Self, SyncError> {
+        let mut engine = Self::connect(setting, lock, master, state.device, session, false)?;
+        if engine.account != state.account {
+            // Keys that were read before this device took another phrase.
+            return Err(SyncError::OtherKeys);
+        }
+        if let Some(mark) = engine.load_root()? {
+            let error = closing::met(&engine, &mark);
+            let met = SyncState::load(&engine.paths.state)?.and_then(|state| state.closed);
+            if let (SyncError::Closed { .. }, Some(met)) = (&error, met) {
+                closing::leave(engine, &met)?;
+            }
+            return Err(error);
+        }
+        engine.load_registries(true)?;
+        engine.load_keys()?;
+        Ok(engine)
+    }
+
+    /// Opens the account with its registries, or makes it.
     pub(super) fn start(
+        setting: Setting,
+        lock: Hold,
+        master: &MasterKey,
+        device: Uuid,
+        session: Option<&str>,
+        create: bool,
+    ) -> Result<Self, SyncError> {
+        let mut engine = Self::connect(setting, lock, master, device, session, create)?;
+        engine.load_registries(true)?;
+        if !create {
+            engine.load_keys()?;
+        }
+        Ok(engine)
+    }
+
+    /// Starts the isolate and opens the account, or makes it. The relay is dialled meanwhile.
+    pub(super) fn connect(
         setting: Setting,
         lock: Hold,
         master: &MasterKey,
@@ -193,9 +244,12 @@ impl Engine {
         let mut engine = Self {
             vault: Vault::new(device),
             wrapping: keys.key_encryption,
+            preference_names: keys.preference_name,
             index: Index::default(),
             registries: Registries::default(),
             devices: Devices::default(),
+            root: String::new(),
+            account_schema: 1,
             account: String::new(),
             session: String::new(),
             device,
@@ -224,10 +278,6 @@ impl Engine {
         })?;
         engine.account = opened.account;
         engine.session = opened.session;
-        engine.load_registries()?;
-        if !create {
-            engine.load_keys()?;
-        }
         Ok(engine)
     }
 
@@ -262,6 +312,11 @@ impl Engine {
             pushed = push::push(self, progress)?;
             rewrite::run(self)?;
         }
+        if self.relay.is_some() {
+            preferences::exchange(self)?;
+            usage::exchange(self)?;
+        }
+        schema::meet(self)?;
         devices::touch(self)?;
         if !self.written.is_empty() {
             progress(Progress::Confirming);
@@ -295,7 +350,7 @@ impl Engine {
     /// See [`SyncError`].
     pub fn listen(&mut self) -> Result<(), SyncError> {
         let Registries { index, preferences, deletions, keyring, .. } = &self.registries;
-        let mut ids = vec![index.clone(), preferences.clone(), deletions.clone(), keyring.clone()];
+        let mut ids = vec![self.root.clone(), index.clone(), preferences.clone(), deletions.clone(), keyring.clone()];
         // Those that grow, and those that others have announced but not yet brought.
         let unfinished = pull::unfinished(self)?;
         ids.extend(unfinished.into_iter().map(|segment| segment.id));
@@ -352,11 +407,18 @@ impl Engine {
     }
 
     /// The registries, up to date.
-    pub(super) fn load_registries(&mut self) -> Result<(), SyncError> {
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Closed`] where the account is marked as closed; others as [`Engine::exchange`].
+    pub(super) fn load_registries(&mut self, first: bool) -> Result<(), SyncError> {
         let loaded = self.ask(&LoadRegistries { timeout_ms: self.patience_ms() })?;
-        self.expect_current(loaded.outcome, "the account")?;
-        self.registries = loaded.registries;
-        if loaded.relay_was_behind {
+        let (outcome, relay_was_behind) = (loaded.outcome, loaded.relay_was_behind);
+        if let Some(mark) = self.take_root(loaded) {
+            return Err(closing::met(self, &mark));
+        }
+        self.expect_current(outcome, "the account")?;
+        if first && relay_was_behind {
             // Whatever this relay was known to have whole, it may have lost.
             tracing::warn!("the relay holds less than this device; comparing everything again");
             self.history.clear_cursors()?;
@@ -364,9 +426,24 @@ impl Engine {
         Ok(())
     }
 
+    /// Whatever is left of the account, also where it is closed: the mark then.
+    pub(super) fn load_root(&mut self) -> Result<Option<String>, SyncError> {
+        let loaded = self.ask(&LoadRegistries { timeout_ms: self.patience_ms() })?;
+        if matches!(loaded.outcome, Outcome::Offline | Outcome::Late) {
+            return Err(self.lost_relay());
+        }
+        Ok(self.take_root(loaded))
+    }
+
+    fn take_root(&mut self, loaded: RegistriesLoaded) -> Option<String> {
+        self.registries = loaded.registries;
+        self.root = loaded.root;
+        self.account_schema = schema::of(loaded.schema.as_deref());
+        loaded.closed
+    }
+
     fn load_index(&mut self) -> Result<(), SyncError> {
-        let Registries { index, keyring, devices, .. } = self.registries.clone();
-        self.confirm(vec![index, keyring, devices])?;
+        self.load_registries(false)?;
         self.load_keys()?;
         let entries = self.ask(&Entries { id: self.registries.index.clone() })?.entries;
         self.index = Index::open(&self.vault, &self.registries.index, entries)?;
@@ -467,6 +544,15 @@ impl Engine {
     pub fn close(self) -> Result<(), SyncError> {
         self.ask(&Close {})?;
         Ok(())
+    }
+
+    /// Ends the isolate and the connection; what is left is where it worked, the history, and the lock.
+    pub(super) fn shut(self) -> Result<(SyncPaths, History, Hold), SyncError> {
+        self.ask(&Close {})?;
+        let Self { isolate, network, history, paths, _lock: hold, .. } = self;
+        drop(isolate);
+        drop(network);
+        Ok((paths, history, hold))
     }
 
     pub(super) fn paths(&self) -> &SyncPaths {

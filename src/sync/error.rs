@@ -1,5 +1,6 @@
 //! What can go wrong with sync, each kind with its own exit code.
 
+use super::closing::Reason;
 use crate::history::HistoryError;
 use crate::identity::{KeyError, KeyStoreError};
 use crate::prefs::PrefsError;
@@ -18,6 +19,23 @@ pub enum SyncError {
     /// The user has withdrawn consent on this device.
     #[error("sync is disabled on this device")]
     Disabled,
+    /// The account was erased, or replaced by another.
+    #[error("{}", closed(*reason, device))]
+    Closed {
+        /// Why.
+        reason: Reason,
+        /// What the device is called on which it was decided.
+        device: String,
+    },
+    /// Something that closes the account was interrupted here.
+    #[error("`{command}` was interrupted on this device")]
+    Unfinished {
+        /// What goes on with it.
+        command: &'static str,
+    },
+    /// The keys at hand belong to another account than the one this device takes part in.
+    #[error("these are not the keys of the account that this device takes part in")]
+    OtherKeys,
     /// Another device has taken this one out.
     #[error("this device was removed from your synced devices")]
     Removed,
@@ -95,4 +113,13 @@ pub enum SyncError {
     /// The system refused a thread or an event queue.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
+}
+
+fn closed(reason: Reason, device: &str) -> String {
+    let by = if device.is_empty() { String::new() } else { format!(" from {device}") };
+    match reason {
+        Reason::Deleted => format!("everything that was synced was erased on all devices{by}"),
+        Reason::Revoked => format!("this recovery phrase was replaced by a new one{by}"),
+        Reason::Newer => format!("this account was closed{by} by a newer version of caro"),
+    }
 }

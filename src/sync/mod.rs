@@ -16,38 +16,49 @@
 
 mod account;
 mod append;
+mod closing;
 mod config;
 mod consent;
 pub mod daemon;
 mod deletions;
 mod devices;
 mod engine;
+mod erasure;
 mod error;
+mod forks;
 mod gone;
 mod index;
 mod lock;
 pub mod log;
 mod month;
 pub mod oneshot;
+mod preferences;
 mod pull;
 mod push;
+mod revoke;
 mod rewrite;
 mod rotation;
+mod schema;
 mod segment;
 mod selection;
 mod setup;
 mod state;
+mod usage;
 mod vault;
 
 use std::path::{Path, PathBuf};
 
+pub use closing::{MetClosed, Reason};
 pub use config::SyncConfig;
 pub use devices::{Device, known as known_devices};
 pub use engine::{Engine, Progress, Report, Setting};
+pub use erasure::{Closing, Erasing, Proof, delete_everywhere};
 pub use error::SyncError;
 pub use lock::wait_until_free;
+pub use revoke::{Revocation, RevokeKeys, Revoking, Step, begin_revocation, revoke};
 pub use rotation::KeyName;
-pub use setup::{SCHEMA_VERSION, SetUp, create, join};
+pub use schema::SCHEMA_VERSION;
+pub use setup::{SetUp, create, join};
 pub use state::{Background, Consent, LastExchange, SyncState};
 
 /// Where one home keeps what belongs to sync.

@@ -5,15 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use super::closing::remove_store;
 use super::engine::{Engine, Setting};
 use super::lock;
 use super::state::SyncState;
-use super::{SyncConfig, SyncError, devices};
+use super::{SyncConfig, SyncError, devices, schema};
+use crate::history::History;
 use crate::identity::{Credentials, KeyStore};
 use crate::runtime::protocol::Set;
-
-/// Version of the data in the account; devices that meet a newer one say so.
-pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a setup needs besides the engine's setting.
 pub struct SetUp<'a> {
@@ -57,7 +56,9 @@ fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engin
     let paths = setting.paths.clone();
     let lock = lock::take(&paths)?;
     let is_taken = || Ok::<_, SyncError>(SyncState::load(&paths.state)?.is_some_and(|state| !state.is_over()));
-    if is_taken()? {
+    // Without its keys a home can only join again.
+    let has_keys = set_up.key_store.load().map_or(true, |kept| kept.is_some());
+    if has_keys && is_taken()? {
         return Err(SyncError::AlreadySetUp);
     }
     // Left over from a setup that did not come to its end.
@@ -74,10 +75,9 @@ fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engin
 
 fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result<(), SyncError> {
     if identity == Identity::New {
-        let registry = engine.registries.keyring.clone();
-        let (name, wrapped) = engine.vault.new_key(&engine.wrapping, &registry, (engine.now)())?;
-        engine.ask(&Set { id: registry, entries: BTreeMap::from([(name, wrapped)]) })?;
+        found(engine)?;
     }
+    schema::meet(engine)?;
     devices::join(engine, &set_up.config.device_name)?;
     engine.wrote(engine.registries.keyring.clone());
     engine.confirm_written()?;
@@ -85,29 +85,26 @@ fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result
     engine.flush()?;
     set_up.key_store.store(set_up.credentials)?;
     set_up.config.save(&engine.paths().config)?;
-    engine.history.forget_places()?;
-    engine.history.requeue_deletions()?;
-    // Everything that this machine has, also what came from devices of an earlier identity. What the account
-    // holds already leaves the outbox again when it comes down.
-    for (device, _) in engine.history.count_per_device()? {
-        engine.history.requeue_all(device)?;
-    }
+    queue_everything(&engine.history)?;
     let state = SyncState::new(engine.account.clone(), engine.device, engine.bound_session()?);
     state.save(&engine.paths().state)
 }
 
-/// Removes a store with its side files.
-fn remove_store(database: &std::path::Path) -> Result<(), SyncError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut path = database.as_os_str().to_owned();
-        path.push(suffix);
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(SyncError::File { file: database.display().to_string(), action: "removed", source });
-            }
-        }
+/// Gives a new account its first data key.
+pub(super) fn found(engine: &mut Engine) -> Result<(), SyncError> {
+    let registry = engine.registries.keyring.clone();
+    let (name, wrapped) = engine.vault.new_key(&engine.wrapping, &registry, (engine.now)())?;
+    engine.ask(&Set { id: registry, entries: BTreeMap::from([(name, wrapped)]) })?;
+    Ok(())
+}
+
+/// Queues everything that this machine has for another account, also what came from devices of an earlier identity.
+/// What the account holds already leaves the outbox again when it comes down.
+pub(super) fn queue_everything(history: &History) -> Result<(), SyncError> {
+    history.forget_places()?;
+    history.requeue_deletions()?;
+    for (device, _) in history.count_per_device()? {
+        history.requeue_all(device)?;
     }
     Ok(())
 }

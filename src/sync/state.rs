@@ -11,8 +11,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::SyncError;
-use crate::private_file;
+use super::closing::MetClosed;
+use super::erasure::Closing;
+use super::revoke::Revoking;
+use super::{SyncError, SyncPaths};
+use crate::{machine, private_file};
 
 /// What this home is to its account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,21 @@ pub struct SyncState {
     /// Another device has taken this one out; it may join again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
+    /// The account was closed, and what this home has done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<MetClosed>,
+    /// The account is being closed from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closing: Option<Closing>,
+    /// The phrase is being replaced from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoking: Option<Revoking>,
+    /// This home is a copy of that device's, and the user has not been told yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<Uuid>,
+    /// Another device writes data of this version, which is newer than what this program knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer_schema: Option<u32>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
@@ -105,6 +123,11 @@ impl SyncState {
             paused: false,
             background: Background::default(),
             removed: false,
+            copy_of: None,
+            closed: None,
+            closing: None,
+            revoking: None,
+            newer_schema: None,
             unknown: serde_json::Map::new(),
         }
     }
@@ -167,19 +190,34 @@ impl SyncState {
     /// Whether this home may be set up in place of what it was: it takes no part in its account any more.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.removed
+        self.removed || self.closed.as_ref().is_some_and(|closed| closed.settled)
     }
 
     /// Refuses where nothing may be exchanged, whoever asks.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Disabled`], [`SyncError::Removed`].
+    /// [`SyncError::Disabled`], [`SyncError::Removed`], [`SyncError::Closed`], [`SyncError::Unfinished`].
     pub fn may_exchange(&self) -> Result<(), SyncError> {
+        if self.revoking.is_some() {
+            return Err(SyncError::Unfinished { command: "caro sync revoke" });
+        }
+        if self.closing.is_some() {
+            return Err(SyncError::Unfinished { command: "caro sync delete --everywhere" });
+        }
+        if let Some(closed) = self.closed.as_ref().filter(|closed| closed.settled) {
+            return Err(closed.error());
+        }
         if self.removed {
             return Err(SyncError::Removed);
         }
         if self.is_enabled() { Ok(()) } else { Err(SyncError::Disabled) }
+    }
+
+    /// The session to continue with the store as it is there.
+    pub(super) fn session_of(&self, paths: &SyncPaths) -> Option<String> {
+        let print = fingerprint(&paths.database).ok()?;
+        self.session_for(&print).map(str::to_owned)
     }
 
     /// The session to continue with this store, if it is the one the session belongs to.
@@ -209,11 +247,8 @@ pub(super) fn fingerprint(database: &Path) -> Result<String, SyncError> {
     if let Ok(made) = metadata.created().map(|at| at.duration_since(std::time::UNIX_EPOCH).unwrap_or_default()) {
         hash.update(&made.as_nanos().to_le_bytes());
     }
-    for machine in ["/etc/machine-id", "/var/lib/dbus/machine-id"] {
-        if let Ok(id) = fs::read(machine) {
-            hash.update(&id);
-            break;
-        }
+    if let Some(machine) = machine::id() {
+        hash.update(machine.as_bytes());
     }
     Ok(hash.finalize().to_hex()[..32].to_owned())
 }

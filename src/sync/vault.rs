@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::SyncError;
 use super::rotation::KeyName;
-use super::setup::SCHEMA_VERSION;
+use super::schema;
 use crate::history::UnixNanos;
 use crate::identity::KeyEncryptionKey;
 use crate::seal::{Context, EncryptedBlob, Keyring, Purpose, SealError, VersionedKey};
@@ -86,9 +86,9 @@ impl Vault {
 
     /// Seals something for a place in the account.
     pub(super) fn seal(&self, purpose: Purpose, container: &str, plaintext: &[u8]) -> Result<String, SyncError> {
-        let context = Context { purpose, container, device: &self.device, schema_version: SCHEMA_VERSION };
+        let context = Context { purpose, container, device: &self.device, schema_version: schema::version() };
         let blob = self.keyring.seal(&context, plaintext).map_err(unsealable)?;
-        Ok(format!("{SCHEMA_VERSION}.{}.{}", self.device, blob.to_text()))
+        Ok(format!("{}.{}.{}", schema::version(), self.device, blob.to_text()))
     }
 
     /// Opens what stands at a place in the account.
@@ -101,7 +101,7 @@ impl Vault {
         let (schema, rest) = text.split_once('.').ok_or_else(damaged)?;
         let (device, blob) = rest.split_once('.').ok_or_else(damaged)?;
         let schema_version: u32 = schema.parse().map_err(|_| damaged())?;
-        if schema_version > SCHEMA_VERSION {
+        if schema_version > schema::version() {
             return Ok(Opening::Newer);
         }
         let context = Context { purpose, container, device, schema_version };

@@ -93,6 +93,7 @@ pub(super) fn doing_in_words(doing: Doing) -> &'static str {
         Doing::Retrying => "waiting to try again",
         Doing::Paused => "paused",
         Doing::Disabled => "disabled: nothing leaves this machine",
+        Doing::Left => "not exchanging: `caro sync status` says why",
         Doing::NoRelay => "no relay is named",
         Doing::Lent => "another command uses the connection",
     }

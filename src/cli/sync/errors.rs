@@ -1,7 +1,7 @@
 //! What went wrong with sync, in the user's terms: which exit code, and what to do next.
 
 use crate::cli::{CliError, Kind};
-use crate::sync::SyncError;
+use crate::sync::{Reason, SyncError};
 
 impl From<SyncError> for CliError {
     fn from(error: SyncError) -> Self {
@@ -18,6 +18,22 @@ impl From<SyncError> for CliError {
                 "Your history here is whole. To sync again, join with your phrase: caro sync restore. What had not been \
                  sent goes up then.",
             ),
+            SyncError::Closed { reason: Reason::Revoked, .. } => (
+                Kind::Failed,
+                "Your history here is whole. Join with the new phrase: caro sync restore. What had not been sent goes up \
+                 then.",
+            ),
+            SyncError::Closed { reason: Reason::Deleted, .. } => (
+                Kind::Failed,
+                "Commands that had never left this machine are still here. `caro sync init` begins anew.",
+            ),
+            SyncError::Closed { reason: Reason::Newer, .. } => (Kind::Failed, "Upgrade caro on this device."),
+            SyncError::OtherKeys => (
+                Kind::Failed,
+                "Where a daemon says so, restart it: it began before the phrase was replaced. Else join again: caro sync \
+                 restore.",
+            ),
+            SyncError::Unfinished { .. } => (Kind::Failed, "Run it again: it goes on where it was."),
             SyncError::NoRelay => (Kind::Usage, "Name one: caro sync relay set wss://relay.example"),
             SyncError::UnknownPhrase { .. } => (
                 Kind::WrongPhrase,

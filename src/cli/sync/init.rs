@@ -43,12 +43,12 @@ pub(in crate::cli) struct InitArgs {
     setup: SetupArgs,
 }
 
-fn words(text: &str) -> Result<WordCount, String> {
+pub(super) fn words(text: &str) -> Result<WordCount, String> {
     text.parse().ok().and_then(WordCount::from_words).ok_or_else(|| "a phrase has 12 or 24 words".into())
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
-    refuse_second(home)?;
+    refuse_second(home, &args.setup.keys)?;
     if let Some(path) = &args.phrase_file {
         let phrase = phrase_input::read(path)?;
         return restore::join(ui, home, &args.setup, phrase);
@@ -94,7 +94,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
         show(ui, &words)?;
     }
     let mut engine = set_up().inspect_err(|_| {
-        let made = refuse_second(home).is_err();
+        let made = refuse_second(home, &args.setup.keys).is_err();
         if let (Some(path), false) = (&args.phrase_out, made) {
             // It opens nothing: the identity was not made.
             drop(std::fs::remove_file(path));
@@ -121,7 +121,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
 }
 
 /// Shows a new phrase on the terminal, and nowhere else.
-fn show(ui: &Ui, words: &str) -> Result<(), CliError> {
+pub(super) fn show(ui: &Ui, words: &str) -> Result<(), CliError> {
     let mut terminal = ui.terminal("--phrase-out FILE")?;
     terminal.show(
         "\nThis is your recovery phrase. With it you bring your history to another machine; without it\n\
@@ -131,6 +131,6 @@ fn show(ui: &Ui, words: &str) -> Result<(), CliError> {
     terminal.show("\n")
 }
 
-fn no_randomness(error: PhraseError) -> CliError {
+pub(super) fn no_randomness(error: PhraseError) -> CliError {
     said_with_remedy(Kind::Failed, error)
 }

@@ -3,6 +3,7 @@
 mod background;
 mod consent;
 mod daemon;
+mod delete;
 mod devices;
 mod errors;
 mod filter;
@@ -14,8 +15,10 @@ mod phrase;
 mod phrase_input;
 mod relay;
 mod restore;
+mod revoke;
 mod rotate_keys;
 mod setup;
+mod standing;
 mod status;
 mod switch;
 
@@ -25,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use uuid::Uuid;
 
 use super::{CliError, Home, Kind, Ui, time};
 use crate::history::History;
@@ -64,6 +68,8 @@ pub(super) enum Command {
     #[command(subcommand)]
     Devices(devices::Command),
     RotateKeys(rotate_keys::RotateKeysArgs),
+    Revoke(revoke::RevokeArgs),
+    Delete(delete::DeleteArgs),
     #[command(subcommand)]
     Relay(relay::Command),
 }
@@ -84,6 +90,8 @@ impl Command {
             Self::Filter(command) => command.run(ui, home),
             Self::Phrase(command) => command.run(ui, home),
             Self::Devices(command) => command.run(ui, home),
+            Self::Revoke(args) => revoke::run(ui, home, &args),
+            Self::Delete(args) => delete::run(ui, home, &args),
             Self::RotateKeys(args) => rotate_keys::run(ui, home, &args),
             Self::Relay(command) => command.run(ui, home),
         }
@@ -120,11 +128,45 @@ impl KeyArgs {
         } else {
             store
         };
-        store.load().map_err(SyncError::from)?.ok_or_else(|| {
-            CliError::new(Kind::NotSetUp, "the keys of this identity are not in the key store")
-                .hinted("Set this device up again with your recovery phrase: caro sync restore")
-        })
+        if let Some(kept) = store.load().map_err(SyncError::from)? {
+            return Ok(kept);
+        }
+        // The system's key store tells homes apart by their device: a copy finds the keys under its original's.
+        if let (KeyStore::Os(_), Some(original)) = (&store, history.copied_from()?)
+            && let Some(kept) = os_store(original).load().map_err(SyncError::from)?
+        {
+            store.store(&kept).map_err(SyncError::from)?;
+            return Ok(kept);
+        }
+        Err(CliError::new(Kind::NotSetUp, "the keys of this identity are not in the key store")
+            .hinted("Set this device up again with your recovery phrase: caro sync restore"))
     }
+
+    /// The key store of this home and, of the same kind and with the same passphrase, one for the keys that replace
+    /// those in it.
+    fn stores_for_revocation(&self, ui: &Ui, home: &Home, history: &History) -> Result<(KeyStore, KeyStore), CliError> {
+        let store = self.store(home, history)?;
+        let KeyStore::File(file) = &store else {
+            // Opens it, also where the keys are still an original's.
+            self.load(ui, home, history)?;
+            let next = OsKeyStore::new(&format!("{}.next", history.device_id()?.simple()));
+            return Ok((store, KeyStore::Os(next)));
+        };
+        let (one, two) = match self.passphrase_file.as_deref() {
+            Some(path) => (Some(read_passphrase(path)?), Some(read_passphrase(path)?)),
+            None if file.exists() && file.needs_passphrase().map_err(SyncError::from)? => {
+                let typed = ui.terminal("--passphrase-file FILE")?.ask_hidden("Passphrase of the key file: ")?;
+                (Passphrase::new(&typed), Passphrase::new(&typed))
+            }
+            None => (None, None),
+        };
+        let open = |name: &str, typed| KeyStore::File(FileKeyStore::new(home.data_dir.join(name), typed));
+        Ok((open("keys", one), open("keys.next", two)))
+    }
+}
+
+fn os_store(device: Uuid) -> OsKeyStore {
+    OsKeyStore::new(&device.simple().to_string())
 }
 
 fn read_passphrase(path: &Path) -> Result<Passphrase, CliError> {
@@ -146,7 +188,7 @@ fn key_store(home: &Home, history: &History, passphrase: Option<Passphrase>) -> 
                 .hinted("Set it to `os` or `file`, or leave it unset."));
         }
     };
-    let os = OsKeyStore::new(&history.device_id()?.simple().to_string());
+    let os = os_store(history.device_id()?);
     Ok(KeyStore::open(kind, os, FileKeyStore::new(home.data_dir.join("keys"), passphrase)))
 }
 
@@ -205,6 +247,27 @@ fn open_account(ui: &Ui, home: &Home, keys: &KeyArgs, trigger: &str) -> Result<E
     let history = home.open_history()?;
     let credentials = keys.load(ui, home, &history)?;
     Ok(Engine::open(setting(home, history, Some(relay), PATIENCE)?, &state, credentials.master(), trigger)?)
+}
+
+/// Makes settings for commands that take several connections to the account's relay.
+fn account_settings(home: &Home) -> Result<impl Fn() -> Result<Setting, SyncError> + use<>, CliError> {
+    let config = SyncConfig::load(&paths(home).config)?;
+    let relay = Some(address(&config)?.ok_or(SyncError::NoRelay)?);
+    let (paths, history) = (paths(home), home.history_path());
+    let settings = Settings::load(&home.prefs().sync)?;
+    let store = home.prefs();
+    Ok(move || {
+        let history = History::open(&history)?;
+        Ok(Setting {
+            paths: paths.clone(),
+            preferences: PreferenceStore::open(store.clone(), history.device_id()?),
+            history,
+            relay: relay.clone(),
+            patience: PATIENCE,
+            now: time::now,
+            settings: settings.clone(),
+        })
+    })
 }
 
 /// Shows the progress of an exchange on a terminal.

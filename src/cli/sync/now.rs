@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::{KeyArgs, PATIENCE, address, background, note, paths, setting, show_progress, state};
+use super::{KeyArgs, PATIENCE, address, background, note, paths, setting, show_progress, standing, state};
 use crate::cli::{CliError, Home, Ui, config};
 use crate::sync::daemon::socket::{self, Ask};
 use crate::sync::{Engine, Report, SyncConfig, SyncError};
@@ -58,6 +58,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
             report?
         }
     };
+    standing::tell(ui, home)?;
     config::announce(ui, &config::store(home)?)?;
     print(ui, args, &report, begun.elapsed())
 }

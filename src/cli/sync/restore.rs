@@ -35,7 +35,7 @@ pub(in crate::cli) struct RestoreArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &RestoreArgs) -> Result<(), CliError> {
-    refuse_second(home)?;
+    refuse_second(home, &args.setup.keys)?;
     let phrase = match (&args.phrase_file, &args.qr_image) {
         (Some(path), _) => phrase_input::read(path)?,
         (None, Some(path)) => phrase_input::read_picture(path)?,

@@ -10,7 +10,7 @@ use crate::history::History;
 use crate::identity::{Credentials, KeyStore, Phrase, Protection};
 use crate::net::RelayAddress;
 use crate::private_file;
-use crate::sync::{SyncConfig, SyncError};
+use crate::sync::{SyncConfig, SyncError, SyncState};
 
 /// Flags of every setup.
 #[derive(Debug, Args)]
@@ -97,9 +97,11 @@ pub(super) fn parse_relay(text: &str, certificate: Option<&Path>) -> Result<Opti
     super::parse_address(text.trim(), certificate).map(Some)
 }
 
-/// Refuses where there is an identity already.
-pub(super) fn refuse_second(home: &Home) -> Result<(), CliError> {
-    if crate::sync::SyncState::load(&super::paths(home).state)?.is_some_and(|state| !state.is_over()) {
+/// Refuses where there is an identity already that this home can use.
+pub(super) fn refuse_second(home: &Home, keys: &KeyArgs) -> Result<(), CliError> {
+    let in_use = SyncState::load(&super::paths(home).state)?.is_some_and(|state| !state.is_over());
+    // Without its keys a home can only join again.
+    if in_use && keys.store(home, &home.open_history()?)?.load().map_or(true, |kept| kept.is_some()) {
         return Err(SyncError::AlreadySetUp.into());
     }
     Ok(())

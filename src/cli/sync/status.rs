@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::{KeyArgs, address, paths};
+use super::{KeyArgs, address, paths, standing};
 use crate::cli::{CliError, Home, Ui, config as preferences};
 use crate::identity::Protection;
 use crate::net::{Connection, Network, RelayAddress};
@@ -74,6 +74,7 @@ impl From<LastExchange> for LastJson {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &StatusArgs) -> Result<(), CliError> {
+    standing::tell(ui, home)?;
     let state = SyncState::load(&paths(home).state)?;
     let config = SyncConfig::load(&paths(home).config)?;
     let history = home.open_history()?;

@@ -35,6 +35,8 @@ impl Plan {
     pub(super) fn make(state: &SyncState, choices: &Choices, lent: bool, now: UnixNanos) -> Self {
         if !state.is_enabled() {
             Self::Nothing(Doing::Disabled)
+        } else if state.may_exchange().is_err() {
+            Self::Nothing(Doing::Left)
         } else if !choices.has_relay {
             Self::Nothing(Doing::NoRelay)
         } else if lent {

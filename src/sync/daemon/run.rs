@@ -153,8 +153,11 @@ impl Loop {
         match Plan::make(&state, &choices, self.lent > 0, now) {
             Plan::Nothing(reason) => {
                 self.close();
-                let error = if reason == Doing::NoRelay { SyncError::NoRelay } else { SyncError::Disabled };
-                let error = if reason == Doing::Lent { SyncError::Busy } else { error };
+                let error = match (reason, state.may_exchange()) {
+                    (Doing::NoRelay, _) => SyncError::NoRelay,
+                    (_, Err(error)) => error,
+                    (_, Ok(())) => SyncError::Busy,
+                };
                 if !self.asked.is_empty() {
                     let answer = Answer { error: Some((self.options.explain)(error)), ..Answer::default() };
                     self.answer_all(&answer);

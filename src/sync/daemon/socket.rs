@@ -110,6 +110,8 @@ pub enum Doing {
     Paused,
     /// Sync is disabled on this device.
     Disabled,
+    /// This device takes no part in its account any more, or a command that closes it was interrupted.
+    Left,
     /// No relay is named.
     NoRelay,
     /// A command uses the connection.

@@ -1,0 +1,86 @@
+//! Preferences that follow the user: the registry of the account, and what this device knows.
+//!
+//! The registry's keys are keyed hashes of the names, its values sealed registers: value, when it was set, by which
+//! device. Which register wins is decided by those alone (see [`crate::prefs::Register`]), whatever order the
+//! account's own clock gives: so devices say again what they know to be later than what stands there, and all end with
+//! the same. A value that only a newer version can read is left as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::SyncError;
+use super::engine::Engine;
+use super::vault::Opening;
+use crate::prefs::Register;
+use crate::runtime::protocol::{Entries, Set};
+use crate::seal::Purpose;
+
+/// Takes over what others set later, and says what was set here later.
+///
+/// # Errors
+///
+/// As [`Engine::exchange`]; a preferences file that cannot be used is left for the commands that need it to tell.
+pub(super) fn exchange(engine: &mut Engine) -> Result<(), SyncError> {
+    match unite(engine) {
+        Err(SyncError::Preferences(error)) => {
+            tracing::warn!(%error, "preferences were not exchanged");
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+fn unite(engine: &mut Engine) -> Result<(), SyncError> {
+    let now = (engine.now)();
+    engine.preferences.local_changes(now)?;
+    let map = engine.registries.preferences.clone();
+    let mut there: BTreeMap<String, Register> = BTreeMap::new();
+    let mut newer = BTreeSet::new();
+    for (key, value) in engine.ask(&Entries { id: map.clone() })?.entries {
+        match engine.vault.open(Purpose::Preference, &place(&map, &key), &value)? {
+            Opening::Opened { plaintext, .. } => {
+                let register: Register = ciborium::from_reader(plaintext.as_slice()).map_err(|_| damaged())?;
+                if hashed(engine, &register.name)? != key {
+                    return Err(damaged());
+                }
+                engine.preferences.merge(&register, now)?;
+                there.insert(register.name.clone(), register);
+            }
+            Opening::Newer | Opening::KeyMissing => drop(newer.insert(key)),
+        }
+    }
+    let mut later = BTreeMap::new();
+    for register in engine.preferences.registers()? {
+        let key = hashed(engine, &register.name)?;
+        if newer.contains(&key) || there.get(&register.name).is_some_and(|there| same(there, &register)) {
+            continue;
+        }
+        let mut plaintext = Vec::new();
+        ciborium::into_writer(&register, &mut plaintext)
+            .map_err(|e| SyncError::Store(format!("a preference cannot be encoded ({e})")))?;
+        let sealed = engine.vault.seal(Purpose::Preference, &place(&map, &key), &plaintext)?;
+        later.insert(key, sealed);
+    }
+    if !later.is_empty() {
+        engine.ask(&Set { id: map.clone(), entries: later })?;
+        engine.wrote(map);
+    }
+    Ok(())
+}
+
+/// Whether two registers are one and the same change.
+fn same(one: &Register, other: &Register) -> bool {
+    (one.changed_at, one.device, &one.value) == (other.changed_at, other.device, &other.value)
+}
+
+fn hashed(engine: &Engine, name: &str) -> Result<String, SyncError> {
+    Ok(engine.preference_names.hash(name)?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// An entry opens under its own key only.
+fn place(map: &str, key: &str) -> String {
+    format!("{map}/{key}")
+}
+
+fn damaged() -> SyncError {
+    SyncError::Damaged { what: "a synced preference".into() }
+}
