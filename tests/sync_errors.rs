@@ -336,6 +336,7 @@ fn the_keys_can_be_sealed_with_a_passphrase() {
 struct Status {
     schema_version: u32,
     set_up: bool,
+    state: String,
     account: Option<String>,
     device_id: String,
     device_name: Option<String>,
@@ -344,16 +345,40 @@ struct Status {
     relay_problem: Option<String>,
     pending: u64,
     held: u64,
+    pending_down: u64,
     commands: u64,
     devices: Vec<Device>,
     keys: Option<String>,
     last_exchange: Option<LastExchange>,
+    next_exchange: Option<NextExchange>,
+    daemon: Option<OfDaemon>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NextExchange {
+    at: Option<String>,
+    trigger: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfDaemon {
+    pid: u32,
+    version: String,
+    doing: String,
+    since: String,
+    next_at: Option<String>,
+    next_trigger: Option<String>,
+    failures: u32,
+    error: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Device {
     device_id: String,
+    name: Option<String>,
     commands: u64,
     this_device: bool,
 }
@@ -366,6 +391,7 @@ struct LastExchange {
     sent: u64,
     received: u64,
     error: Option<String>,
+    remedy: Option<String>,
 }
 
 fn status(device: &SyncHome, more: &[&str]) -> Status {
@@ -386,6 +412,8 @@ fn the_status_as_json_is_its_contract() {
     assert!(before.account.is_none() && before.device_name.is_none() && before.relay.is_none());
     assert!(before.relay_reachable.is_none() && before.keys.is_none() && before.last_exchange.is_none());
     assert_eq!(before.device_id.len(), 36);
+    assert_eq!((before.state.as_str(), before.pending_down), ("not_set_up", 0));
+    assert!(before.next_exchange.is_none() && before.daemon.is_none());
 
     device.init(&format!("{}/t0ken?key=secret", relay.url()));
     device.add_one("pwd");
@@ -397,12 +425,40 @@ fn the_status_as_json_is_its_contract() {
     assert_eq!((set_up.pending, set_up.commands), (1, 2));
     assert_eq!(set_up.keys.as_deref(), Some("plain_file"));
     assert_eq!(set_up.device_name.as_deref(), Some("laptop"));
+    assert_eq!(set_up.state, "on");
+    assert!(set_up.next_exchange.is_none(), "the user's own business, as the settings say");
     let [this] = &set_up.devices[..] else { panic!("one device: {:?}", set_up.devices) };
     assert_eq!((this.device_id.as_str(), this.commands, this.this_device), (before.device_id.as_str(), 2, true));
     let last = set_up.last_exchange.unwrap();
     assert_eq!((last.trigger.as_str(), last.sent, last.received, last.error), ("init", 1, 0, None));
+    assert_eq!((this.name.as_deref(), last.remedy), (Some("laptop"), None));
     assert!(last.at.ends_with('Z') && last.at.parse::<jiff::Timestamp>().is_ok(), "{}", last.at);
     assert_eq!(status(&device, &["--offline"]).relay_reachable, None);
+
+    device.exchanges("hourly");
+    let next = status(&device, &["--offline"]).next_exchange.unwrap();
+    assert_eq!(next.trigger, "hourly");
+    let wait = next.at.unwrap().parse::<jiff::Timestamp>().unwrap().duration_since(last.at.parse().unwrap());
+    assert_eq!(wait.as_secs(), 3600);
+    device.exchanges("realtime");
+    let daemon = device.daemon();
+    daemon.wait_for("listening");
+    let live = status(&device, &[]).daemon.unwrap();
+    assert_eq!(
+        (live.doing.as_str(), live.version.as_str(), live.failures),
+        ("listening", env!("CARGO_PKG_VERSION"), 0)
+    );
+    assert!(live.pid > 0 && live.since.ends_with('Z') && live.error.is_none());
+    assert!(live.next_at.is_some() && live.next_trigger.as_deref() == Some("regular"));
+    assert!(daemon.stop().success());
+    device.exchanges("manual");
+    device.ok(["sync", "pause"]);
+    assert_eq!(status(&device, &["--offline"]).state, "paused");
+    device.ok(["sync", "disable"]);
+    let disabled = status(&device, &[]);
+    assert_eq!((disabled.state.as_str(), disabled.relay_reachable), ("disabled", None), "and nobody is dialled");
+    device.ok(["sync", "enable", "--yes"]);
+    device.ok(["sync", "resume"]);
 
     relay.kill();
     let gone = status(&device, &[]);

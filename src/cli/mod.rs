@@ -69,6 +69,7 @@ enum Command {
     #[command(subcommand)]
     Sync(sync::Command),
     Export(export::Args),
+    Doctor(sync::doctor::DoctorArgs),
     /// A relay of your own
     #[command(subcommand)]
     Relay(relay::Command),
@@ -81,6 +82,7 @@ impl Command {
             Self::Config(command) => command.run(ui, home),
             Self::Sync(command) => command.run(ui, home),
             Self::Export(args) => export::run(&args, ui, home),
+            Self::Doctor(args) => sync::doctor::run(ui, home, &args),
             Self::Relay(command) => command.run(ui, home),
         }
     }

@@ -96,8 +96,14 @@ impl RelayAddress {
         self.url.scheme() == "wss"
     }
 
+    /// Whether no proxy stands between.
+    pub(super) fn is_dialled_directly(&self) -> bool {
+        let (host, port) = self.target();
+        self.proxies.find(&host, port, self.is_secure()).is_ok_and(|proxy| proxy.is_none())
+    }
+
     /// Host and port to reach, without the brackets of an IPv6 address.
-    fn target(&self) -> (String, u16) {
+    pub(super) fn target(&self) -> (String, u16) {
         let host = self.url.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         (host.into(), self.url.port_or_known_default().unwrap_or(443))
@@ -165,9 +171,9 @@ fn to_frame(message: Message) -> Frame {
     }
 }
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<Box<dyn Stream>>>;
+pub(super) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<Box<dyn Stream>>>;
 
-async fn dial(address: &RelayAddress) -> Result<Socket, String> {
+pub(super) async fn dial(address: &RelayAddress) -> Result<Socket, String> {
     let connector = if address.is_secure() { Connector::Rustls(Arc::new(tls(address)?)) } else { Connector::Plain };
     let (host, port) = address.target();
     let stream = connect(&host, port, address.is_secure(), &address.proxies).await?;

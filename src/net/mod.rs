@@ -4,6 +4,7 @@
 //! script. An isolate sees only queues of text frames ([`crate::runtime::Frames`]).
 
 mod dial;
+mod examine;
 mod proxy;
 mod pump;
 
@@ -11,6 +12,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use dial::{AddressError, Connection, LastFailure, RelayAddress};
+pub use examine::{Examination, Step, examine};
 pub use proxy::Proxies;
 pub(crate) use pump::{Frame, MAX_FRAME_BYTES, frames_for};
 

@@ -64,7 +64,7 @@ pub(super) async fn connect(host: &str, port: u16, secure: bool, proxies: &Proxi
 
 impl Proxies {
     /// The proxy for a host, if there is one.
-    fn find(&self, host: &str, port: u16, secure: bool) -> Result<Option<Intercept>, String> {
+    pub(super) fn find(&self, host: &str, port: u16, secure: bool) -> Result<Option<Intercept>, String> {
         let setting = if secure { &self.https } else { &self.http };
         let Some(setting) = setting.as_deref().map(str::trim).filter(|setting| !setting.is_empty()) else {
             return Ok(None);

@@ -576,6 +576,8 @@ fn remember(path: &Path, now: fn() -> UnixNanos, trigger: &str, result: Result<&
         received: report.received,
         missing: report.missing + report.unreadable,
         error: result.err().map(ToString::to_string),
+        // Whoever runs the exchange knows it, and notes it.
+        remedy: None,
     };
     if let Err(error) = SyncState::update(path, |state| state.last_exchange = Some(last)) {
         tracing::warn!(%error, "the outcome of the exchange could not be noted");

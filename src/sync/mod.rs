@@ -27,6 +27,7 @@ mod erasure;
 mod error;
 mod forks;
 mod gone;
+pub mod health;
 mod index;
 mod lock;
 pub mod log;

@@ -45,6 +45,23 @@ pub fn after_capture(paths: &SyncPaths, now: UnixNanos) -> Next {
     }
 }
 
+/// When the next exchange happens by itself where no daemon runs, and what starts it; no time: with the next command.
+#[must_use]
+pub fn next_by_itself(
+    state: &SyncState,
+    frequency: Frequency,
+    now: UnixNanos,
+) -> Option<(Option<UnixNanos>, &'static str)> {
+    let after_failure = (!backoff_is_over(state, now)).then_some(UnixNanos(state.background.not_before));
+    match period(frequency) {
+        Period::Live => Some((after_failure, "capture")),
+        Period::Every(period, trigger) => {
+            Some((Some(next(state, period, now).max(after_failure.unwrap_or(now))), trigger))
+        }
+        Period::Never => None,
+    }
+}
+
 /// Whether a background exchange may be made now.
 fn is_due(state: &SyncState, frequency: Frequency, now: UnixNanos) -> bool {
     if !state.is_enabled() || state.paused || !backoff_is_over(state, now) {

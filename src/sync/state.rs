@@ -108,6 +108,9 @@ pub struct LastExchange {
     pub missing: u64,
     /// What went wrong, in plain words.
     pub error: Option<String>,
+    /// What to do about it.
+    #[serde(default)]
+    pub remedy: Option<String>,
 }
 
 impl SyncState {

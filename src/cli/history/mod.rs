@@ -66,7 +66,7 @@ impl Command {
 
     /// Whether there may be something to sync afterwards.
     fn changes_the_history(&self) -> bool {
-        matches!(self, Self::Add(_) | Self::End(_) | Self::Import(_))
+        matches!(self, Self::Add(_) | Self::Delete(_) | Self::End(_) | Self::Import(_))
     }
 
     fn run_alone(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {

@@ -3,37 +3,59 @@
 use crate::cli::{CliError, Kind, Ui};
 use crate::net::RelayAddress;
 
+/// What the user is about to agree to.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    /// Setting sync up, or naming another relay.
+    SetUp,
+    /// Giving consent again.
+    Enable,
+}
+
 /// Says what will leave this machine, and asks, unless the user has said yes already.
-pub(super) fn ask(ui: &Ui, relay: Option<&RelayAddress>, records: u64, yes: bool) -> Result<(), CliError> {
-    ui.status(text(relay, records));
+pub(super) fn ask(ui: &Ui, step: Step, relay: Option<&RelayAddress>, records: u64, yes: bool) -> Result<(), CliError> {
+    ui.status(text(step, relay, records));
     if yes {
         return Ok(());
     }
-    if ui.terminal("--yes")?.confirm("Set this up?")? {
-        Ok(())
-    } else {
-        Err(CliError::new(Kind::Interrupted, "nothing was set up, and nothing has left this machine"))
-    }
+    let (question, no) = match step {
+        Step::SetUp => ("Set this up?", "nothing was set up, and nothing has left this machine"),
+        Step::Enable => ("Enable sync?", "sync stays disabled, and nothing leaves this machine"),
+    };
+    if ui.terminal("--yes")?.confirm(question)? { Ok(()) } else { Err(CliError::new(Kind::Interrupted, no)) }
 }
 
-fn text(relay: Option<&RelayAddress>, records: u64) -> String {
+fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
     let Some(relay) = relay else {
-        return "An identity will be made on this machine. No relay is named, so nothing leaves it;\n\
-                name one later with `caro sync relay set`."
-            .into();
+        return match step {
+            Step::SetUp => {
+                "An identity will be made on this machine. No relay is named, so nothing leaves it;\n\
+                            name one later with `caro sync relay set`."
+            }
+            Step::Enable => "No relay is named, so nothing leaves this machine; name one with `caro sync relay set`.",
+        }
+        .into();
+    };
+    let begin = match step {
+        Step::SetUp => "Until now your commands have never left this machine. This is what changes:",
+        Step::Enable => "Nothing leaves this machine at present. This is what changes:",
     };
     format!(
-        "Until now your commands have never left this machine. This is what changes:\n\
+        "{begin}\n\
          \n\
-         What leaves     your command history ({records} commands now, and those to come): commands,\n\
-         \x20               directories, times, exit codes, and this device's name. It is encrypted here\n\
-         \x20               with keys that only your recovery phrase gives.\n\
-         To whom         {}\n\
-         What it sees    random account and session ids, your network address, when you sync, and the\n\
-         \x20               rounded size of encrypted blocks. Not your commands, not your devices' names.\n\
+         What leaves     your command history ({records} commands now, and those to come): commands, prompts,\n\
+         \x20               directories, times, exit codes, tags; your preferences, how much you use caro,\n\
+         \x20               this device's name and system. Commands with passwords or tokens in them stay\n\
+         \x20               here. Everything is encrypted on this machine; your recovery phrase alone opens it.\n\
+         To whom         {}, and from there to your own devices\n\
+         What it sees    random account and session ids (so how many devices you have), your network\n\
+         \x20               address, when you are online, when things were written (your commands to the\n\
+         \x20               hour), and the rounded sizes of encrypted blocks. Not your commands, not names.\n\
          Who can read    whoever has your recovery phrase. If you lose it and all your devices, nobody\n\
          \x20               can bring your history back.\n\
-         To undo it      `caro sync relay set none` ends it; your local history stays yours in any case.\n",
+         When            by itself, after your commands; `caro sync pause` stops that for a while.\n\
+         To undo it      `caro sync disable` ends it at once; `caro sync delete --everywhere` erases what\n\
+         \x20               the relay holds. Your local history stays yours in any case.\n",
         relay.shown()
     )
 }
@@ -46,8 +68,18 @@ mod tests {
     #[test]
     fn the_screen_says_what_to_whom_and_how_to_undo_and_hides_the_token() {
         let relay = RelayAddress::parse("wss://relay.example/t0ken?key=secret", None, Proxies::default()).unwrap();
-        let text = text(Some(&relay), 12);
-        for part in ["12 commands", "wss://relay.example", "What it sees", "To undo it"] {
+        let text = text(Step::SetUp, Some(&relay), 12);
+        let parts = [
+            "12 commands",
+            "wss://relay.example",
+            "account and session ids",
+            "network",
+            "to the\n",
+            "rounded sizes",
+            "caro sync disable",
+            "caro sync delete --everywhere",
+        ];
+        for part in parts {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert!(!text.contains("t0ken") && !text.contains("secret"));

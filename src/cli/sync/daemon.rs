@@ -26,7 +26,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), Cli
     let credentials = args.keys.load(ui, home, &history)?;
     drop(history);
     let log = Log::new(paths(home).log, "daemon", time::now);
-    let (chosen, opened) = (home.clone(), home.clone());
+    let (chosen, opened, noted) = (home.clone(), home.clone(), home.clone());
     let options = Options {
         paths: paths(home),
         history: home.history_path(),
@@ -45,6 +45,9 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), Cli
         }),
         explain: |error| CliError::from(error).into(),
         tell: Box::new(move |told| {
+            if let Told::Failed { error, .. } = told {
+                note::remedy(&noted, error);
+            }
             let (level, message) = in_words(told);
             show(&log.write(level, message));
         }),

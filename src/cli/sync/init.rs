@@ -71,7 +71,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
     }
     let relay = args.setup.relay(ui)?;
     let history = home.open_history()?;
-    consent::ask(ui, relay.as_ref(), history.count()?, args.setup.yes)?;
+    consent::ask(ui, consent::Step::SetUp, relay.as_ref(), history.count()?, args.setup.yes)?;
 
     let phrase = Phrase::generate(args.words).map_err(no_randomness)?;
     if let Some(path) = &args.phrase_out {

@@ -5,6 +5,7 @@ mod consent;
 mod daemon;
 mod delete;
 mod devices;
+pub(super) mod doctor;
 mod errors;
 mod filter;
 mod init;
@@ -14,9 +15,11 @@ mod now;
 mod phrase;
 mod phrase_input;
 mod relay;
+mod relay_test;
 mod restore;
 mod revoke;
 mod rotate_keys;
+mod service;
 mod setup;
 mod standing;
 mod status;
@@ -61,6 +64,9 @@ pub(super) enum Command {
     Disable(switch::DisableArgs),
     Daemon(daemon::DaemonArgs),
     Logs(logs::LogsArgs),
+    Doctor(doctor::DoctorArgs),
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
     #[command(subcommand)]
     Filter(filter::Command),
     #[command(subcommand)]
@@ -87,6 +93,8 @@ impl Command {
             Self::Disable(_) => switch::disable(ui, home),
             Self::Daemon(args) => daemon::run(ui, home, &args),
             Self::Logs(args) => logs::run(ui, home, &args),
+            Self::Doctor(args) => doctor::run(ui, home, &args),
+            Self::Service(command) => command.run(ui, home),
             Self::Filter(command) => command.run(ui, home),
             Self::Phrase(command) => command.run(ui, home),
             Self::Devices(command) => command.run(ui, home),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::cli::{CliError, Home, time, ui};
-use crate::sync::Report;
 use crate::sync::daemon::socket::Failed;
 use crate::sync::log::{Entry, Level, Log};
+use crate::sync::{Report, SyncState};
 
 /// An exchange that went well.
 pub(super) fn exchanged(trigger: &str, report: &Report, took: Duration) -> String {
@@ -26,9 +26,22 @@ pub(super) fn outcome(home: &Home, by: &'static str, trigger: &str, result: Resu
         Ok((report, took)) => log.write(Level::Info, exchanged(trigger, report, took)),
         Err(error) => {
             let error = Failed { message: error.message.clone(), remedy: error.hint.clone(), exit_code: 1 };
+            remedy(home, &error);
             log.write(Level::Warning, failed(trigger, &error))
         }
     };
+}
+
+/// Notes with the last exchange what to do about its failure, for `caro sync status`.
+pub(super) fn remedy(home: &Home, error: &Failed) {
+    let note = |state: &mut SyncState| {
+        if let Some(last) = state.last_exchange.as_mut().filter(|last| last.error.as_ref() == Some(&error.message)) {
+            last.remedy.clone_from(&error.remedy);
+        }
+    };
+    if let Err(error) = SyncState::update(&super::paths(home).state, note) {
+        tracing::debug!(%error, "the remedy could not be noted");
+    }
 }
 
 /// A line of the log for people.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::setup::parse_relay;
-use super::{address, consent, paths, state};
+use super::{address, consent, paths, relay_test, state};
 use crate::cli::{CliError, Home, Ui};
 use crate::sync::{SyncConfig, SyncState};
 
@@ -15,6 +15,7 @@ use crate::sync::{SyncConfig, SyncState};
 pub(in crate::cli) enum Command {
     Show(ShowArgs),
     Set(SetArgs),
+    Test(relay_test::TestArgs),
 }
 
 /// Print the relay's address
@@ -52,7 +53,9 @@ struct RelayJson<'a> {
 
 impl Command {
     pub(super) fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
-        state(home)?;
+        if !matches!(self, Self::Test(_)) {
+            state(home)?;
+        }
         let config = SyncConfig::load(&paths(home).config)?;
         match self {
             Self::Show(args) if args.json => ui.json(&RelayJson {
@@ -65,6 +68,7 @@ impl Command {
                 None => ui.line("none"),
             },
             Self::Set(args) => set(ui, home, &args, config),
+            Self::Test(args) => relay_test::run(ui, home, &args),
         }
     }
 }
@@ -73,7 +77,7 @@ fn set(ui: &mut Ui, home: &Home, args: &SetArgs, mut config: SyncConfig) -> Resu
     let relay = parse_relay(&args.url, args.relay_certificate.as_deref())?;
     if relay.is_some() {
         let records = home.open_history()?.count()?;
-        consent::ask(ui, relay.as_ref(), records, args.yes)?;
+        consent::ask(ui, consent::Step::SetUp, relay.as_ref(), records, args.yes)?;
     }
     let url = relay.as_ref().map(|relay| relay.url().to_owned());
     if url != config.relay {

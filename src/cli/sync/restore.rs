@@ -52,7 +52,7 @@ pub(super) fn join(ui: &mut Ui, home: &Home, args: &SetupArgs, phrase: Phrase) -
             .hinted("Joining needs the relay that your other devices use: --relay wss://…"));
     }
     let history = home.open_history()?;
-    consent::ask(ui, relay.as_ref(), history.count()?, args.yes)?;
+    consent::ask(ui, consent::Step::SetUp, relay.as_ref(), history.count()?, args.yes)?;
 
     let mut credentials = args.credentials(phrase)?;
     if args.forget_phrase {

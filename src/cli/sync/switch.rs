@@ -66,7 +66,7 @@ pub(super) fn disable(ui: &Ui, home: &Home) -> Result<(), CliError> {
 pub(super) fn enable(ui: &Ui, home: &Home, args: &EnableArgs) -> Result<(), CliError> {
     state(home)?;
     let relay = address(&SyncConfig::load(&paths(home).config)?)?;
-    consent::ask(ui, relay.as_ref(), home.open_history()?.count()?, args.yes)?;
+    consent::ask(ui, consent::Step::Enable, relay.as_ref(), home.open_history()?.count()?, args.yes)?;
     change(home, |state| {
         state.consent = Consent::Enabled;
         state.background = Background::default();
