@@ -36,6 +36,7 @@ struct RecordContract {
     category: Option<String>,
     executed: Option<bool>,
     imported_from: Option<String>,
+    truncated: bool,
 }
 
 /// The report of an import as `--json` prints it.
@@ -128,10 +129,11 @@ fn the_json_of_a_record_is_the_contract() {
             category: None,
             executed: None,
             imported_from: None,
+            truncated: false,
         };
         assert_eq!(record, expected);
         // What is not known is null, not left out.
-        assert_eq!(run.json()[0].as_object().unwrap().len(), 19);
+        assert_eq!(run.json()[0].as_object().unwrap().len(), 20);
     }
 }
 

@@ -3,56 +3,9 @@
 //! The ciphertext of a record is found by its sealed blob: what the relay holds before a deletion and must not hold
 //! afterwards are the transactions of the record's segment, as they lie in the stores.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
-
-use rusqlite::{Connection, OpenFlags};
-
-use crate::common::sync::{Relay, SyncHome, assert_equal_histories, bytes_of, contains};
-
-/// By when what was deleted has left a relay's files.
-const ERASURE: Duration = Duration::from_secs(30);
-
-/// Pieces of every ciphertext that a store holds in streams: 60 characters from the middle of each, too short to be
-/// split between pages.
-fn ciphertexts(database: &Path) -> Vec<Vec<u8>> {
-    let db = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let mut statement = db
-        .prepare(
-            "SELECT tx FROM transactions JOIN sessions ON sessions.rowID = ses JOIN coValues ON coValues.rowID = coValue \
-             WHERE header LIKE '%\"costream\"%'",
-        )
-        .unwrap();
-    let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    let mut found = Vec::new();
-    for tx in rows {
-        let tx: serde_json::Value = serde_json::from_str(&tx.unwrap()).unwrap();
-        if let Some(text) = tx["encryptedChanges"].as_str() {
-            let from = (text.len() - 60) / 2;
-            found.push(text.as_bytes()[from..from + 60].to_vec());
-        }
-    }
-    found
-}
-
-/// Whether any of these is in any file of a folder. Looks twice: between two files the database may move them from
-/// the one to the other.
-fn holds(folder: &Path, pieces: &[Vec<u8>]) -> bool {
-    (0..2).any(|_| {
-        let bytes = bytes_of(folder);
-        pieces.iter().any(|piece| contains(&bytes, piece))
-    })
-}
-
-/// Waits until a relay's files hold none of these.
-#[track_caller]
-fn await_erasure(relay: &Relay, pieces: &[Vec<u8>]) {
-    let begun = Instant::now();
-    while holds(relay.data(), pieces) {
-        assert!(begun.elapsed() < ERASURE, "the relay still holds what was deleted: {}", relay.log());
-        std::thread::yield_now();
-    }
-}
+use crate::common::sync::{
+    Relay, SyncHome, assert_equal_histories, await_erasure, bytes_of, ciphertexts, contains, holds,
+};
 
 fn delete(device: &SyncHome, id: &str) {
     device.ok(["history", "delete", id, "--yes"]);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use crate::common::home::Run;
-use crate::common::sync::{Exchanged, Relay, SyncHome};
+use crate::common::sync::{Exchanged, LocalOnly, Relay, SyncHome};
 
 /// 24 words with a right checksum that no relay has ever heard of.
 const UNKNOWN: &str = "legal winner thank year wave sausage worth useful legal winner thank year wave sausage worth useful legal winner thank year wave sausage worth title\n";
@@ -39,7 +39,7 @@ fn new_identity(device: &SyncHome, relay: &str) -> Run {
 
 #[test]
 fn before_a_setup_every_sync_command_says_how_to_begin() {
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     device.add_one("ls");
     for args in [
         &["sync", "now"][..],
@@ -61,7 +61,7 @@ fn before_a_setup_every_sync_command_says_how_to_begin() {
 
 #[test]
 fn a_phrase_with_a_mistake_is_refused_before_any_network() {
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let relay = format!("ws://{}", listener.local_addr().unwrap());
@@ -87,7 +87,7 @@ fn a_phrase_with_a_mistake_is_refused_before_any_network() {
 #[test]
 fn a_phrase_that_the_relay_does_not_know_is_the_wrong_phrase() {
     let relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     device.add_one("ls");
     let file = device.home.file("given", UNKNOWN);
     let begun = Instant::now();
@@ -101,7 +101,7 @@ fn a_phrase_that_the_relay_does_not_know_is_the_wrong_phrase() {
 
 #[test]
 fn a_relay_that_cannot_be_reached_is_an_error_of_its_own_and_leaves_nothing() {
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     let file = device.home.file("given", UNKNOWN);
     let begun = Instant::now();
     for run in [new_identity(&device, &nowhere()), device.restore(&nowhere(), &file)] {
@@ -115,7 +115,7 @@ fn a_relay_that_cannot_be_reached_is_an_error_of_its_own_and_leaves_nothing() {
 
 #[test]
 fn a_name_that_does_not_exist_cannot_be_reached() {
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     new_identity(&device, "ws://relay.invalid").failure(5);
     nothing_is_set_up(&device);
 }
@@ -145,7 +145,7 @@ fn a_server_that_is_no_relay_is_not_taken_for_one() {
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "token"),
         (b"220 smtp.example ESMTP\r\n", "not as a relay"),
     ] {
-        let device = SyncHome::new("laptop");
+        let device = SyncHome::with_limits("laptop");
         let run = new_identity(&device, &server(answer)).failure(5);
         assert!(run.stderr.contains(says), "{run:?}");
         nothing_is_set_up(&device);
@@ -154,7 +154,7 @@ fn a_server_that_is_no_relay_is_not_taken_for_one() {
 
 #[test]
 fn a_server_that_accepts_and_never_answers_is_given_up() {
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     let begun = Instant::now();
     let run = new_identity(&device, &server(b"")).failure(5);
     assert!(run.stderr.contains("did not answer in time"), "{run:?}");
@@ -165,7 +165,7 @@ fn a_server_that_accepts_and_never_answers_is_given_up() {
 #[test]
 fn a_relay_that_goes_away_is_unreachable_until_it_is_back() {
     let mut relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     device.init(&relay.url());
     let id = device.add_one("while it was away");
     relay.kill();
@@ -184,7 +184,7 @@ fn a_relay_that_goes_away_is_unreachable_until_it_is_back() {
 #[test]
 fn a_second_setup_is_refused() {
     let relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     let phrase = device.init(&relay.url());
     let before = device.state();
     let again = device.home.path().join("again");
@@ -204,7 +204,7 @@ fn a_second_setup_is_refused() {
 fn a_phrase_file_is_private_and_never_overwritten() {
     use std::os::unix::fs::PermissionsExt;
     let relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     let taken = device.home.file("phrase", "my diary");
     let run = new_identity(&device, &relay.url()).failure(2);
     assert!(run.stderr.contains("exists already"), "{run:?}");
@@ -226,7 +226,7 @@ fn a_phrase_file_is_private_and_never_overwritten() {
 #[test]
 fn without_a_terminal_a_missing_answer_fails_at_once_and_names_its_flag() {
     let relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     let file = device.home.file("given", UNKNOWN);
     let (url, file) = (relay.url(), file.to_str().unwrap().to_owned());
     let out = device.home.path().join("phrase");
@@ -256,7 +256,7 @@ fn without_a_terminal_a_missing_answer_fails_at_once_and_names_its_flag() {
 
 #[test]
 fn an_address_that_is_none_is_wrong_usage() {
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     for address in ["relay.example", "https://relay.example", "ws://", "", "ftp://x"] {
         let run = new_identity(&device, address).failure(2);
         assert!(run.stderr.contains("wss://"), "{address}: {run:?}");
@@ -267,7 +267,7 @@ fn an_address_that_is_none_is_wrong_usage() {
 #[test]
 fn the_phrase_appears_on_no_output() {
     let relay = Relay::new();
-    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    let (a, b) = (SyncHome::with_limits("laptop"), SyncHome::with_limits("desktop"));
     let phrase = a.home.path().join("phrase");
     let mut outputs = vec![new_identity(&a, &relay.url())];
     let words = std::fs::read_to_string(&phrase).unwrap();
@@ -294,7 +294,7 @@ fn the_phrase_appears_on_no_output() {
 
 #[test]
 fn another_identitys_phrase_does_not_verify() {
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     device.init("none");
     let file = device.home.file("given", UNKNOWN);
     let run = device.run(["sync", "phrase", "verify", "--phrase-file", file.to_str().unwrap()]).failure(4);
@@ -304,7 +304,7 @@ fn another_identitys_phrase_does_not_verify() {
 #[test]
 fn the_keys_can_be_sealed_with_a_passphrase() {
     let relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     let pass = device.home.file("pass", "correct horse\n");
     let pass = pass.to_str().unwrap();
     let phrase = device.home.path().join("phrase");
@@ -405,7 +405,7 @@ fn status(device: &SyncHome, more: &[&str]) -> Status {
 #[test]
 fn the_status_as_json_is_its_contract() {
     let mut relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     device.add_one("ls");
     let before = status(&device, &[]);
     assert_eq!((before.schema_version, before.set_up, before.pending, before.commands), (1, false, 0, 1));
@@ -472,13 +472,24 @@ fn the_status_as_json_is_its_contract() {
 #[test]
 fn an_exchange_as_json_is_its_contract() {
     let relay = Relay::new();
-    let device = SyncHome::new("laptop");
+    let device = SyncHome::with_limits("laptop");
     device.init(&relay.url());
     device.add_one("ls");
-    let Exchanged { schema_version, sent, received, pending, too_large, missing, unreadable, duration_ns } =
-        device.now();
+    let Exchanged {
+        schema_version,
+        sent,
+        received,
+        pending,
+        too_large,
+        missing,
+        unreadable,
+        withheld,
+        local_only,
+        duration_ns,
+    } = device.now();
     assert_eq!((schema_version, sent, received, pending), (1, 1, 0, 0));
-    assert_eq!((too_large, missing, unreadable), (0, 0, 0));
+    assert_eq!((too_large, missing, unreadable, withheld), (0, 0, 0, 0));
+    assert_eq!(local_only, LocalOnly::default());
     assert!(duration_ns > 0);
     let words = device.ok(["sync", "now"]);
     assert_eq!(words.stdout, "sent 0, received 0, pending 0\n");
@@ -488,9 +499,9 @@ fn an_exchange_as_json_is_its_contract() {
 #[test]
 fn a_record_that_is_too_large_stays_and_is_told() {
     let relay = Relay::new();
-    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    let (a, b) = (SyncHome::with_limits("laptop"), SyncHome::with_limits("desktop"));
     let phrase = a.init(&relay.url());
-    let line = serde_json::json!({ "command": "y", "prompt": "x".repeat(700 << 10) }).to_string();
+    let line = serde_json::json!({ "command": "y", "cwd": format!("/{}", "x".repeat(700 << 10)) }).to_string();
     let added = a.run_with_input(["history", "add"], line);
     if added.code == Some(2) {
         // The history itself refuses what sync could not carry: then there is nothing to tell.

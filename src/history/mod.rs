@@ -11,6 +11,7 @@
 //! - `usage`: counters that outlive the records, per device and day.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
+//! - `truncation`: long records, which sync may cut.
 //! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
 
 mod deletions;
@@ -31,6 +32,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text_index;
+mod truncation;
 mod usage;
 
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};

@@ -218,7 +218,9 @@ impl History {
             for record in records {
                 ingested.count(store(db, record, false)?);
                 let id = record.id.as_bytes();
-                if queued.exists([id])? && rows::by_id(db, record.id)?.is_some_and(|here| here == *record) {
+                if queued.exists([id])?
+                    && rows::by_id(db, record.id)?.is_some_and(|here| here == *record.completed(&here))
+                {
                     unqueue.execute([id])?;
                 }
             }

@@ -4,6 +4,8 @@
 //! behind what was sent or read. It outlives the record: a deleted one lies in its segments until those
 //! are rewritten, and a segment that is gone leaves behind which of its records lie nowhere else.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
@@ -114,6 +116,33 @@ impl History {
     /// What the database says.
     pub fn forget_places(&self) -> Result<()> {
         self.write(|db| Ok(db.execute_batch("DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors;")?))
+    }
+
+    /// What is queued, and whether it is held back.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn queued(&self) -> Result<BTreeMap<Uuid, bool>> {
+        let mut statement = self.db.prepare_cached("SELECT id, held <> 0 FROM outbox")?;
+        let queued = statement
+            .query_map([], |row| Ok((rows::id_column(row, 0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(queued)
+    }
+
+    /// Queues records, wherever they lie already.
+    ///
+    /// # Errors
+    /// What the database says; then the queue is unchanged.
+    pub fn queue_again(&self, ids: &[Uuid]) -> Result<()> {
+        self.write(|db| {
+            let mut queue =
+                db.prepare_cached("INSERT OR IGNORE INTO outbox (id) SELECT id FROM records WHERE id = ?1")?;
+            for id in ids {
+                queue.execute([id.as_bytes()])?;
+            }
+            Ok(())
+        })
     }
 
     /// Queues the records of `device` that lie in no segment and began at `from` or later, oldest first; says how

@@ -305,11 +305,18 @@ pub(super) fn store(db: &Connection, record: &Record, queue: bool) -> Result<Sto
         Stored::Added
     } else {
         match rows::by_id(db, record.id)? {
-            Some(present) if present != *record && record.supersedes(&present) => {
-                rows::update(db, record)?;
-                Stored::Updated
+            Some(present) => {
+                // Of a long record one of the two may have been cut on its way.
+                let (arrived, here) = (record.completed(&present), present.completed(record));
+                let winner = if arrived.supersedes(&here) { arrived } else { here };
+                if *winner == present {
+                    Stored::AlreadyThere
+                } else {
+                    rows::update(db, &winner)?;
+                    Stored::Updated
+                }
             }
-            _ => Stored::AlreadyThere,
+            None => Stored::AlreadyThere,
         }
     };
     if queue && !withdrawn && matches!(stored, Stored::Added | Stored::Updated) {

@@ -17,7 +17,8 @@ use super::lock::{self, Hold};
 use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
 use super::vault::Vault;
 use super::{
-    SyncError, SyncPaths, account, closing, deletions, forks, gone, preferences, pull, push, rewrite, schema, usage,
+    SyncError, SyncPaths, account, closing, deletions, forks, gone, heads, preferences, pull, push, retention, rewrite,
+    schema, usage,
 };
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey, PreferenceNameKey};
@@ -95,6 +96,8 @@ pub struct Report {
     pub missing: u64,
     /// Parts of the history that only a newer version can read.
     pub unreadable: u64,
+    /// Devices of which the relay holds back something that they say they have written.
+    pub withheld: u64,
 }
 
 /// An account that is open for one exchange, or for many. Dropping it closes the connection.
@@ -306,11 +309,14 @@ impl Engine {
         let deletions = deletions::pull(self)?;
         let pulled = pull::pull(self, progress)?;
         gone::release(self, &pulled)?;
+        let withheld = heads::check(self)?;
         let mut pushed = push::Pushed::default();
         if self.relay.is_some() {
             deletions::push(self)?;
             pushed = push::push(self, progress)?;
             rewrite::run(self)?;
+            retention::run(self)?;
+            heads::publish(self)?;
         }
         if self.relay.is_some() {
             preferences::exchange(self)?;
@@ -334,6 +340,7 @@ impl Engine {
             too_large: pushed.too_large,
             missing: pulled.missing,
             unreadable: pulled.unreadable + deletions.unreadable + self.index.newer,
+            withheld,
         })
     }
 

@@ -27,6 +27,7 @@ mod erasure;
 mod error;
 mod forks;
 mod gone;
+mod heads;
 pub mod health;
 mod index;
 mod lock;
@@ -36,6 +37,7 @@ pub mod oneshot;
 mod preferences;
 mod pull;
 mod push;
+mod retention;
 mod revoke;
 mod rewrite;
 mod rotation;
@@ -46,6 +48,7 @@ mod setup;
 mod state;
 mod usage;
 mod vault;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -55,12 +58,15 @@ pub use devices::{Device, known as known_devices};
 pub use engine::{Engine, Progress, Report, Setting};
 pub use erasure::{Closing, Erasing, Proof, delete_everywhere};
 pub use error::SyncError;
+pub use heads::withheld_devices;
 pub use lock::wait_until_free;
+pub use retention::{LocalOnly, local_only};
 pub use revoke::{Revocation, RevokeKeys, Revoking, Step, begin_revocation, revoke};
 pub use rotation::KeyName;
 pub use schema::SCHEMA_VERSION;
 pub use setup::{SetUp, create, join};
 pub use state::{Background, Consent, LastExchange, SyncState};
+pub use verify::{Tally, Verification};
 
 /// Where one home keeps what belongs to sync.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release};
 use crate::seal::Purpose;
 
 /// Begins the name of the note that a segment is done with.
-const DONE: &str = "done/";
+pub(super) const DONE: &str = "done/";
 /// Segments that are fetched at a time.
 const FETCH: usize = 8;
 /// Segments that are fetched before all others.

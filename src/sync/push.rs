@@ -2,9 +2,10 @@
 //!
 //! A record leaves the outbox after two things are durable in the sync store: its entry, and the line of
 //! the index that names the entry's segment. A crash before that sends it again in another entry; readers
-//! unite by record id, so nobody sees it twice.
+//! unite by record id, so nobody sees it twice. What is not to go up leaves the outbox too, and lies in no segment.
 
 use super::engine::{Engine, Progress};
+use super::retention::{Window, outgoing, reconsider};
 use super::segment::cut;
 use super::selection::Selection;
 use super::{SyncError, append};
@@ -23,22 +24,37 @@ pub(super) struct Pushed {
 pub(super) fn push(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Pushed, SyncError> {
     let mut pushed = Pushed::default();
     let selection = Selection::begin(engine)?;
+    let window = Window::of(engine)?;
+    reconsider(engine, &window)?;
     let total = engine.history.pending_count()?;
+    let mut passed = 0;
     loop {
         let pending = engine.history.pending(TAKE)?;
         if pending.is_empty() {
             return Ok(pushed);
         }
-        let pending = selection.pass(engine, pending)?;
-        let cut = cut(pending);
+        let (pending, outside): (Vec<_>, Vec<_>) =
+            pending.into_iter().partition(|(_, record)| window.holds(record.started_at));
+        let mut stay: Vec<u64> = outside.into_iter().map(|(number, _)| number).collect();
+        let mut go = Vec::with_capacity(pending.len());
+        // Whole, as it is here: what would be cut off may be what must not leave.
+        for (number, record) in selection.pass(engine, pending)? {
+            match outgoing(&engine.settings, record) {
+                Some(record) => go.push((number, record)),
+                None => stay.push(number),
+            }
+        }
+        let cut = cut(go);
         if !cut.too_large.is_empty() {
             tracing::warn!(count = cut.too_large.len(), "records are too large to sync; they stay on this device");
             pushed.too_large += cut.too_large.len() as u64;
-            engine.history.acknowledge(&cut.too_large)?;
+            stay.extend(cut.too_large);
         }
+        engine.history.acknowledge(&stay)?;
+        passed += stay.len() as u64;
         append::write(engine, cut.batches, false, &[], |run| {
             pushed.records += run.iter().map(|batch| batch.sent.len() as u64).sum::<u64>();
-            progress(Progress::Sending { done: pushed.records, total });
+            progress(Progress::Sending { done: passed + pushed.records, total });
         })?;
     }
 }

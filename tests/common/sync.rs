@@ -39,8 +39,26 @@ pub struct Exchanged {
     pub missing: u64,
     /// Segments that need a newer version.
     pub unreadable: u64,
+    /// Devices of which the relay holds something back.
+    pub withheld: u64,
+    /// Records that sync leaves on this device.
+    pub local_only: LocalOnly,
     /// How long it took.
     pub duration_ns: u64,
+}
+
+/// How many records stay on a device, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalOnly {
+    /// Older than the days that are kept.
+    pub too_old: u64,
+    /// Beyond their greatest number.
+    pub beyond_limit: u64,
+    /// Too large.
+    pub too_large: u64,
+    /// Kept by a rule, or for a secret in them.
+    pub filtered: u64,
 }
 
 /// A device: a home of its own whose keys are in a plain file.
@@ -53,8 +71,16 @@ pub struct SyncHome {
 }
 
 impl SyncHome {
-    /// A device on which nothing ever ran, and on which no exchange happens by itself.
+    /// A device on which nothing ever ran, on which no exchange happens by itself, and whose history is kept in sync
+    /// whole, however old and long.
     pub fn new(name: &'static str) -> Self {
+        let device = Self::with_limits(name);
+        device.configure(&["retention_days = \"unlimited\"", "max_records = \"unlimited\""]);
+        device
+    }
+
+    /// A device on which nothing ever ran and no exchange happens by itself, with the limits that every user has.
+    pub fn with_limits(name: &'static str) -> Self {
         let device = Self { home: TestHome::new(), name };
         device.exchanges("manual");
         device
@@ -62,12 +88,19 @@ impl SyncHome {
 
     /// Says when exchanges happen by themselves.
     pub fn exchanges(&self, frequency: &str) {
+        self.configure(&[&format!("frequency = \"{frequency}\"")]);
+    }
+
+    /// Sets lines of `sync.toml`, in place of those of the same keys.
+    pub fn configure(&self, lines: &[&str]) {
         let path = self.home.path().join("config/sync.toml");
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder is made");
         let before = std::fs::read_to_string(&path).unwrap_or_default();
-        let others = before.lines().filter(|line| !line.starts_with("frequency"));
-        let text: String = others.map(|line| format!("{line}\n")).collect();
-        std::fs::write(&path, format!("frequency = \"{frequency}\"\n{text}")).expect("the settings are written");
+        let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+        let set: Vec<String> = lines.iter().map(|line| key(line)).collect();
+        let others = before.lines().filter(|line| !set.contains(&key(line)));
+        let text: String = lines.iter().copied().chain(others).map(|line| format!("{line}\n")).collect();
+        std::fs::write(&path, text).expect("the settings are written");
     }
 
     /// Starts the daemon, and waits until it answers.
@@ -469,4 +502,48 @@ pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// By when what was deleted has left a relay's files.
+const ERASURE: Duration = Duration::from_secs(30);
+
+/// Pieces of every ciphertext that a store holds in streams: 60 characters from the middle of each, too short to be
+/// split between pages.
+pub fn ciphertexts(database: &Path) -> Vec<Vec<u8>> {
+    let db = rusqlite::Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut statement = db
+        .prepare(
+            "SELECT tx FROM transactions JOIN sessions ON sessions.rowID = ses JOIN coValues ON coValues.rowID = coValue \
+             WHERE header LIKE '%\"costream\"%'",
+        )
+        .unwrap();
+    let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let mut found = Vec::new();
+    for tx in rows {
+        let tx: serde_json::Value = serde_json::from_str(&tx.unwrap()).unwrap();
+        if let Some(text) = tx["encryptedChanges"].as_str() {
+            let from = (text.len() - 60) / 2;
+            found.push(text.as_bytes()[from..from + 60].to_vec());
+        }
+    }
+    found
+}
+
+/// Whether any of these is in any file of a folder. Looks twice: between two files the database may move them from
+/// the one to the other.
+pub fn holds(folder: &Path, pieces: &[Vec<u8>]) -> bool {
+    (0..2).any(|_| {
+        let bytes = bytes_of(folder);
+        pieces.iter().any(|piece| contains(&bytes, piece))
+    })
+}
+
+/// Waits until a relay's files hold none of these.
+#[track_caller]
+pub fn await_erasure(relay: &Relay, pieces: &[Vec<u8>]) {
+    let begun = Instant::now();
+    while holds(relay.data(), pieces) {
+        assert!(begun.elapsed() < ERASURE, "the relay still holds what was deleted: {}", relay.log());
+        std::thread::yield_now();
+    }
 }

@@ -35,6 +35,7 @@ struct Input {
     category: Option<String>,
     executed: Option<bool>,
     imported_from: Option<String>,
+    truncated: Option<bool>,
 }
 
 /// Understands one line. `device_id` and `now` stand in for what it does not say.
@@ -89,6 +90,9 @@ pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Recor
     record.category = input.category;
     record.executed = input.executed;
     record.imported_from = input.imported_from;
+    if input.truncated == Some(true) {
+        record.mark_truncated();
+    }
     Ok(record)
 }
 

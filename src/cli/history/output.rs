@@ -64,6 +64,8 @@ pub struct RecordJson<'a> {
     category: Option<&'a str>,
     executed: Option<bool>,
     imported_from: Option<&'a str>,
+    /// Whether it was over the limit of sync, and its device alone has the whole text.
+    truncated: bool,
 }
 
 impl<'a> From<&'a Record> for RecordJson<'a> {
@@ -88,6 +90,7 @@ impl<'a> From<&'a Record> for RecordJson<'a> {
             category: record.category.as_deref(),
             executed: record.executed,
             imported_from: record.imported_from.as_deref(),
+            truncated: record.is_truncated(),
         }
     }
 }

@@ -67,6 +67,7 @@ fn describe(record: &Record, zone: &TimeZone) -> Vec<(&'static str, String)> {
         ("Category", record.category.clone()),
         ("Executed", executed.map(str::to_owned)),
         ("Imported from", record.imported_from.clone()),
+        ("Truncated", record.is_truncated().then(|| "yes; the device that ran it has the whole text".to_owned())),
         ("Id", Some(record.id.to_string())),
     ]
     .into_iter()

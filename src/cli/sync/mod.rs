@@ -24,6 +24,7 @@ mod setup;
 mod standing;
 mod status;
 mod switch;
+mod verify;
 
 pub(super) use background::after_capture;
 
@@ -38,7 +39,7 @@ use crate::history::History;
 use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase};
 use crate::net::{Proxies, RelayAddress};
 use crate::prefs::{PreferenceStore, Settings};
-use crate::sync::{Engine, Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
+use crate::sync::{self, Engine, LocalOnly, Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
 
 /// How long the relay may take over one step, unless the user says otherwise.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,6 +59,7 @@ pub(super) enum Command {
     Restore(restore::RestoreArgs),
     Now(now::NowArgs),
     Status(status::StatusArgs),
+    Verify(verify::VerifyArgs),
     Pause(switch::PauseArgs),
     Resume(switch::ResumeArgs),
     Enable(switch::EnableArgs),
@@ -87,6 +89,7 @@ impl Command {
             Self::Restore(args) => restore::run(ui, home, &args),
             Self::Now(args) => now::run(ui, home, &args),
             Self::Status(args) => status::run(ui, home, &args),
+            Self::Verify(args) => verify::run(ui, home, &args),
             Self::Pause(_) => switch::pause(ui, home),
             Self::Resume(_) => switch::resume(ui, home),
             Self::Enable(args) => switch::enable(ui, home, &args),
@@ -276,6 +279,28 @@ fn account_settings(home: &Home) -> Result<impl Fn() -> Result<Setting, SyncErro
             settings: settings.clone(),
         })
     })
+}
+
+/// What sync leaves on this machine.
+fn local_only(home: &Home) -> Result<LocalOnly, CliError> {
+    let settings = Settings::load(&home.prefs().sync)?;
+    Ok(sync::local_only(&home.open_history()?, &settings, time::now())?)
+}
+
+/// Says in one line how many commands stay on this machine, and why.
+fn say_what_stays(ui: &Ui, local: LocalOnly) {
+    if local.total() == 0 {
+        return;
+    }
+    let reasons = [
+        (local.too_old, "older than sync.retention_days"),
+        (local.beyond_limit, "beyond sync.max_records"),
+        (local.too_large, "too large"),
+        (local.filtered, "by a rule or for a secret in them (`caro sync filter test` tells)"),
+    ];
+    let said: Vec<String> =
+        reasons.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+    ui.status(format_args!("{} commands stay on this machine only: {}.", local.total(), said.join(", ")));
 }
 
 /// Shows the progress of an exchange on a terminal.

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::{KeyArgs, PATIENCE, address, background, note, paths, setting, show_progress, standing, state};
+use super::{
+    KeyArgs, PATIENCE, address, background, local_only, note, paths, say_what_stays, setting, show_progress, standing,
+    state,
+};
 use crate::cli::{CliError, Home, Ui, config};
 use crate::sync::daemon::socket::{self, Ask};
-use crate::sync::{Engine, Report, SyncConfig, SyncError};
+use crate::sync::{Engine, LocalOnly, Report, SyncConfig, SyncError};
 
 /// Exchange with the relay once: what others wrote comes down, what waits here goes up.
 #[derive(Debug, Args)]
@@ -42,6 +45,10 @@ struct ReportJson {
     too_large: u64,
     missing: u64,
     unreadable: u64,
+    /// Devices of which the relay holds something back.
+    withheld: u64,
+    /// Commands of this machine that sync leaves on it.
+    local_only: LocalOnly,
     duration_ns: u64,
 }
 
@@ -60,7 +67,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
     };
     standing::tell(ui, home)?;
     config::announce(ui, &config::store(home)?)?;
-    print(ui, args, &report, begun.elapsed())
+    print(ui, args, &report, local_only(home)?, begun.elapsed())
 }
 
 /// Has the daemon exchange, if one answers; none where this command has to do it itself.
@@ -95,8 +102,8 @@ fn exchange(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<Report, CliError
     Ok(report)
 }
 
-fn print(ui: &mut Ui, args: &NowArgs, report: &Report, took: Duration) -> Result<(), CliError> {
-    let Report { sent, received, pending, too_large, missing, unreadable } = *report;
+fn print(ui: &mut Ui, args: &NowArgs, report: &Report, local: LocalOnly, took: Duration) -> Result<(), CliError> {
+    let Report { sent, received, pending, too_large, missing, unreadable, withheld } = *report;
     if args.json {
         let duration_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         return ui.json(&ReportJson {
@@ -107,16 +114,20 @@ fn print(ui: &mut Ui, args: &NowArgs, report: &Report, took: Duration) -> Result
             too_large,
             missing,
             unreadable,
+            withheld,
+            local_only: local,
             duration_ns,
         });
     }
     ui.line(format_args!("sent {sent}, received {received}, pending {pending}"))?;
-    if too_large > 0 {
-        ui.warn(format_args!("{too_large} commands are too large to sync and stay on this machine only"));
-    }
+    say_what_stays(ui, local);
     if missing > 0 {
         ui.warn(format_args!("{missing} parts of the history are not on the relay yet"));
         ui.hint("Run `caro sync now` on the device that wrote them.");
+    }
+    if withheld > 0 {
+        ui.warn("the relay holds back commands that other devices of yours say they have sent");
+        ui.hint("`caro sync verify` says of which; try another relay if it stays so.");
     }
     if unreadable > 0 {
         ui.warn(format_args!("{unreadable} parts of the history cannot be read here yet"));

@@ -1,0 +1,132 @@
+//! How far each device says it has written, so that a relay which holds back the end of it is noticed.
+//!
+//! A device puts into the registry of devices, under `<device>.written`, the number of its transactions in each segment
+//! that it still writes to (full ones have their size in the index), sealed. Whoever has read that and finds
+//! fewer has been shown less than there is. Since every version of a map's key stays for ever, a device says so at
+//! most once an hour: what a relay holds back for a shorter time, or of all registries at once, is not noticed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::SyncError;
+use super::engine::Engine;
+use super::pull::key;
+use super::vault::Opening;
+use crate::history::History;
+use crate::runtime::protocol::{Entries, Set};
+use crate::seal::Purpose;
+
+/// How often a device says how far it has written, nanoseconds.
+const EVERY: i64 = 3_600_000_000_000;
+/// Ends the name of the entry in the registry of devices.
+const WRITTEN: &str = ".written";
+/// What was said last, in the history's small pieces of state.
+const SAID: &str = "sync_heads";
+/// Of which devices something was held back.
+const WITHHELD: &str = "sync_withheld";
+
+/// How far a device has written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Heads {
+    /// When it said so, nanoseconds since 1970.
+    at: i64,
+    /// Its records in live segments.
+    records: u64,
+    /// By segment: the session, and the number of its transactions.
+    segments: BTreeMap<String, (String, u64)>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    unknown: BTreeMap<String, ciborium::Value>,
+}
+
+/// Says how far this device has written, if that is due.
+pub(super) fn publish(engine: &mut Engine) -> Result<(), SyncError> {
+    let mut segments = BTreeMap::new();
+    for segment in engine.index.live() {
+        if segment.device == engine.device && !segment.description.full {
+            let written = engine.history.cursor(&key(&segment.id, &engine.session))?.unwrap_or(0);
+            if written > 0 {
+                segments.insert(segment.id.clone(), (engine.session.clone(), written));
+            }
+        }
+    }
+    let now = (engine.now)().0;
+    let said = engine.history.meta_get(SAID)?.unwrap_or_default();
+    let (at, what) = said.split_once(' ').unwrap_or_default();
+    let at: i64 = at.parse().unwrap_or(0);
+    let summary = format!("{segments:?}");
+    if segments.is_empty() || what == summary || (at <= now && now - at < EVERY) {
+        return Ok(());
+    }
+    let mut records = 0;
+    for id in segments.keys() {
+        records += engine.history.records_in(id)?.len() as u64;
+    }
+    let heads = Heads { at: now, records, segments, unknown: BTreeMap::new() };
+    let map = engine.registries.devices.clone();
+    let name = format!("{}{WRITTEN}", engine.device.simple());
+    let mut plaintext = Vec::new();
+    ciborium::into_writer(&heads, &mut plaintext)
+        .map_err(|e| SyncError::Store(format!("what was written cannot be encoded ({e})")))?;
+    let sealed = engine.vault.seal(Purpose::Device, &format!("{map}/{name}"), &plaintext)?;
+    engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([(name, sealed)]) })?;
+    engine.wrote(map);
+    engine.history.meta_set(SAID, Some(&format!("{now} {summary}")))?;
+    Ok(())
+}
+
+/// Notes which devices have written more than was seen of them, for `status`; how many they are.
+pub(super) fn check(engine: &Engine) -> Result<u64, SyncError> {
+    let withheld =
+        withheld(engine, |segment, session| Ok(engine.history.cursor(&key(segment, session))?.unwrap_or(0)))?;
+    let names: Vec<String> = withheld.iter().map(Uuid::to_string).collect();
+    let noted = names.join(" ");
+    if engine.history.meta_get(WITHHELD)?.unwrap_or_default() != noted {
+        engine.history.meta_set(WITHHELD, (!noted.is_empty()).then_some(noted.as_str()))?;
+    }
+    if !withheld.is_empty() {
+        tracing::warn!(devices = withheld.len(), "the relay holds back what other devices have written");
+    }
+    Ok(withheld.len() as u64)
+}
+
+/// The devices of which the relay held something back at the last exchange.
+///
+/// # Errors
+///
+/// [`SyncError::History`].
+pub fn withheld_devices(history: &History) -> Result<Vec<Uuid>, SyncError> {
+    let noted = history.meta_get(WITHHELD)?.unwrap_or_default();
+    Ok(noted.split_whitespace().filter_map(|id| Uuid::try_parse(id).ok()).collect())
+}
+
+/// The devices that have written more than `seen` says was seen of a segment's session here. To be asked after
+/// everything was read that the registries named when they were loaded.
+pub(super) fn withheld(
+    engine: &Engine,
+    seen: impl Fn(&str, &str) -> Result<u64, SyncError>,
+) -> Result<Vec<Uuid>, SyncError> {
+    let map = engine.registries.devices.clone();
+    let mut withheld = Vec::new();
+    for (name, value) in engine.ask(&Entries { id: map.clone() })?.entries {
+        let Some(device) = name.strip_suffix(WRITTEN).and_then(|id| Uuid::try_parse(id).ok()) else { continue };
+        if device == engine.device {
+            continue;
+        }
+        let heads: Heads = match engine.vault.open(Purpose::Device, &format!("{map}/{name}"), &value)? {
+            Opening::Opened { plaintext, .. } => ciborium::from_reader(plaintext.as_slice())
+                .map_err(|_| SyncError::Damaged { what: "the list of your devices".into() })?,
+            Opening::Newer | Opening::KeyMissing => continue,
+        };
+        for (segment, (session, written)) in &heads.segments {
+            let live = engine.index.get(segment).is_some_and(|segment| !segment.description.is_abandoned());
+            if live && seen(segment, session)? < *written {
+                withheld.push(device);
+                break;
+            }
+        }
+    }
+    Ok(withheld)
+}

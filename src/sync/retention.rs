@@ -1,0 +1,177 @@
+//! How much of the history is kept in sync: the newest records, for so many days. Devices keep what they have.
+//!
+//! Only records inside the window go up, and long ones are cut or left out. A segment all of whose records have fallen
+//! out of the window retires: any device says so in the index, and it is erased everywhere. What has retired is not
+//! sent again; its line says how new its newest record was, so that a record which its writer added unseen by whoever
+//! retired it still goes up.
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::Engine;
+use super::index::{RETIRED, Segment};
+use super::month::Month;
+use super::pull::LINES;
+use super::{SyncError, append};
+use crate::history::{History, Record, UnixNanos};
+use crate::prefs::{LARGE_RECORD, LargeRecords, Settings};
+
+const DAY: i64 = 86_400_000_000_000;
+/// The settings that decided what is in the outbox and what was left out of it.
+const DECIDED_BY: &str = "sync_limits";
+
+/// Since when records are kept in sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Since then, as days go.
+    days: UnixNanos,
+    /// Since then, as their number goes.
+    number: UnixNanos,
+}
+
+/// Records of this device that sync leaves on it, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LocalOnly {
+    /// They are older than the days that are kept in sync.
+    pub too_old: u64,
+    /// There are too many newer ones.
+    pub beyond_limit: u64,
+    /// They are too large.
+    pub too_large: u64,
+    /// A rule of the user or a secret in them keeps them here.
+    pub filtered: u64,
+}
+
+impl LocalOnly {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.too_old + self.beyond_limit + self.too_large + self.filtered
+    }
+}
+
+impl Window {
+    /// The window as of now.
+    pub(super) fn of(engine: &Engine) -> Result<Self, SyncError> {
+        Self::at(&engine.history, &engine.settings, (engine.now)())
+    }
+
+    fn at(history: &History, settings: &Settings, now: UnixNanos) -> Result<Self, SyncError> {
+        let days = settings.retention_days.map_or(i64::MIN, |days| now.0.saturating_sub(i64::from(days) * DAY));
+        let number = match settings.max_records {
+            Some(number) => history.nth_newest(number)?.map_or(i64::MIN, |began| began.0),
+            None => i64::MIN,
+        };
+        Ok(Self { days: UnixNanos(days), number: UnixNanos(number) })
+    }
+
+    /// Whether a record that began then is kept in sync.
+    pub(super) fn holds(&self, began: UnixNanos) -> bool {
+        began >= self.from()
+    }
+
+    /// Records that began before are not kept in sync.
+    fn from(&self) -> UnixNanos {
+        self.days.max(self.number)
+    }
+}
+
+/// What goes up of a record inside the window: itself, a cut form, or nothing.
+pub(super) fn outgoing(settings: &Settings, record: Record) -> Option<Record> {
+    match settings.large_records {
+        LargeRecords::Truncate => Some(record.truncated(LARGE_RECORD)),
+        LargeRecords::Exclude => (!record.is_longer_than(LARGE_RECORD)).then_some(record),
+    }
+}
+
+/// After a change of the limits, what had been left out is looked at again.
+pub(super) fn reconsider(engine: &Engine, window: &Window) -> Result<(), SyncError> {
+    let Settings { retention_days, max_records, large_records, .. } = engine.settings;
+    let now = format!("{retention_days:?} {max_records:?} {large_records:?}");
+    if engine.history.meta_get(DECIDED_BY)?.as_deref() != Some(&now) {
+        engine.history.queue_unplaced(engine.device, window.from())?;
+        engine.history.meta_set(DECIDED_BY, Some(&now))?;
+    }
+    Ok(())
+}
+
+/// Retires the segments that have fallen out of the window whole.
+pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
+    let from = Window::of(engine)?.from();
+    let mut retired: Vec<Segment> = Vec::new();
+    for segment in engine.index.live() {
+        let month = segment.description.month;
+        if month > Month::of(from) {
+            continue;
+        }
+        let newest = match engine.history.newest_in(&segment.id)? {
+            Some(newest) if newest < from => newest,
+            // Not all of its records are known here; but they are of its month, which is over.
+            None if month < Month::of(from) => from,
+            _ => continue,
+        };
+        let mut segment = segment.gone(RETIRED);
+        segment.description.newest = Some(newest.0);
+        retired.push(segment);
+    }
+    if retired.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(segments = retired.len(), "parts of the history are older than what is kept in sync");
+    for lines in retired.chunks(LINES) {
+        append::announce(engine, lines.to_vec())?;
+    }
+    Ok(())
+}
+
+/// How many records of this device sync leaves on it, and why.
+///
+/// # Errors
+///
+/// [`SyncError::History`].
+pub fn local_only(history: &History, settings: &Settings, now: UnixNanos) -> Result<LocalOnly, SyncError> {
+    let window = Window::at(history, settings, now)?;
+    let device = history.device_id()?;
+    let before = |time| history.unplaced_count(device, time);
+    let too_old = before(window.days)?;
+    let outside = before(window.from())?;
+    let all = before(UnixNanos(i64::MAX))?;
+    Ok(LocalOnly {
+        too_old,
+        beyond_limit: outside.saturating_sub(too_old),
+        too_large: all.saturating_sub(outside),
+        filtered: history.held_count()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn window(days: i64, number: i64) -> Window {
+        Window { days: UnixNanos(days), number: UnixNanos(number) }
+    }
+
+    #[test]
+    fn both_limits_hold() {
+        let goes = |window: &Window, at| window.holds(UnixNanos(at));
+        for window in [window(10, 5), window(5, 10)] {
+            assert!(!goes(&window, 9));
+            assert!(goes(&window, 10));
+        }
+        assert!(goes(&window(i64::MIN, i64::MIN), i64::MIN));
+    }
+
+    #[test]
+    fn long_records_are_cut_or_stay() {
+        let long = Record::new("x".repeat(LARGE_RECORD + 1), UnixNanos(1), Uuid::nil());
+        let cut = outgoing(&Settings::default(), long.clone()).unwrap();
+        assert!(cut.is_truncated() && cut.command.len() == LARGE_RECORD);
+        let leave_out = Settings { large_records: LargeRecords::Exclude, ..Settings::default() };
+        assert_eq!(outgoing(&leave_out, long), None);
+        let whole = Record::new("x".repeat(LARGE_RECORD), UnixNanos(1), Uuid::nil());
+        assert_eq!(outgoing(&leave_out, whole.clone()), Some(whole));
+    }
+}
