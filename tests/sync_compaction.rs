@@ -5,7 +5,7 @@ use std::time::Duration;
 use caro::history::{Filter, History, Record, UnixNanos};
 use caro::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Phrase, WordCount};
 use caro::net::{Proxies, RelayAddress};
-use caro::prefs::Settings;
+use caro::prefs::{PreferenceStore, PrefsPaths, Settings};
 use caro::sync::{self, Engine, Progress, SetUp, Setting, SyncConfig, SyncPaths};
 
 use crate::common::sync::Relay;
@@ -41,6 +41,10 @@ impl Device {
             patience: Duration::from_secs(30),
             now,
             settings: Settings::default(),
+            preferences: PreferenceStore::open(
+                PrefsPaths::new(self.folder.path(), self.folder.path()),
+                self.history().device_id().unwrap(),
+            ),
         };
         let make = if new { sync::create } else { sync::join };
         make(setting, &set_up).unwrap()
