@@ -16,6 +16,8 @@ mod isolate;
 mod keyring_secret_service;
 mod official_peers;
 mod relay_durability;
+mod spec_acceptance;
+mod spec_edge_cases;
 mod sync_background;
 mod sync_closing;
 mod sync_compaction;

@@ -45,6 +45,7 @@ struct Shared {
     weather: watch::Sender<Weather>,
     left: AtomicU64,
     carried: AtomicU64,
+    connections: AtomicU64,
 }
 
 impl Line {
@@ -62,6 +63,7 @@ impl Line {
             weather: watch::Sender::new(Weather::Fair),
             left: AtomicU64::new(0),
             carried: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
         });
         let accepting = shared.clone();
         runtime.spawn(async move {
@@ -90,6 +92,11 @@ impl Line {
         self.shared.carried.load(Ordering::SeqCst)
     }
 
+    /// Connections that were tried so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
     /// Leads to another relay, from the next connection on.
     pub fn lead_to(&self, relay: SocketAddr) {
         *self.shared.relay.lock().unwrap_or_else(PoisonError::into_inner) = relay;
@@ -106,6 +113,7 @@ impl Drop for Line {
 
 impl Shared {
     async fn connected(self: Arc<Self>, device: TcpStream) {
+        self.connections.fetch_add(1, Ordering::SeqCst);
         if self.weather() == Weather::Refused {
             return;
         }
