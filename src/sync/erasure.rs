@@ -8,14 +8,14 @@
 //! interruption anywhere is taken up again by the same command. Each step may run twice. Other devices
 //! meet the mark at their next contact (see [`closing`]).
 
+use serde::{Deserialize, Serialize};
+
 use super::closing::{self, MetClosed, Reason};
 use super::engine::{Engine, Setting};
 use super::{SyncConfig, SyncError, SyncState, lock};
 use crate::history::History;
 use crate::identity::MasterKey;
 use crate::runtime::protocol::{Entries, Exchange, Held, Outcome};
-
-use serde::{Deserialize, Serialize};
 
 /// An account that is being closed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
