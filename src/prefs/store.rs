@@ -332,6 +332,15 @@ impl PreferenceStore {
     /// Writes the winner into the file of its preference; the store is saved first.
     fn apply(&self, content: &mut Content, preference: &Preference) -> Result<()> {
         let Some(winner) = content.values.get(preference.name).map(|kept| kept.value.clone()) else { return Ok(()) };
+        let in_file = get(&self.paths, preference).ok();
+        let edited = in_file.is_some() && content.seen.get(preference.name) != in_file.as_ref();
+        if in_file.as_ref() == Some(&winner) || edited {
+            // Nothing to write; or edited by hand since the last look: the next one notices that as a change.
+            if !edited {
+                content.seen.insert(preference.name.to_owned(), winner);
+            }
+            return Ok(());
+        }
         self.save(content)?;
         write(&self.paths, preference, winner.as_deref())?;
         content.seen.insert(preference.name.to_owned(), winner);
