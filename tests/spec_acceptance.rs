@@ -165,7 +165,9 @@ fn privacy_3_with_sync_disabled_nothing_is_asked_of_the_network() {
     let refused = a.run(["sync", "now"]);
     assert!(refused.code != Some(0) && refused.stderr.contains("caro sync enable"), "{refused:?}");
     for args in [
-        &["sync", "status", "--offline"][..],
+        &["sync", "status"][..],
+        &["sync", "doctor"],
+        &["sync", "verify"],
         &["sync", "devices", "list"],
         &["sync", "daemon"],
         &["sync", "rotate-keys"],

@@ -185,3 +185,65 @@ fn privacy_a_relay_sees_ids_times_and_sizes_and_nothing_else() {
     }
     assert!(!sizes.is_empty());
 }
+
+#[test]
+fn data_90_days_and_10_000_commands_are_synced_by_default() {
+    let relay = Relay::new();
+    let a = SyncHome::with_limits("laptop");
+    let day = |days: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)).to_string();
+    let lines: String = (0..10_020)
+        .map(|i| format!("{}\n", serde_json::json!({ "command": format!("recent {i}"), "at": day(1) })))
+        .chain([89, 91].map(|days| format!("{}\n", serde_json::json!({ "command": "old", "at": day(days) }))))
+        .collect();
+    assert_eq!(a.run_with_input(["history", "add"], lines).code, Some(0));
+    assert_eq!(a.ok(["config", "get", "sync.retention_days"]).stdout, "90\n");
+    assert_eq!(a.ok(["config", "get", "sync.max_records"]).stdout, "10000\n");
+    let phrase = a.init(&relay.url());
+    a.now();
+    let b = SyncHome::with_limits("desktop");
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(b.records().len(), 10_000, "the newest; the two old ones are behind them");
+    assert!(!b.commands().contains(&"old".to_owned()));
+    // More are let through: then the 90 days alone decide.
+    a.ok(["config", "set", "sync.max_records", "unlimited"]);
+    a.now();
+    b.now();
+    assert_eq!((a.records().len(), b.records().len()), (10_022, 10_021));
+    // Both limits are settings.
+    a.ok(["config", "set", "sync.retention_days", "unlimited"]);
+    a.now();
+    b.now();
+    assert_eq!(b.records().len(), 10_022);
+}
+
+#[test]
+fn data_a_command_can_be_kept_from_sync_by_a_pattern_and_by_hand() {
+    let (_relay, a, b) = two_devices();
+    a.ok(["sync", "filter", "add", "exclude", "command", "internal-*"]);
+    a.add_one("internal-deploy --all");
+    let by_hand = a.add_one("taken back by hand");
+    a.add_one("ordinary");
+    a.ok(["history", "delete", &by_hand, "--yes"]);
+    a.now();
+    b.now();
+    assert_eq!(b.commands(), ["ordinary"]);
+    assert_eq!(a.commands(), ["internal-deploy --all", "ordinary"]);
+}
+
+#[test]
+fn data_a_large_command_is_cut_or_left_out_as_chosen() {
+    let (_relay, a, b) = two_devices();
+    let large = format!("echo {}", "large ".repeat(3_000));
+    a.add_one(&large);
+    a.now();
+    b.now();
+    let there = b.commands();
+    assert!(there[0].len() <= 10_240 && large.starts_with(&there[0][..5_000]), "cut: {} bytes", there[0].len());
+    assert_eq!(a.commands(), [large.clone()], "whole where it ran");
+    a.ok(["config", "set", "sync.large_records", "exclude"]);
+    a.add_one(&format!("second {large}"));
+    a.now();
+    b.now();
+    assert_eq!(b.records().len(), 1);
+    assert_eq!(a.records().len(), 2);
+}

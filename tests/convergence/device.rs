@@ -35,6 +35,8 @@ struct Backup {
     relay: usize,
 }
 
+/// The preference that plans set.
+pub const PREFERENCE: &str = "default_model";
 /// One exchange.
 pub const EXCHANGE: [&str; 5] = ["sync", "now", "--json", "--timeout", "20"];
 /// The same where nothing is worth waiting for.
@@ -75,6 +77,17 @@ impl Device {
         let count = records.len();
         let by_id: BTreeMap<_, _> = records.into_iter().map(|record| (text(&record, "id"), record)).collect();
         if by_id.len() == count { Ok(by_id) } else { Err("a record is listed twice".into()) }
+    }
+
+    /// The value of the preference that plans set; empty where it is not set.
+    pub fn preference(&self) -> String {
+        self.finish(["config", "get", PREFERENCE], b"").stdout.trim_end().to_owned()
+    }
+
+    /// The device's own time, nanoseconds.
+    pub fn now(&self) -> i128 {
+        let off: i128 = std::fs::read_to_string(&self.clock).expect("a clock").parse().expect("seconds");
+        jiff::Timestamp::now().as_nanosecond() + off * 1_000_000_000
     }
 
     /// The lines as they are when nothing is broken but what the plan broke.

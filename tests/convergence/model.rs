@@ -21,6 +21,8 @@ pub enum Fact {
     Content(Id, u32),
     /// The record was deleted.
     Deleted(Id),
+    /// At this moment, as the device saw it, the preference got this value. The last one counts.
+    Set(i128, String),
 }
 
 /// Whether a place holds a fact.
@@ -59,6 +61,29 @@ impl Place {
     /// Whether it holds a fact.
     pub fn certainty(&self, fact: &Fact) -> Option<Certainty> {
         self.0.get(fact).copied()
+    }
+
+    /// When the preference was last set, as far as is certain, and as far as may be.
+    pub fn last_set(&self) -> [i128; 2] {
+        let at = |least: Certainty| {
+            let known = self.0.iter().filter(|(_, certainty)| **certainty >= least);
+            known.filter_map(|(fact, _)| if let Fact::Set(at, _) = fact { Some(*at) } else { None }).max()
+        };
+        [Sure, Maybe].map(|least| at(least).unwrap_or(i128::MIN))
+    }
+
+    /// The values that the preference may have; an empty one where it was never set.
+    pub fn preference(&self) -> BTreeSet<String> {
+        let [certain, _] = self.last_set();
+        let may = |fact: &Fact| match fact {
+            Fact::Set(at, value) if *at >= certain => Some(value.clone()),
+            _ => None,
+        };
+        let mut values: BTreeSet<String> = self.0.keys().filter_map(may).collect();
+        if certain == i128::MIN {
+            values.insert(String::new());
+        }
+        values
     }
 
     /// What a user of this place has to see, and may see.
@@ -193,4 +218,16 @@ fn a_deletion_beats_every_content_and_a_later_state_the_earlier() {
     place.learn(Fact::Deleted("a".into()), Sure);
     assert_eq!(place.expected().complaint(&BTreeMap::new()), None);
     assert!(place.expected().complaint(&there(1)).is_some());
+}
+
+#[test]
+fn the_last_value_counts_and_one_that_may_have_come_may_count() {
+    let mut place = Place::default();
+    assert_eq!(place.preference(), BTreeSet::from([String::new()]));
+    place.learn(Fact::Set(7, "late".into()), Sure);
+    place.learn(Fact::Set(3, "early".into()), Sure);
+    place.learn(Fact::Set(9, "perhaps".into()), Maybe);
+    place.learn(Fact::Set(2, "never".into()), Maybe);
+    assert_eq!(place.preference(), BTreeSet::from(["late".to_owned(), "perhaps".to_owned()]));
+    assert_eq!(place.last_set(), [7, 9]);
 }

@@ -29,6 +29,17 @@ pub enum Kind {
     Bulky,
 }
 
+impl Kind {
+    /// The command of this number.
+    pub fn command(self, number: u64) -> String {
+        match self {
+            Self::Plain => format!("cargo test --package caro -- number_{number}"),
+            Self::Unicode => format!("echo 'Größe — 大きさ 🦀 \u{202e}\u{1}' \\\n  --n {number}"),
+            Self::Bulky => format!("{number} {}", crate::sync_session_guard::noise(&number.to_string()).repeat(3)),
+        }
+    }
+}
+
 /// What is lost or set back on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
@@ -51,6 +62,10 @@ pub enum Op {
     Finish { home: usize, pick: u64 },
     /// Deletes records that are there.
     Delete { home: usize, pick: u64, count: usize },
+    /// Nothing is exchanged by itself any more, or again; what the user asks for is.
+    Pause { home: usize, paused: bool },
+    /// Sets a preference.
+    Set { home: usize },
     /// A new data key.
     Rotate { home: usize },
     /// One exchange.
@@ -102,7 +117,9 @@ impl Op {
     fn draw(random: &mut Random, homes: usize, relays: usize) -> Self {
         let home = random.index(homes);
         let relay = random.index(relays);
-        match random.below(112) {
+        match random.below(122) {
+            120..122 => Self::Pause { home, paused: random.below(2) == 0 },
+            112..120 => Self::Set { home },
             100..109 => Self::Delete { home, pick: random.number() % 1000, count: 1 + random.index(3) },
             109..112 => Self::Rotate { home },
             0..22 => {

@@ -2,12 +2,12 @@
 //!
 //! Each device reaches each relay over a line of its own, which can be cut. Their clocks are files of seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::device::{Device, EXCHANGE, IMPATIENT, Verdict, end, exchanged, expect, state, text};
+use super::device::{Device, EXCHANGE, IMPATIENT, PREFERENCE, Verdict, end, exchanged, expect, state, text};
 use super::model::Certainty::Sure;
 use super::model::{Expected, Fact, Id, Model};
 use super::plan::{Kind, Op, Part, Plan};
@@ -75,6 +75,11 @@ impl World {
             Op::Import { home, file } => self.import(home, file),
             Op::Finish { home, pick } => self.finish(home, pick),
             Op::Delete { home, pick, count } => self.delete(home, pick, count),
+            Op::Pause { home, paused } => {
+                let what = if paused { "pause" } else { "resume" };
+                expect(&self.devices[home].finish(["sync", what], b""), 0)
+            }
+            Op::Set { home } => self.set(home),
             Op::Rotate { home } => self.rotate(home),
             Op::Exchange { home } => self.exchange(home).map(drop),
             Op::Together { ref homes } => self.together(homes),
@@ -181,6 +186,20 @@ impl World {
         for id in ids {
             self.model.homes[home].learn(Fact::Deleted(id), Sure);
         }
+        self.look(home)
+    }
+
+    /// Sets the preference. Where it is not known what this device has seen, it is not known who comes after whom.
+    fn set(&mut self, home: usize) -> Verdict {
+        let now = self.devices[home].now();
+        let [certain, possible] = self.model.homes[home].last_set();
+        if possible > certain.max(now) {
+            return Ok(());
+        }
+        self.made += 1;
+        let value = format!("model-{}", self.made);
+        expect(&self.devices[home].finish(["config", "set", PREFERENCE, &value], b""), 0)?;
+        self.model.homes[home].learn(Fact::Set(now.max(certain + 1), value), Sure);
         self.look(home)
     }
 
@@ -351,7 +370,8 @@ impl World {
                 self.move_to(home, relay)?;
             }
         }
-        let expected = self.model.in_the_end(relay).expected();
+        let last = self.model.in_the_end(relay);
+        let (expected, values) = (last.expected(), last.preference());
         for round in 0.. {
             let mut moved = vec![];
             for home in 0..self.devices.len() {
@@ -371,6 +391,10 @@ impl World {
         }
         let first = self.devices[0].records()?;
         self.compare(&expected, &first)?;
+        // The same one on all of them, where several may be.
+        let value = self.devices[0].preference();
+        self.prefers(0, &values)?;
+        (1..self.devices.len()).try_for_each(|home| self.prefers(home, &BTreeSet::from([value.clone()])))?;
         for device in &self.devices[1..] {
             let records = device.records()?;
             let differing: Vec<_> =
@@ -392,7 +416,13 @@ impl World {
     fn look(&self, home: usize) -> Verdict {
         let records = self.devices[home].records()?;
         self.compare(&self.model.homes[home].expected(), &records)
+            .and_then(|()| self.prefers(home, &self.model.homes[home].preference()))
             .map_err(|problem| format!("on {}: {problem}", self.devices[home].sync.name))
+    }
+
+    fn prefers(&self, home: usize, values: &BTreeSet<String>) -> Verdict {
+        let value = self.devices[home].preference();
+        if values.contains(&value) { Ok(()) } else { Err(format!("the preference is {value:?} and not of {values:?}")) }
     }
 
     fn compare(&self, expected: &Expected, records: &BTreeMap<Id, Value>) -> Verdict {
@@ -406,16 +436,6 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-impl Kind {
-    fn command(self, number: u64) -> String {
-        match self {
-            Self::Plain => format!("cargo test --package caro -- number_{number}"),
-            Self::Unicode => format!("echo 'Größe — 大きさ 🦀 \u{202e}\u{1}' \\\n  --n {number}"),
-            Self::Bulky => format!("{number} {}", crate::sync_session_guard::noise(&number.to_string()).repeat(3)),
-        }
     }
 }
 
