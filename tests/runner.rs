@@ -39,6 +39,7 @@ mod sync_offline;
 mod sync_preferences;
 mod sync_relay;
 mod sync_revoke;
+mod sync_revoke_meeting;
 mod sync_rotation;
 mod sync_secrecy;
 mod sync_session_guard;

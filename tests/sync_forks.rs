@@ -15,7 +15,7 @@ fn two_devices() -> (Relay, SyncHome, SyncHome) {
     (relay, a, b)
 }
 
-fn copy_home(from: &SyncHome, to: &Path) {
+pub fn copy_home(from: &SyncHome, to: &Path) {
     for folder in ["config", "data"] {
         copy_folder(&from.home.path().join(folder), &to.join(folder));
     }

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::common::random::Random;
 use crate::common::sync::{Relay, SyncHome};
+use crate::sync_forks::copy_home;
+use crate::sync_session_guard::copy_folder;
 
 fn stats(home: &SyncHome) -> (u64, u64, u64) {
     let run = home.ok(["history", "stats", "--json"]);
@@ -38,7 +40,7 @@ fn all_devices_agree_on_sums_under_any_order_of_exchanges() {
             commands += 1;
             failed += exit;
         }
-        clock += 1000;
+        clock += 22_000;
         later(&homes[usize::try_from(random.below(3)).unwrap()], clock);
     }
     // A deletion takes nothing back.
@@ -46,7 +48,7 @@ fn all_devices_agree_on_sums_under_any_order_of_exchanges() {
     commands += 1;
     homes[1].ok(["history", "delete", &gone, "--yes"]);
     for _ in 0..2 {
-        clock += 1000;
+        clock += 22_000;
         for home in &homes {
             later(home, clock);
         }
@@ -63,4 +65,36 @@ fn all_devices_agree_on_sums_under_any_order_of_exchanges() {
     let late = SyncHome::new("late");
     late.restored(&relay.url(), &new);
     assert_eq!(stats(&late).0, commands);
+}
+
+/// What was deleted since the backup comes back to nobody, and was counted all the same.
+#[test]
+fn a_device_from_an_old_backup_counts_on_from_what_it_had_said() {
+    let relay = Relay::new();
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    a.add(&(0..5).map(|i| format!("before {i}")).collect::<Vec<_>>());
+    let phrase = a.init(&relay.url());
+    b.restored(&relay.url(), &phrase);
+    later(&a, 22_000);
+    let backup = tempfile::tempdir().unwrap();
+    copy_home(&a, backup.path());
+    a.add_one("after");
+    let gone = a.add_one("to be deleted");
+    later(&a, 44_000);
+    a.ok(["history", "delete", &gone, "--yes"]);
+    later(&a, 66_000);
+    for folder in ["config", "data"] {
+        std::fs::remove_dir_all(a.home.path().join(folder)).unwrap();
+        copy_folder(&backup.path().join(folder), &a.home.path().join(folder));
+    }
+    later(&a, 88_000);
+    assert_eq!(stats(&a).0, 7);
+    a.add_one("one more");
+    later(&a, 110_000);
+    later(&b, 110_000);
+    let late = SyncHome::new("late");
+    late.restored(&relay.url(), &phrase);
+    for home in [&a, &b, &late] {
+        assert_eq!(stats(home).0, 8, "on {}", home.name);
+    }
 }

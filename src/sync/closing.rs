@@ -22,6 +22,8 @@ use crate::seal::{Context, EncryptedBlob, Purpose, SealError, open_with_identity
 const KEY: &str = "closed";
 /// CoValues that are erased at a time.
 const AT_A_TIME: usize = 32;
+/// How often an erasure is tried in one go.
+const ATTEMPTS: usize = 2;
 /// The mark opens in the version of its own form, whatever the version of the data.
 const SCHEMA: u32 = 1;
 
@@ -118,8 +120,9 @@ pub(super) fn met(engine: &Engine, text: &str) -> SyncError {
     let met = MetClosed::of(&mark);
     let error = met.error();
     let noted = SyncState::update(&engine.paths().state, |state| {
-        // Whoever closes it itself has a journal of its own.
-        if state.account == engine.account && state.closed.is_none() && state.closing.is_none() {
+        // Whoever closes it itself has a journal of its own. A reason that only a newer version knew is read again.
+        let settled = state.closed.as_ref().is_some_and(|closed| closed.settled);
+        if state.account == engine.account && !settled && state.closing.is_none() {
             state.closed = Some(met);
         }
     });
@@ -130,12 +133,16 @@ pub(super) fn met(engine: &Engine, text: &str) -> SyncError {
 }
 
 /// What a device still has to do that met the mark: erases what of the account may have come to the relay from it
-/// alone, then settles. The relay has to be there.
+/// alone, then settles. The relay has to be there. A reason that this version does not know asks for nothing that it
+/// could do: it only stops.
 ///
 /// # Errors
 ///
 /// See [`SyncError`]; what is left to do stays noted.
 pub(super) fn leave(engine: Engine, mark: &MetClosed) -> Result<(), SyncError> {
+    if mark.reason == Reason::Newer {
+        return engine.close();
+    }
     let held = engine.ask(&Held {})?.ids;
     erase(&engine, &held, &mut |_| ())?;
     let (paths, history, hold) = engine.shut()?;
@@ -182,30 +189,45 @@ pub(super) fn mark(engine: &Engine, reason: Reason, at: i64, device: &str) -> Re
 
 /// Erases CoValues here and at the relay, which has confirmed it when this returns. `done` hears how many.
 ///
+/// Only what the relay itself says of each counts: what could not be found to be erased is asked about all the same, and
+/// erased in a second attempt where the relay has it after all.
+///
 /// # Errors
 ///
 /// See [`SyncError`].
 pub(super) fn erase(engine: &Engine, ids: &[String], done: &mut dyn FnMut(u64)) -> Result<(), SyncError> {
     let mut count = 0;
     for some in ids.chunks(AT_A_TIME) {
-        let absent = engine.ask(&Erase { ids: some.to_vec() })?.absent;
-        // What neither the relay nor this device has is gone already.
-        let erased: Vec<String> = some.iter().filter(|id| !absent.contains(id)).cloned().collect();
-        let outcomes = engine.ask(&Exchange { ids: erased, timeout_ms: engine.patience_ms() })?.outcomes;
-        for (id, outcome) in outcomes {
-            match outcome {
-                Outcome::Deleted | Outcome::Local | Outcome::Absent => {}
-                Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
-                Outcome::Current | Outcome::Damaged => {
-                    tracing::error!(id, "the relay does not erase it");
-                    return Err(SyncError::Damaged { what: "what the relay says it has erased".into() });
-                }
+        let mut left = some.to_vec();
+        for _ in 0..ATTEMPTS {
+            engine.ask(&Erase { ids: left.clone() })?;
+            engine.flush()?;
+            left = still_there(engine, left)?;
+            if left.is_empty() {
+                break;
             }
+        }
+        if let Some(id) = left.first() {
+            tracing::error!(id, "the relay does not erase it");
+            return Err(SyncError::Damaged { what: "what the relay says it has erased".into() });
         }
         count += some.len() as u64;
         done(count);
     }
     Ok(())
+}
+
+/// Those of which there is content yet, as the relay says itself.
+fn still_there(engine: &Engine, ids: Vec<String>) -> Result<Vec<String>, SyncError> {
+    let mut left = Vec::new();
+    for (id, outcome) in engine.ask(&Exchange { ids, timeout_ms: engine.patience_ms() })?.outcomes {
+        match outcome {
+            Outcome::Deleted | Outcome::Absent => {}
+            Outcome::Current | Outcome::Local | Outcome::Damaged => left.push(id),
+            Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
+        }
+    }
+    Ok(left)
 }
 
 /// Removes a store with its side files.

@@ -20,8 +20,9 @@ use super::{SyncConfig, SyncError, SyncState, schema};
 use crate::runtime::protocol::{Entries, Set};
 use crate::seal::Purpose;
 
-/// How often a device says that it is alive when nothing else changed, nanoseconds.
-const LAST_SYNC_EVERY: i64 = 15 * 60 * 1_000_000_000;
+/// How often a device says that it is alive when nothing else changed, nanoseconds: every record that was ever
+/// written stays in the account.
+const LAST_SYNC_EVERY: i64 = 24 * 3600 * 1_000_000_000;
 
 const NAME: &str = ".name";
 const REMOVED: &str = ".removed";
@@ -41,7 +42,7 @@ pub struct Device {
     pub schema: u32,
     /// When it joined, nanoseconds since 1970.
     pub joined_at: i64,
-    /// When it last exchanged, to a quarter of an hour; none before versions that tell.
+    /// When it last exchanged, to a day; none before versions that tell.
     pub last_sync: Option<i64>,
     /// How many records of its own it had then.
     pub records: Option<u64>,

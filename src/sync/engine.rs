@@ -451,6 +451,16 @@ impl Engine {
 
     fn load_index(&mut self) -> Result<(), SyncError> {
         self.load_registries(false)?;
+        self.read_index()
+    }
+
+    /// What is in an account that this device has marked as closed, to be read once more before it goes.
+    pub(super) fn load_closed(&mut self) -> Result<(), SyncError> {
+        self.load_root()?;
+        self.read_index()
+    }
+
+    fn read_index(&mut self) -> Result<(), SyncError> {
         self.load_keys()?;
         let entries = self.ask(&Entries { id: self.registries.index.clone() })?.entries;
         self.index = Index::open(&self.vault, &self.registries.index, entries)?;

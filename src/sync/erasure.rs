@@ -1,12 +1,15 @@
 //! `delete --everywhere`: everything that was synced is erased, on the relay and on every device.
 //!
 //! ```text
-//! journal (what is to be erased) ─► mark ─► segments ─► registries, keys last ─► this device ─► proof
+//! journal ─► mark ─► segments, until no new one is listed ─► registries, keys last ─► this device ─► proof
 //! ```
 //!
-//! The journal stands in the state file before the first byte is erased and until the proof is there, so that an
-//! interruption anywhere is taken up again by the same command. Each step may run twice. Other devices
-//! meet the mark at their next contact (see [`closing`]).
+//! The journal stands in the state file before the mark is made and until the proof is clean, so that an
+//! interruption anywhere is taken up again by the same command. What is to be erased is listed after the mark, and
+//! again until nothing new is there, since other devices go on writing until they meet it (see [`closing`]). Each
+//! step may run twice.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +27,7 @@ pub struct Closing {
     pub reason: Reason,
     /// When it was decided, nanoseconds since 1970.
     pub at: i64,
-    /// What is to be erased.
+    /// What is to be erased, as far as it has been listed.
     pub ids: Vec<String>,
 }
 
@@ -41,6 +44,14 @@ pub struct Proof {
     pub marked: bool,
 }
 
+impl Proof {
+    /// Whether nothing is left but what the protocol keeps, and other devices will be told.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.with_content == 0 && self.marked
+    }
+}
+
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Erasing {
@@ -50,7 +61,8 @@ pub struct Erasing {
     pub total: u64,
 }
 
-/// Erases what this account has at the relay, and what this device has of it, and shows what is left.
+/// Erases what this account has at the relay, and what this device has of it, and shows what is left; where that is not
+/// clean, the journal stays, and the same call tries again.
 /// `setting` makes a setting anew for each of the connections it takes.
 ///
 /// # Errors
@@ -67,12 +79,14 @@ pub fn delete_everywhere(
     closing::settle(&paths, &setting()?.history, Reason::Deleted)?;
     drop(hold);
     let proof = prove(setting()?, master, &ids)?;
-    SyncState::update(&paths.state, |state| {
-        if let Some(Closing { reason, at, .. }) = state.closing.take() {
-            let device = SyncConfig::load(&paths.config).map(|config| config.device_name).unwrap_or_default();
-            state.closed = Some(MetClosed { reason, at, device, settled: true });
-        }
-    })?;
+    if proof.is_clean() {
+        SyncState::update(&paths.state, |state| {
+            if let Some(Closing { reason, at, .. }) = state.closing.take() {
+                let device = SyncConfig::load(&paths.config).map(|config| config.device_name).unwrap_or_default();
+                state.closed = Some(MetClosed { reason, at, device, settled: true });
+            }
+        })?;
+    }
     Ok(proof)
 }
 
@@ -87,12 +101,27 @@ pub(super) fn close(
     reason: Reason,
     progress: &mut dyn FnMut(Erasing),
 ) -> Result<Vec<String>, SyncError> {
+    let (engine, closing) = mark(setting, master, reason)?;
+    let ids = erase(&engine, closing, progress)?;
+    engine.close()?;
+    Ok(ids)
+}
+
+/// Notes that the account is being closed, and marks it: from here on other devices stop.
+///
+/// # Errors
+///
+/// [`SyncError::Closed`] where another device was first, [`SyncError::Disabled`]; others as [`Engine::exchange`].
+pub(super) fn mark(setting: Setting, master: &MasterKey, reason: Reason) -> Result<(Engine, Closing), SyncError> {
     if setting.relay.is_none() {
         return Err(SyncError::NoRelay);
     }
     let (paths, now) = (setting.paths.clone(), (setting.now)());
     let hold = lock::take(&paths)?;
     let state = SyncState::load(&paths.state)?.ok_or(SyncError::NotSetUp)?;
+    if !state.is_enabled() {
+        return Err(SyncError::Disabled);
+    }
     let session = state.session_of(&paths);
     let mut engine = Engine::connect(setting, hold, master, state.device, session.as_deref(), false)?;
     let marked = engine.load_root()?;
@@ -102,38 +131,79 @@ pub(super) fn close(
             if let Some(text) = marked {
                 return Err(closing::met(&engine, &text));
             }
-            let closing = Closing { reason, at: now.0, ids: everything(&engine)? };
-            SyncState::update(&paths.state, |state| state.closing = Some(closing.clone()))?;
+            let closing = Closing { reason, at: now.0, ids: Vec::new() };
+            note(&engine, &closing)?;
             closing
         }
     };
     let name = SyncConfig::load(&paths.config)?.device_name;
     closing::mark(&engine, reason, closing.at, &name)?;
-    let total = closing.ids.len() as u64;
-    closing::erase(&engine, &closing.ids, &mut |done| progress(Erasing { done, total }))?;
-    engine.close()?;
+    Ok((engine, closing))
+}
+
+/// Erases everything of a marked account that can be erased: what the index names and what lies in the store, until
+/// nothing new is in either; then the registries, the keys last, so that what an interruption leaves can still be read.
+fn erase(engine: &Engine, mut closing: Closing, progress: &mut dyn FnMut(Erasing)) -> Result<Vec<String>, SyncError> {
+    let registries = &engine.registries;
+    let last: Vec<String> = [&registries.preferences, &registries.devices, &registries.usage, &registries.deletions]
+        .into_iter()
+        .chain([&registries.index, &registries.keyring])
+        .cloned()
+        .collect();
+    closing.ids.retain(|id| !last.contains(id));
+    let mut known: BTreeSet<String> = closing.ids.iter().cloned().collect();
+    let mut left = closing.ids.clone();
+    let mut erased = 0;
+    loop {
+        let listed = contents(engine)?.into_iter().filter(|id| !last.contains(id));
+        let new: Vec<String> = listed.filter(|id| known.insert(id.clone())).collect();
+        if !new.is_empty() {
+            closing.ids.extend(new.iter().cloned());
+            note(engine, &closing)?;
+        }
+        left.extend(new);
+        if left.is_empty() {
+            break;
+        }
+        let total = (closing.ids.len() + last.len()) as u64;
+        closing::erase(engine, &left, &mut |done| progress(Erasing { done: erased + done, total }))?;
+        erased += left.len() as u64;
+        left.clear();
+    }
+    let total = (closing.ids.len() + last.len()) as u64;
+    closing::erase(engine, &last, &mut |done| progress(Erasing { done: erased + done, total }))?;
+    closing.ids.extend(last);
     Ok(closing.ids)
 }
 
-/// Every value of the account that can be erased: what the index names, what lies in the store, the registries; the
-/// keys last, so that what an interruption leaves can still be read.
-fn everything(engine: &Engine) -> Result<Vec<String>, SyncError> {
-    let registries = &engine.registries;
-    let last = [&registries.preferences, &registries.devices, &registries.usage, &registries.deletions]
-        .into_iter()
-        .chain([&registries.index, &registries.keyring]);
-    let mut ids: Vec<String> = engine.ask(&Entries { id: registries.index.clone() })?.entries.into_keys().collect();
-    ids.extend(engine.ask(&Held {})?.ids);
-    ids.sort_unstable();
-    ids.dedup();
-    let last: Vec<String> = last.cloned().collect();
-    ids.retain(|id| !last.contains(id));
-    ids.extend(last);
+/// What the index names as it is at the relay now, and what lies in the store. An index that is erased names nothing:
+/// it goes after everything that it named.
+fn contents(engine: &Engine) -> Result<BTreeSet<String>, SyncError> {
+    let index = &engine.registries.index;
+    let mut ids: BTreeSet<String> = engine.ask(&Held {})?.ids.into_iter().collect();
+    let outcomes = engine.ask(&Exchange { ids: vec![index.clone()], timeout_ms: engine.patience_ms() })?.outcomes;
+    match outcomes.get(index).copied().unwrap_or(Outcome::Late) {
+        Outcome::Current | Outcome::Local => {
+            ids.extend(engine.ask(&Entries { id: index.clone() })?.entries.into_keys())
+        }
+        Outcome::Deleted | Outcome::Absent => {}
+        Outcome::Damaged => return Err(engine.damage("the list of what is synced")),
+        Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
+    }
     Ok(ids)
 }
 
+fn note(engine: &Engine, closing: &Closing) -> Result<(), SyncError> {
+    SyncState::update(&engine.paths().state, |state| state.closing = Some(closing.clone()))?;
+    Ok(())
+}
+
 /// Asks the relay with a store of its own, as a new device would.
-fn prove(mut setting: Setting, master: &MasterKey, ids: &[String]) -> Result<Proof, SyncError> {
+///
+/// # Errors
+///
+/// See [`SyncError`].
+pub(super) fn prove(mut setting: Setting, master: &MasterKey, ids: &[String]) -> Result<Proof, SyncError> {
     let hold = lock::take(&setting.paths)?;
     setting.paths.database.set_extension("proof.db");
     let database = setting.paths.database.clone();

@@ -33,6 +33,23 @@ pub enum SyncError {
         /// What goes on with it.
         command: &'static str,
     },
+    /// What would be erased unread.
+    #[error("{}", unread(*missing, *unreadable))]
+    Unread {
+        /// Parts that other devices have announced and not sent yet.
+        missing: u64,
+        /// Parts that only a newer version can read.
+        unreadable: u64,
+    },
+    /// The relay still hands out what it was told to erase.
+    #[error("{}", not_erased(*values))]
+    NotErased {
+        /// How many.
+        values: u64,
+    },
+    /// The old account is closed, and only the new one is left.
+    #[error("it is too late to give up: the old recovery phrase has been replaced already")]
+    TooLate,
     /// The keys at hand belong to another account than the one this device takes part in.
     #[error("these are not the keys of the account that this device takes part in")]
     OtherKeys,
@@ -113,6 +130,24 @@ pub enum SyncError {
     /// The system refused a thread or an event queue.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
+}
+
+fn unread(missing: u64, unreadable: u64) -> String {
+    let mut parts = Vec::new();
+    if missing > 0 {
+        parts.push(format!("{missing} parts of your history have not arrived at the relay yet"));
+    }
+    if unreadable > 0 {
+        parts.push(format!("{unreadable} parts of it can only be read by a newer version of caro"));
+    }
+    format!("{}; the old account was not erased", parts.join(", and "))
+}
+
+fn not_erased(values: u64) -> String {
+    match values {
+        0 => "the relay does not hand out the mark that tells your other devices".to_owned(),
+        _ => format!("the relay still hands out {values} values that it was told to erase"),
+    }
 }
 
 fn closed(reason: Reason, device: &str) -> String {

@@ -61,10 +61,10 @@ pub use error::SyncError;
 pub use heads::withheld_devices;
 pub use lock::wait_until_free;
 pub use retention::{LocalOnly, local_only};
-pub use revoke::{Revocation, RevokeKeys, Revoking, Step, begin_revocation, revoke};
+pub use revoke::{Revocation, RevokeKeys, Revoking, Step, abandon_revocation, begin_revocation, revoke};
 pub use rotation::KeyName;
 pub use schema::SCHEMA_VERSION;
-pub use setup::{SetUp, create, join};
+pub use setup::{SetUp, create, join, still_takes_part};
 pub use state::{Background, Consent, LastExchange, SyncState};
 pub use verify::{Tally, Verification};
 

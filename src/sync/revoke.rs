@@ -1,23 +1,29 @@
 //! `revoke`: a new phrase and a new account on the same relay, everything moved over, the old account erased.
 //!
 //! ```text
-//! begun ─ all is fetched; the new account is made, here only ─► made
-//! made ── the new account goes up, with the whole history ────► moved
-//! moved ─ the old account is marked and erased ───────────────► closed
-//! closed ─ this home becomes a device of the new account
+//! begun ──── all is fetched; the new account is made, here only ────► made
+//! made ───── the new account goes up, with the whole history ──────► moved
+//! moved ──── the old account is marked, so that other devices stop;
+//!            what came into it meanwhile is fetched ───────────────► gathered
+//! gathered ─ the difference goes up ───────────────────────────────► whole
+//! whole ──── the old account is erased, and the relay shows it ────► closed
+//! closed ─── this home becomes a device of the new account
 //! ```
 //!
 //! The step stands in the state file, and the new keys lie beside the old ones until the old account is closed: an
 //! interruption anywhere is taken up again by the same command, with the same phrase. Until then nothing else
 //! exchanges on this device. The new account's store is thrown away in the end; the next exchange builds
 //! it again from the relay, as for any device that lost its store.
+//!
+//! Another device may close the old account first. Before anything of the new one is at the relay, this revocation is given
+//! up then; later it goes on, since everything is in the new account: the user is told that there are two.
 
 use serde::{Deserialize, Serialize};
 
-use super::closing::{self, Reason};
+use super::closing::{self, MetClosed, Reason};
 use super::engine::{Engine, Progress, Setting};
-use super::erasure::{Erasing, close};
-use super::{SyncConfig, SyncError, SyncPaths, SyncState, devices, lock, setup, usage};
+use super::erasure::{self, Erasing};
+use super::{SyncConfig, SyncError, SyncPaths, SyncState, deletions, devices, lock, pull, setup, usage};
 use crate::identity::{Credentials, KeyStore, KeyStoreError};
 
 /// How far a revocation has come.
@@ -38,8 +44,12 @@ pub enum Step {
     Begun,
     /// The new account is in a store of its own, and nowhere else.
     Made,
-    /// The relay has the new account with everything in it.
+    /// The relay has the new account with everything that there was.
     Moved,
+    /// The old account is marked as closed, and all that is in it is here.
+    Gathered,
+    /// All of that is in the new account.
+    Whole,
     /// The old account is erased.
     Closed,
 }
@@ -73,32 +83,74 @@ pub fn begin_revocation(paths: &SyncPaths, keys: &RevokeKeys, new: &Credentials)
     Ok(())
 }
 
-/// Goes on from wherever it is, to the end. `setting` makes a setting anew for each connection.
+/// Goes on from wherever it is, to the end; who had closed the old account first, if anybody. `setting` makes a setting anew
+/// for each connection. With `leave_behind` it goes on over what cannot be read, which is erased then.
 ///
 /// # Errors
 ///
-/// See [`SyncError`]; the same call goes on where it was interrupted.
+/// [`SyncError::Unread`], [`SyncError::Disabled`], [`SyncError::Closed`] where another device was first and this revocation
+/// was given up; others see [`SyncError`]: the same call goes on where it was interrupted.
 pub fn revoke(
     setting: &dyn Fn() -> Result<Setting, SyncError>,
     keys: &RevokeKeys,
+    leave_behind: bool,
     progress: &mut dyn FnMut(Revocation),
-) -> Result<(), SyncError> {
+) -> Result<Option<MetClosed>, SyncError> {
     let paths = setting()?.paths;
     loop {
         let state = SyncState::load(&paths.state)?.ok_or(SyncError::NotSetUp)?;
-        let Some(revoking) = state.revoking.clone() else { return Ok(()) };
-        match revoking.step {
-            Step::Begun => make(setting, keys, &state, progress)?,
-            Step::Made => move_over(setting, keys, &state, progress)?,
-            Step::Moved => {
-                close(setting()?, load(&keys.current)?.master(), Reason::Revoked, &mut |erasing| {
-                    progress(Revocation::Erasing(erasing));
-                })?;
-                reach(&paths, Step::Closed)?;
-            }
+        let Some(revoking) = state.revoking.clone() else { return Ok(None) };
+        if !state.is_enabled() {
+            return Err(SyncError::Disabled);
+        }
+        let step = match revoking.step {
+            Step::Begun => make(setting, keys, &state, leave_behind, progress),
+            Step::Made => move_over(setting, keys, &state, Step::Moved, progress),
+            Step::Moved => gather(setting, keys, leave_behind, progress),
+            Step::Gathered => move_over(setting, keys, &state, Step::Whole, progress),
+            Step::Whole => erase(setting, keys, progress),
             Step::Closed => return take_over(setting()?, keys, revoking.account),
+        };
+        match (step, revoking.step) {
+            (Err(SyncError::Closed { .. }), Step::Begun) => {
+                abandon(setting()?, keys)?;
+                // Does what the mark asks for, and says whose it is.
+                let state = SyncState::load(&paths.state)?.ok_or(SyncError::NotSetUp)?;
+                Engine::open(setting()?, &state, load(&keys.current)?.master(), "revoke")?.close()?;
+            }
+            (Err(SyncError::Closed { .. }), Step::Moved | Step::Whole) => reach(&paths, Step::Closed)?,
+            (step, _) => step?,
         }
     }
+}
+
+/// Gives a revocation up that has closed nothing yet: the old phrase stays.
+///
+/// # Errors
+///
+/// [`SyncError::TooLate`] where the old account is being closed; [`SyncError::KeyStore`], [`SyncError::File`].
+pub fn abandon_revocation(setting: Setting, keys: &RevokeKeys) -> Result<(), SyncError> {
+    let state = SyncState::load(&setting.paths.state)?.ok_or(SyncError::NotSetUp)?;
+    match state.revoking.map(|revoking| revoking.step) {
+        Some(Step::Begun) => abandon(setting, keys),
+        Some(Step::Made) => {
+            // What has gone to the new account counts as sent no more.
+            setup::queue_everything(&setting.history)?;
+            abandon(setting, keys)
+        }
+        Some(_) => Err(SyncError::TooLate),
+        None => Ok(()),
+    }
+}
+
+fn abandon(setting: Setting, keys: &RevokeKeys) -> Result<(), SyncError> {
+    let paths = setting.paths.clone();
+    let hold = lock::take(&paths)?;
+    SyncState::update(&paths.state, |state| state.revoking = None)?;
+    closing::remove_store(&beside(setting).paths.database)?;
+    keys.next.delete()?;
+    drop(hold);
+    Ok(())
 }
 
 fn load(store: &KeyStore) -> Result<Credentials, SyncError> {
@@ -126,6 +178,7 @@ fn make(
     setting: &dyn Fn() -> Result<Setting, SyncError>,
     keys: &RevokeKeys,
     state: &SyncState,
+    leave_behind: bool,
     progress: &mut dyn FnMut(Revocation),
 ) -> Result<(), SyncError> {
     let (old, new) = (load(&keys.current)?, load(&keys.next)?);
@@ -140,7 +193,8 @@ fn make(
     if session.as_deref() != Some(&engine.session) {
         engine.start_over()?;
     }
-    engine.exchange("revoke", &mut |moving| progress(Revocation::Moving(moving)))?;
+    let report = engine.exchange("revoke", &mut |moving| progress(Revocation::Moving(moving)))?;
+    refuse_unread(report.missing, report.unreadable, leave_behind)?;
     let (others, counters) = (devices::snapshot(&engine), usage::read(&engine)?);
     engine.close()?;
 
@@ -162,11 +216,20 @@ fn make(
     Ok(())
 }
 
-/// Brings the new account to the relay, with every record.
+/// What is in the old account and not here would be gone with it.
+fn refuse_unread(missing: u64, unreadable: u64, leave_behind: bool) -> Result<(), SyncError> {
+    if missing + unreadable > 0 && !leave_behind {
+        return Err(SyncError::Unread { missing, unreadable });
+    }
+    Ok(())
+}
+
+/// Brings the new account to the relay, with every record; with a store that knows of what has gone up before.
 fn move_over(
     setting: &dyn Fn() -> Result<Setting, SyncError>,
     keys: &RevokeKeys,
     state: &SyncState,
+    then: Step,
     progress: &mut dyn FnMut(Revocation),
 ) -> Result<(), SyncError> {
     let new = load(&keys.next)?;
@@ -177,13 +240,52 @@ fn move_over(
     let mut engine = Engine::start(setting, hold, new.master(), state.device, None, false)?;
     engine.exchange("revoke", &mut |moving| progress(Revocation::Moving(moving)))?;
     engine.close()?;
-    reach(&paths, Step::Moved)
+    reach(&paths, then)
+}
+
+/// Marks the old account, so that nothing more comes into it, and takes over what other devices sent since it was fetched.
+/// What they have announced and not sent they still have, and bring with the new phrase.
+fn gather(
+    setting: &dyn Fn() -> Result<Setting, SyncError>,
+    keys: &RevokeKeys,
+    leave_behind: bool,
+    progress: &mut dyn FnMut(Revocation),
+) -> Result<(), SyncError> {
+    let (mut engine, _) = erasure::mark(setting()?, load(&keys.current)?.master(), Reason::Revoked)?;
+    engine.load_closed()?;
+    let deletions = deletions::pull(&mut engine)?;
+    let pulled = pull::pull(&mut engine, &mut |moving| progress(Revocation::Moving(moving)))?;
+    if !pulled.damaged.is_empty() {
+        return Err(engine.damage("part of the synced history"));
+    }
+    refuse_unread(0, pulled.unreadable + deletions.unreadable + engine.index.newer, leave_behind)?;
+    let paths = engine.paths().clone();
+    engine.close()?;
+    reach(&paths, Step::Gathered)
+}
+
+/// Erases the old account, and has the relay show that it is gone.
+fn erase(
+    setting: &dyn Fn() -> Result<Setting, SyncError>,
+    keys: &RevokeKeys,
+    progress: &mut dyn FnMut(Revocation),
+) -> Result<(), SyncError> {
+    let old = load(&keys.current)?;
+    let ids = erasure::close(setting()?, old.master(), Reason::Revoked, &mut |erasing| {
+        progress(Revocation::Erasing(erasing));
+    })?;
+    let proof = erasure::prove(setting()?, old.master(), &ids)?;
+    if !proof.is_clean() {
+        return Err(SyncError::NotErased { values: proof.with_content });
+    }
+    reach(&setting()?.paths, Step::Closed)
 }
 
 /// Makes this home a device of the new account.
-fn take_over(setting: Setting, keys: &RevokeKeys, account: Option<String>) -> Result<(), SyncError> {
+fn take_over(setting: Setting, keys: &RevokeKeys, account: Option<String>) -> Result<Option<MetClosed>, SyncError> {
     let paths = setting.paths.clone();
     let hold = lock::take(&paths)?;
+    let mut met = None;
     // Not there any more where an interruption came after the state was written.
     if let Some(new) = keys.next.load()? {
         keys.current.store(&new)?;
@@ -195,10 +297,11 @@ fn take_over(setting: Setting, keys: &RevokeKeys, account: Option<String>) -> Re
         }
         state.session = None;
         state.closing = None;
+        met = state.closed.take();
         state.revoking = None;
     })?;
     closing::remove_store(&beside(setting).paths.database)?;
     keys.next.delete()?;
     drop(hold);
-    Ok(())
+    Ok(met)
 }

@@ -11,7 +11,7 @@ use super::lock;
 use super::state::SyncState;
 use super::{SyncConfig, SyncError, devices, schema};
 use crate::history::History;
-use crate::identity::{Credentials, KeyStore};
+use crate::identity::{Credentials, KeyStore, MasterKey};
 use crate::runtime::protocol::Set;
 
 /// What a setup needs besides the engine's setting.
@@ -88,6 +88,17 @@ fn finish(engine: &mut Engine, set_up: &SetUp<'_>, identity: Identity) -> Result
     queue_everything(&engine.history)?;
     let state = SyncState::new(engine.account.clone(), engine.device, engine.bound_session()?);
     state.save(&engine.paths().state)
+}
+
+/// Asks the relay whether this home still takes part in its account; where it does not, it has left it when this returns.
+///
+/// # Errors
+///
+/// [`SyncError::Closed`] or [`SyncError::Removed`] where it does not; others see [`SyncError`].
+pub fn still_takes_part(setting: Setting, state: &SyncState, master: &MasterKey) -> Result<(), SyncError> {
+    let mut engine = Engine::open(setting, state, master, "restore")?;
+    engine.refresh()?;
+    engine.close()
 }
 
 /// Gives a new account its first data key.

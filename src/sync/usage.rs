@@ -13,12 +13,12 @@ use super::SyncError;
 use super::engine::Engine;
 use super::month::Month;
 use super::vault::Opening;
-use crate::history::{UnixNanos, UsageRow};
+use crate::history::{Cursor, UnixNanos, UsageRow};
 use crate::runtime::protocol::{Entries, Set};
 use crate::seal::Purpose;
 
 /// How often the value of a month is written again, nanoseconds.
-const WRITE_EVERY: i64 = 15 * 60 * 1_000_000_000;
+const WRITE_EVERY: i64 = 6 * 3600 * 1_000_000_000;
 /// Nanoseconds in a day.
 const DAY: i64 = 86_400_000_000_000;
 
@@ -33,16 +33,26 @@ pub(super) struct MonthOfUse {
     unknown: BTreeMap<String, ciborium::Value>,
 }
 
-/// Takes over the counters of other devices, and says this one's.
+/// Takes over counters that are new, and says this device's.
+///
+/// Its own are taken over too: a history that came back from a backup counts on from what it had said.
 ///
 /// # Errors
 ///
 /// As [`Engine::exchange`].
 pub(super) fn exchange(engine: &mut Engine) -> Result<(), SyncError> {
     let now = (engine.now)().0;
-    let there = read(engine)?;
-    for ((device, _), month) in there.iter().filter(|((device, _), _)| *device != engine.device) {
-        engine.history.ingest_usage(*device, &month.rows)?;
+    let there = engine.ask(&Entries { id: engine.registries.usage.clone() })?.entries;
+    for (key, text) in &there {
+        let Some((device, _)) = parsed(key) else { continue };
+        let (taken, print) = (format!("usage/taken/{key}"), print(&[text.as_bytes()]));
+        if engine.history.cursor(&taken)? == Some(print) {
+            continue;
+        }
+        if let Some(of) = opened(engine, key, text)? {
+            engine.history.ingest_usage(device, &of.rows)?;
+            note(engine, &taken, print)?;
+        }
     }
     let mut months: BTreeMap<Month, Vec<UsageRow>> = BTreeMap::new();
     for row in engine.history.usage_of(engine.device)? {
@@ -50,16 +60,44 @@ pub(super) fn exchange(engine: &mut Engine) -> Result<(), SyncError> {
     }
     let mut later = BTreeMap::new();
     for (month, rows) in months {
-        let before = there.get(&(engine.device, month));
-        let is_fresh = before.is_some_and(|before| before.at <= now && now < before.at + WRITE_EVERY);
-        if is_fresh || before.is_some_and(|before| before.rows == rows) {
+        let key = key(engine.device, month);
+        let text = there.get(&key).map(String::as_str).unwrap_or_default();
+        // Months that are over are not opened again each time.
+        let (said, print) = (format!("usage/said/{key}"), print(&[text.as_bytes(), &encoded(&rows)?]));
+        if engine.history.cursor(&said)? == Some(print) {
             continue;
         }
-        let unknown = before.map(|before| before.unknown.clone()).unwrap_or_default();
+        let before = if text.is_empty() { None } else { opened(engine, &key, text)? };
+        if before.as_ref().is_some_and(|before| before.rows == rows) {
+            note(engine, &said, print)?;
+            continue;
+        }
+        if before.as_ref().is_some_and(|before| before.at <= now && now < before.at + WRITE_EVERY) {
+            continue;
+        }
+        let unknown = before.map(|before| before.unknown).unwrap_or_default();
         let (key, sealed) = sealed(engine, engine.device, month, &MonthOfUse { at: now, rows, unknown })?;
         later.insert(key, sealed);
     }
     write(engine, later)
+}
+
+fn note(engine: &Engine, key: &str, value: u64) -> Result<(), SyncError> {
+    engine.history.ingest(&[], Some(Cursor { key, value }))?;
+    Ok(())
+}
+
+/// Stands for texts, among the few that take each other's place.
+fn print(texts: &[&[u8]]) -> u64 {
+    let mut hash = blake3::Hasher::new();
+    for text in texts {
+        hash.update(&(text.len() as u64).to_le_bytes());
+        hash.update(text);
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.finalize().as_bytes()[..8]);
+    // The history keeps signed numbers.
+    u64::from_le_bytes(first) >> 1
 }
 
 /// Enters the counters of devices that have not joined this account yet, as an earlier one had them.
@@ -79,18 +117,34 @@ pub(super) fn take_over(engine: &mut Engine, others: BTreeMap<(Uuid, Month), Mon
 ///
 /// As [`Engine::exchange`].
 pub(super) fn read(engine: &Engine) -> Result<BTreeMap<(Uuid, Month), MonthOfUse>, SyncError> {
-    let damaged = || SyncError::Damaged { what: "the synced usage counters".into() };
-    let map = &engine.registries.usage;
     let mut months = BTreeMap::new();
-    for (key, value) in engine.ask(&Entries { id: map.clone() })?.entries {
-        let Some((device, month)) = key.split_once('.') else { continue };
-        let (Ok(device), Ok(month)) = (Uuid::try_parse(device), month.parse()) else { continue };
-        if let Opening::Opened { plaintext, .. } = engine.vault.open(Purpose::Usage, &place(map, &key), &value)? {
-            let of = ciborium::from_reader(plaintext.as_slice()).map_err(|_| damaged())?;
-            months.insert((device, Month(month)), of);
+    for (key, text) in engine.ask(&Entries { id: engine.registries.usage.clone() })?.entries {
+        if let Some(place) = parsed(&key)
+            && let Some(of) = opened(engine, &key, &text)?
+        {
+            months.insert(place, of);
         }
     }
     Ok(months)
+}
+
+fn parsed(key: &str) -> Option<(Uuid, Month)> {
+    let (device, month) = key.split_once('.')?;
+    Some((Uuid::try_parse(device).ok()?, Month(month.parse().ok()?)))
+}
+
+fn key(device: Uuid, month: Month) -> String {
+    format!("{}.{}", device.simple(), month.0)
+}
+
+/// A value of the registry; none where only a newer version can read it.
+fn opened(engine: &Engine, key: &str, text: &str) -> Result<Option<MonthOfUse>, SyncError> {
+    match engine.vault.open(Purpose::Usage, &place(&engine.registries.usage, key), text)? {
+        Opening::Opened { plaintext, .. } => ciborium::from_reader(plaintext.as_slice())
+            .map(Some)
+            .map_err(|_| SyncError::Damaged { what: "the synced usage counters".into() }),
+        Opening::Newer | Opening::KeyMissing => Ok(None),
+    }
 }
 
 fn write(engine: &mut Engine, entries: BTreeMap<String, String>) -> Result<(), SyncError> {
@@ -103,12 +157,16 @@ fn write(engine: &mut Engine, entries: BTreeMap<String, String>) -> Result<(), S
 }
 
 fn sealed(engine: &Engine, device: Uuid, month: Month, of: &MonthOfUse) -> Result<(String, String), SyncError> {
-    let mut plaintext = Vec::new();
-    ciborium::into_writer(of, &mut plaintext)
-        .map_err(|e| SyncError::Store(format!("usage counters cannot be encoded ({e})")))?;
-    let key = format!("{}.{}", device.simple(), month.0);
-    let sealed = engine.vault.seal(Purpose::Usage, &place(&engine.registries.usage, &key), &plaintext)?;
+    let key = key(device, month);
+    let sealed = engine.vault.seal(Purpose::Usage, &place(&engine.registries.usage, &key), &encoded(of)?)?;
     Ok((key, sealed))
+}
+
+fn encoded<T: Serialize>(value: &T) -> Result<Vec<u8>, SyncError> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(value, &mut bytes)
+        .map_err(|e| SyncError::Store(format!("usage counters cannot be encoded ({e})")))?;
+    Ok(bytes)
 }
 
 fn month_of(row: &UsageRow) -> Month {

@@ -54,8 +54,8 @@ fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
          Who can read    whoever has your recovery phrase. If you lose it and all your devices, nobody\n\
          \x20               can bring your history back.\n\
          When            by itself, after your commands; `caro sync pause` stops that for a while.\n\
-         To undo it      `caro sync disable` ends it at once; `caro sync delete --everywhere` erases what\n\
-         \x20               the relay holds. Your local history stays yours in any case.\n",
+         To undo it      `caro sync disable` ends it at once. `caro sync delete --everywhere`, in its place,\n\
+         \x20               also erases what the relay and your devices hold of what was synced.\n",
         relay.shown()
     )
 }

@@ -42,7 +42,11 @@ struct LeftJson {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &DeleteArgs) -> Result<(), CliError> {
-    let resumed = state(home)?.closing.is_some();
+    let state = state(home)?;
+    if !state.is_enabled() {
+        return Err(SyncError::Disabled.into());
+    }
+    let resumed = state.closing.is_some();
     if !args.yes && !resumed {
         ask(ui)?;
     }
@@ -54,8 +58,10 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DeleteArgs) -> Result<(), Cli
         bar.set_of(done, total)
     })?;
     drop(bar);
-    // They open nothing any more.
-    args.keys.store(home, &history)?.delete().map_err(SyncError::from)?;
+    if proof.is_clean() {
+        // They open nothing any more.
+        args.keys.store(home, &history)?.delete().map_err(SyncError::from)?;
+    }
     if args.json {
         let sync::Proof { headers, unknown, with_content, marked } = proof;
         ui.json(&LeftJson { schema_version: 1, headers, unknown, with_content, marked })?;
@@ -68,14 +74,8 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DeleteArgs) -> Result<(), Cli
         ui.line("  the account's own id, public keys and encrypted key list, which the protocol cannot delete")?;
         ui.line("  one encrypted mark, which tells your other devices to erase what they have")?;
     }
-    if proof.with_content > 0 || !proof.marked {
-        return Err(CliError::new(
-            Kind::Failed,
-            format!("the relay still hands out {} values that it was told to erase", proof.with_content),
-        )
-        .hinted(
-            "They stay encrypted with keys that no device has any more. Ask the relay's operator to remove them.",
-        ));
+    if !proof.is_clean() {
+        return Err(SyncError::NotErased { values: proof.with_content }.into());
     }
     ui.status(
         "Your other devices erase theirs when they next reach the relay. A relay of another make may keep encrypted\n\

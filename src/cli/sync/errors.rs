@@ -11,7 +11,11 @@ impl From<SyncError> for CliError {
             SyncError::NotSetUp => {
                 (Kind::NotSetUp, "Begin with `caro sync init`, or bring your history here with `caro sync restore`.")
             }
-            SyncError::AlreadySetUp => (Kind::Failed, "`caro sync status` shows it; `caro sync now` exchanges."),
+            SyncError::AlreadySetUp => (
+                Kind::Failed,
+                "`caro sync status` shows it; `caro sync now` exchanges. If its phrase was replaced on another device, run \
+                 `caro sync now` here first, then again.",
+            ),
             SyncError::Disabled => (Kind::Failed, "`caro sync enable` shows what would leave this machine, and asks."),
             SyncError::Removed => (
                 Kind::Failed,
@@ -33,6 +37,16 @@ impl From<SyncError> for CliError {
                 "Where a daemon says so, restart it: it began before the phrase was replaced. Else join again: caro sync \
                  restore.",
             ),
+            SyncError::Unread { .. } => (
+                Kind::Failed,
+                "Run `caro sync now` on your other devices and upgrade caro here, then `caro sync revoke` again. \
+                 `--leave-behind` goes on without those parts, which are then erased; `--abort` gives it up.",
+            ),
+            SyncError::NotErased { .. } => (
+                Kind::Failed,
+                "Run it again later: the keys stay until nothing is left. Else ask the relay's operator to remove them.",
+            ),
+            SyncError::TooLate => (Kind::Failed, "Run `caro sync revoke` again: it goes on where it was."),
             SyncError::Unfinished { .. } => (Kind::Failed, "Run it again: it goes on where it was."),
             SyncError::NoRelay => (Kind::Usage, "Name one: caro sync relay set wss://relay.example"),
             SyncError::UnknownPhrase { .. } => (

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::errors::said_with_remedy;
-use super::setup::{SetupArgs, laid_out, refuse_second, write_phrase};
+use super::setup::{SetupArgs, is_in_use, laid_out, refuse_second, write_phrase};
 use super::{PATIENCE, consent, local_only, phrase_input, restore, say_what_stays, setting, show_progress};
 use crate::cli::{CliError, Home, Kind, Ui};
 use crate::identity::{Phrase, PhraseError, WordCount};
@@ -94,7 +94,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
         show(ui, &words)?;
     }
     let mut engine = set_up().inspect_err(|_| {
-        let made = refuse_second(home, &args.setup.keys).is_err();
+        let made = is_in_use(home, &args.setup.keys);
         if let (Some(path), false) = (&args.phrase_out, made) {
             // It opens nothing: the identity was not made.
             drop(std::fs::remove_file(path));

@@ -34,6 +34,14 @@ pub(in crate::cli) struct RevokeArgs {
     #[arg(long, short)]
     yes: bool,
 
+    /// Go on over parts of the history that have not arrived or that only a newer version reads; they are erased
+    #[arg(long)]
+    leave_behind: bool,
+
+    /// Give up a revocation that was interrupted, and keep the old phrase; only while nothing was closed yet
+    #[arg(long, conflicts_with_all = ["phrase_out", "leave_behind"])]
+    abort: bool,
+
     #[command(flatten)]
     keys: KeyArgs,
 }
@@ -44,6 +52,9 @@ pub(super) fn run(ui: &Ui, home: &Home, args: &RevokeArgs) -> Result<(), CliErro
     // Asks for the passphrase of a sealed key file, once for both.
     let (current, next) = args.keys.stores_for_revocation(ui, home, &history)?;
     let keys = RevokeKeys { current, next };
+    if args.abort {
+        return abort(ui, home, &keys, state.revoking.is_some());
+    }
     if state.revoking.is_none() {
         state.may_exchange()?;
         begin(ui, home, args, &keys)?;
@@ -59,7 +70,7 @@ pub(super) fn run(ui: &Ui, home: &Home, args: &RevokeArgs) -> Result<(), CliErro
     let settings = account_settings(home)?;
     let mut moving = ui.progress(0, "Moving");
     let mut erasing = ui.progress(0, "Erasing");
-    sync::revoke(&settings, &keys, &mut |told| match told {
+    let met = sync::revoke(&settings, &keys, args.leave_behind, &mut |told| match told {
         Revocation::Moving(Progress::Receiving { done, total, .. } | Progress::Sending { done, total }) => {
             moving.set_of(done, total);
         }
@@ -72,6 +83,24 @@ pub(super) fn run(ui: &Ui, home: &Home, args: &RevokeArgs) -> Result<(), CliErro
          of them run `caro sync restore` with the new phrase: what they had not sent goes up then.\n\
          Whoever had the old phrase may have read, and kept, what was there until now.",
     );
+    if let Some(met) = met {
+        ui.warn(format_args!(
+            "meanwhile {}. Both are done now. Where it has a new phrase of its own, join it from here with `caro sync \
+             delete --everywhere` and `caro sync restore`, or the other way round; where it was erased, the phrase \
+             from here still has all of it",
+            met.error()
+        ));
+    }
+    Ok(())
+}
+
+/// Keeps the old phrase.
+fn abort(ui: &Ui, home: &Home, keys: &RevokeKeys, is_begun: bool) -> Result<(), CliError> {
+    if !is_begun {
+        return Err(CliError::new(Kind::Usage, "no revocation was interrupted on this device"));
+    }
+    sync::abandon_revocation(account_settings(home)?()?, keys)?;
+    ui.status("Given up: your recovery phrase is the one you had, and the new one opens nothing on this device.");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What `init` and `restore` have in common.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
@@ -10,7 +11,7 @@ use crate::history::History;
 use crate::identity::{Credentials, KeyStore, Phrase, Protection};
 use crate::net::RelayAddress;
 use crate::private_file;
-use crate::sync::{SyncConfig, SyncError, SyncState};
+use crate::sync::{self, Reason, SyncConfig, SyncError, SyncState};
 
 /// Flags of every setup.
 #[derive(Debug, Args)]
@@ -97,14 +98,45 @@ pub(super) fn parse_relay(text: &str, certificate: Option<&Path>) -> Result<Opti
     super::parse_address(text.trim(), certificate).map(Some)
 }
 
-/// Refuses where there is an identity already that this home can use.
+/// How long a relay may stay silent that is asked whether this home still takes part.
+const ASK_WITHIN: Duration = Duration::from_secs(10);
+
+/// Refuses where there is an identity already that this home can use. What happened to it on another device may not be known
+/// here yet, so the relay is asked first.
 pub(super) fn refuse_second(home: &Home, keys: &KeyArgs) -> Result<(), CliError> {
-    let in_use = SyncState::load(&super::paths(home).state)?.is_some_and(|state| !state.is_over());
-    // Without its keys a home can only join again.
-    if in_use && keys.store(home, &home.open_history()?)?.load().map_or(true, |kept| kept.is_some()) {
-        return Err(SyncError::AlreadySetUp.into());
+    let Some((state, credentials)) = in_use(home, keys)? else { return Ok(()) };
+    if let (Some(credentials), Ok(())) = (credentials, state.may_exchange()) {
+        let relay = super::address(&SyncConfig::load(&super::paths(home).config)?)?;
+        if relay.is_some() {
+            let setting = super::setting(home, home.open_history()?, relay, ASK_WITHIN)?;
+            match sync::still_takes_part(setting, &state, credentials.master()) {
+                Err(SyncError::Removed | SyncError::Closed { reason: Reason::Revoked | Reason::Deleted, .. }) => {
+                    return Ok(());
+                }
+                Err(error) => tracing::debug!(%error, "the relay could not be asked about what is set up"),
+                Ok(()) => {}
+            }
+        }
     }
-    Ok(())
+    Err(SyncError::AlreadySetUp.into())
+}
+
+/// Whether there is an identity already that this home can use.
+pub(super) fn is_in_use(home: &Home, keys: &KeyArgs) -> bool {
+    in_use(home, keys).map_or(true, |found| found.is_some())
+}
+
+/// The identity that this home has, with its keys if they can be read as they are.
+fn in_use(home: &Home, keys: &KeyArgs) -> Result<Option<(SyncState, Option<Credentials>)>, CliError> {
+    let Some(state) = SyncState::load(&super::paths(home).state)?.filter(|state| !state.is_over()) else {
+        return Ok(None);
+    };
+    // Without its keys a home can only join again.
+    Ok(match keys.store(home, &home.open_history()?)?.load() {
+        Ok(None) => None,
+        Ok(Some(credentials)) => Some((state, Some(credentials))),
+        Err(_) => Some((state, None)),
+    })
 }
 
 /// Writes a phrase to a new private file.

@@ -22,7 +22,8 @@ pub(in crate::cli) struct ResumeArgs {}
 
 /// Withdraw consent: nothing leaves this machine any more, and what is under way ends at once.
 ///
-/// Your history stays here, and what the relay holds stays there: `caro sync delete --everywhere` erases that.
+/// Your history stays here, and what the relay holds stays there. To erase that too, run
+/// `caro sync delete --everywhere` first, in place of this: while sync is disabled nothing reaches the relay.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DisableArgs {}
 
