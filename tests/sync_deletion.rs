@@ -188,3 +188,30 @@ fn without_a_relay_a_deletion_waits_and_is_done_when_there_is_one() {
     b.now();
     assert_eq!(assert_equal_histories(&[&a, &b]), 1);
 }
+
+#[test]
+fn what_a_query_finds_is_shown_or_deleted_everywhere() {
+    let scene = Scene::new();
+    let with = |flag| {
+        let run = scene.b.ok(["history", "delete", "--query", "before 1", flag, "--json"]);
+        run.json()[0]["deleted"].as_array().unwrap().len()
+    };
+    assert_eq!(with("--dry-run"), 11);
+    assert_eq!(scene.b.records().len(), 22, "nothing was deleted");
+    let refused = scene.b.run(["history", "delete", "--query", "before 1"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("--yes"), "{refused:?}");
+    assert_eq!(with("--yes"), 11);
+    scene.b.now();
+    scene.a.now();
+    assert_eq!(assert_equal_histories(&[&scene.a, &scene.b]), 11);
+    assert!(!scene.a.commands().iter().any(|command| command.starts_with("before 1")));
+}
+
+#[test]
+fn whoever_forgets_the_history_here_hears_what_may_be_nowhere_else() {
+    let scene = Scene::new();
+    scene.b.add_one("on this machine only");
+    let run = scene.b.ok(["history", "clear", "--yes"]);
+    assert_eq!(run.stdout, "forgot 23 commands\n");
+    assert!(run.stderr.contains("Not synced was 1 command."), "{run:?}");
+}

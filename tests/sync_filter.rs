@@ -99,6 +99,7 @@ fn an_exclusion_takes_back_what_went_up_if_the_user_says_so() {
     b.now();
     assert_eq!(b.commands().len(), 4);
 
+    let backup = ["history.db", "history.db-wal"].map(|file| (file, std::fs::read(a.data(file)).ok()));
     let run = a.run(["sync", "filter", "add", "exclude", "command", "aws *", "--delete-synced", "--json"]);
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&run.stdout).unwrap(),
@@ -117,4 +118,24 @@ fn an_exclusion_takes_back_what_went_up_if_the_user_says_so() {
     assert_eq!((a.commands().len(), b.commands().len()), (4, 2));
     let again = a.run(["sync", "filter", "add", "exclude", "command", "aws *"]);
     assert!(!again.stderr.contains("went up already"), "{again:?}");
+
+    // Set back to before it took them back, it reads that it did, and keeps them.
+    drop(std::fs::remove_file(a.data("history.db-shm")));
+    for (file, content) in backup {
+        drop(std::fs::remove_file(a.data(file)));
+        if let Some(content) = content {
+            std::fs::write(a.data(file), content).unwrap();
+        }
+    }
+    a.now();
+    b.now();
+    a.now();
+    assert_eq!((a.commands().len(), b.commands().len()), (4, 2));
+
+    // Deleted after all, they are gone here too, also if it is set back once more.
+    let aws = a.records().into_iter().find(|(_, record)| record["command"] == "aws iam").unwrap().0;
+    a.ok(["history", "delete", &aws, "--yes"]);
+    assert_eq!(a.commands().len(), 3);
+    a.now();
+    assert_eq!(a.now().pending, 0);
 }

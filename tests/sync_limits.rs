@@ -88,7 +88,9 @@ fn a_segment_that_falls_out_of_the_window_retires_and_every_device_keeps_its_rec
 
     let (at_a, at_b) = (clock(&a, 120), clock(&b, 120));
     now_at(&b, &at_b);
+    // A clock alone is not believed; two that say the same are.
     now_at(&a, &at_a);
+    now_at(&b, &at_b);
     assert_eq!(assert_equal_histories(&[&a, &b]), 30, "nobody lost anything");
     crate::common::sync::await_erasure(&relay, &before);
     for device in [&a, &b] {
@@ -133,4 +135,68 @@ fn long_commands_stay_here_where_that_was_chosen() {
     assert_eq!(a.now().local_only, LocalOnly { too_old: 0, beyond_limit: 0, too_large: 1, filtered: 0 });
     b.restored(&relay.url(), &phrase);
     assert_eq!(b.commands(), ["short"]);
+}
+
+#[test]
+fn a_clock_that_is_ahead_takes_nothing_out_of_sync() {
+    let relay = Relay::new();
+    let (a, b, c) =
+        (SyncHome::with_limits("laptop"), SyncHome::with_limits("desktop"), SyncHome::with_limits("server"));
+    a.add(&(0..30).map(|i| format!("command {i}")).collect::<Vec<_>>());
+    let phrase = a.init(&relay.url());
+    b.restored(&relay.url(), &phrase);
+    b.add_one("captured offline, before the clock was wrong");
+    let ahead = clock(&b, 400);
+    for _ in 0..3 {
+        now_at(&b, &ahead);
+    }
+    a.now();
+    b.now();
+    a.now();
+    c.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b, &c]), 31);
+}
+
+#[test]
+fn what_a_wrong_clock_has_retired_comes_back_when_the_clock_does() {
+    let relay = Relay::new();
+    let (a, b, c) =
+        (SyncHome::with_limits("laptop"), SyncHome::with_limits("desktop"), SyncHome::with_limits("server"));
+    b.add(&(0..9).map(|i| format!("of the other {i}")).collect::<Vec<_>>());
+    let phrase = b.init(&relay.url());
+    a.restored(&relay.url(), &phrase);
+    a.add(&(0..20).map(|i| format!("command {i}")).collect::<Vec<_>>());
+    a.now();
+    // The other one is gone, and nobody is left to say what time it is.
+    a.ok(["sync", "devices", "remove", "desktop", "--yes"]);
+    let at = |days| now_at(&a, &clock(&a, days));
+    at(400);
+    at(402);
+    at(402);
+    c.restored(&relay.url(), &phrase);
+    assert_eq!(c.records().len(), 0, "it was retired");
+    a.now();
+    a.now();
+    c.now();
+    assert_eq!(assert_equal_histories(&[&a, &c]), 29);
+}
+
+#[test]
+fn what_stays_here_takes_no_place_in_the_number() {
+    let relay = Relay::new();
+    let (a, b) = (device("laptop", "max_records = 10"), device("desktop", "max_records = 10"));
+    for i in 0..10 {
+        add_ago(&a, &format!("command {i}"), (40 - i) * 60);
+    }
+    let phrase = a.init(&relay.url());
+    b.ok(["sync", "filter", "add", "exclude", "command", "private *", "--keep-synced"]);
+    b.restored(&relay.url(), &phrase);
+    for i in 0..15 {
+        add_ago(&b, &format!("private {i}"), 20 * 60 - i);
+    }
+    b.now();
+    b.now();
+    let c = SyncHome::with_limits("server");
+    c.restored(&relay.url(), &phrase);
+    assert_eq!(c.records().len(), 10);
 }

@@ -202,3 +202,22 @@ fn a_relay_that_holds_back_the_end_of_a_devices_commands_is_noticed() {
     assert_eq!(b.now().withheld, 0);
     assert_eq!(assert_equal_histories(&[&a, &b]), 72);
 }
+
+#[test]
+fn what_only_a_newer_version_can_read_is_not_held_back_by_the_relay() {
+    let relay = Relay::new();
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    a.add_one("for both");
+    let phrase = a.init(&relay.url());
+    b.restored(&relay.url(), &phrase);
+    a.add_one("of a newer version");
+    let mut newer = a.command(["sync", "now"]);
+    newer.env("CARO_TEST_SCHEMA", "2");
+    assert_eq!(a.finish(newer, &[]).code, Some(0));
+    // Says how far it has written in words that both understand.
+    let mut later = a.command(["sync", "now"]);
+    later.env("CARO_TEST_CLOCK", a.home.file("clock", "7200"));
+    assert_eq!(a.finish(later, &[]).code, Some(0));
+    let shown = b.now();
+    assert_eq!((shown.unreadable > 0, shown.withheld), (true, 0));
+}

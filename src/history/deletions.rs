@@ -27,7 +27,9 @@ impl History {
     /// What the database says; then nothing was deleted.
     pub fn delete(&self, ids: &[Uuid], now: UnixNanos) -> Result<u64> {
         let removed = self.write(|db| {
-            let mut give_up = db.prepare_cached("UPDATE deleted_records SET kept = 0 WHERE id = ?1 AND kept = 1")?;
+            // The others know it as withdrawn; that it is gone here too is news.
+            let mut give_up =
+                db.prepare_cached("UPDATE deleted_records SET kept = 0, pending = 1 WHERE id = ?1 AND kept = 1")?;
             for id in ids {
                 give_up.execute([id.as_bytes()])?;
             }
@@ -52,6 +54,26 @@ impl History {
             self.empty_log();
         }
         Ok(removed)
+    }
+
+    /// Takes note of records that this device itself withdrew, before it was set back: here they stay. Saves the reader's
+    /// position. What was deleted here stays deleted.
+    ///
+    /// # Errors
+    /// What the database says; then nothing is noted and the position is unchanged.
+    pub fn ingest_withdrawals(&self, ids: &[Uuid], now: UnixNanos, cursor: Option<Cursor<'_>>) -> Result<()> {
+        self.write(|db| {
+            let mut mark = db.prepare_cached(
+                "INSERT INTO deleted_records (id, deleted_at, pending, kept) VALUES (?1, ?2, 0, 1) \
+                 ON CONFLICT (id) DO NOTHING",
+            )?;
+            let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
+            for id in ids {
+                mark.execute(params![id.as_bytes(), now.0])?;
+                unqueue.execute([id.as_bytes()])?;
+            }
+            save_cursor(db, cursor)
+        })
     }
 
     /// Takes records back from sync: to all other devices and the relay they are deleted at the moment `now`, here
@@ -83,15 +105,18 @@ impl History {
         Ok(self.db.prepare_cached("SELECT 1 FROM deleted_records WHERE id = ?1")?.exists([id.as_bytes()])?)
     }
 
-    /// Up to `limit` ids deleted here that the other devices have not been told of.
+    /// Up to `limit` ids deleted here, or with `kept` withdrawn, that the other devices have not been told of.
     ///
     /// # Errors
     /// What the database says.
-    pub fn pending_deletions(&self, limit: usize) -> Result<Vec<Uuid>> {
+    pub fn pending_deletions(&self, kept: bool, limit: usize) -> Result<Vec<Uuid>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut statement =
-            self.db.prepare_cached("SELECT id FROM deleted_records WHERE pending = 1 ORDER BY id LIMIT ?1")?;
-        let ids = statement.query_map([limit], |row| rows::id_column(row, 0))?.collect::<rusqlite::Result<_>>()?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT id FROM deleted_records WHERE pending = 1 AND kept = ?1 ORDER BY id LIMIT ?2")?;
+        let ids = statement
+            .query_map(params![kept, limit], |row| rows::id_column(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
         Ok(ids)
     }
 
@@ -109,7 +134,7 @@ impl History {
     /// What the database says; then all of them stay pending.
     pub fn acknowledge_deletions(&self, ids: &[Uuid]) -> Result<()> {
         self.write(|db| {
-            let mut statement = db.prepare_cached("UPDATE deleted_records SET pending = 0 WHERE id = ?1")?;
+            let mut statement = db.prepare_cached("UPDATE deleted_records SET pending = 2 WHERE id = ?1")?;
             for id in ids {
                 statement.execute([id.as_bytes()])?;
             }
@@ -124,7 +149,7 @@ impl History {
     /// What the database says.
     pub fn requeue_deletions(&self) -> Result<()> {
         self.write(|db| {
-            db.execute("UPDATE deleted_records SET pending = 1 WHERE pending = 0", [])?;
+            db.execute("UPDATE deleted_records SET pending = 1 WHERE pending <> 1", [])?;
             Ok(())
         })
     }

@@ -9,8 +9,8 @@
 //! - `records.rowid` exists for the full-text index only; the identity of a record is `id`.
 //! - `outbox.seq` is `AUTOINCREMENT` so that a number is never used again: acknowledging what was
 //!   read earlier cannot drop a newer state of the same record.
-//! - `deleted_records` outlives its records: an id in it never comes back. `pending` marks
-//!   deletions made here that other devices have not been told of.
+//! - `deleted_records` outlives its records: an id in it never comes back. `pending` is 1 for
+//!   deletions made here that other devices have not been told of, 2 once they have been, and 0 for those of others.
 //! - `outbox.held` is 1 for what the user's rules keep here and 2 for commands that still run; `deleted_records.kept` marks
 //!   what is gone everywhere else and stays here.
 //! - `counted` has the id of each record that `usage` counts; it outlives the record, so that nothing counts twice.

@@ -18,6 +18,10 @@ use super::store::{History, Stored, count, set_meta, store};
 const HELD_BY_RULES: i64 = 1;
 /// `outbox.held` of commands whose end is still to come.
 pub(super) const HELD_WHILE_RUNNING: i64 = 2;
+/// Queues every record of a device under a new number. What is held stays so; what was deleted or withdrawn is left out.
+pub(super) const QUEUE_ALL_OF: &str = "INSERT OR REPLACE INTO outbox (id, held) \
+     SELECT id, coalesce((SELECT held FROM outbox WHERE outbox.id = records.id), 0) FROM records \
+     WHERE device_id = ?1 AND id NOT IN (SELECT id FROM deleted_records) ORDER BY started_at, id";
 /// Key in the `meta` table of the rules that what is held was held by.
 const RULES: &str = "held_by";
 
@@ -178,11 +182,7 @@ impl History {
     /// What the database says; then the queue is unchanged.
     pub fn requeue_all(&self, device: Uuid) -> Result<u64> {
         self.write(|db| {
-            db.execute(
-                "INSERT OR REPLACE INTO outbox (id) SELECT id FROM records \
-                 WHERE device_id = ?1 AND id NOT IN (SELECT id FROM deleted_records) ORDER BY started_at, id",
-                [device.as_bytes()],
-            )?;
+            db.execute(QUEUE_ALL_OF, [device.as_bytes()])?;
             count(db, "SELECT count(*) FROM outbox")
         })
     }

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
 use super::error::{HistoryError, Result};
+use super::outbox::QUEUE_ALL_OF;
 use super::store::{DEVICE_ID, History};
 
 /// Where it was last opened: the machine and the path, one a line.
@@ -85,11 +86,7 @@ impl History {
             }
             let known = meta_get(db, &at(&text))?;
             if known.is_none() {
-                db.execute(
-                    "INSERT OR REPLACE INTO outbox (id) SELECT id FROM records \
-                     WHERE device_id = ?1 ORDER BY started_at, id",
-                    [device.as_bytes()],
-                )?;
+                db.execute(QUEUE_ALL_OF, [device.as_bytes()])?;
             }
             let own = known.unwrap_or_else(|| Uuid::new_v4().to_string());
             meta_set(db, &at(&before), &device.to_string())?;

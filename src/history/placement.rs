@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::error::Result;
 use super::record::UnixNanos;
 use super::rows;
-use super::store::History;
+use super::store::{History, count};
 
 /// Records that are not queued, lie in no segment and were not withdrawn from sync.
 const NOWHERE: &str = "NOT EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
@@ -52,10 +52,20 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn segments_with_deleted(&self) -> Result<Vec<String>> {
+        self.segments_with_deleted_outside(UnixNanos(i64::MAX), UnixNanos(i64::MAX))
+    }
+
+    /// The segments in which records lie that were deleted here, or of whose deletion this device has not heard between
+    /// `since` and `now`: but before that, or by a clock that was ahead.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn segments_with_deleted_outside(&self, since: UnixNanos, now: UnixNanos) -> Result<Vec<String>> {
         self.texts(
             "SELECT DISTINCT segments.id FROM deleted_records CROSS JOIN placed USING (id) \
-             JOIN segments ON number = segment ORDER BY 1",
-            [],
+             JOIN segments ON number = segment WHERE pending <> 0 OR deleted_at <= ?1 OR deleted_at > ?2 \
+             ORDER BY 1",
+            [since.0, now.0],
         )
     }
 
@@ -145,19 +155,20 @@ impl History {
         })
     }
 
-    /// Queues the records of `device` that lie in no segment and began at `from` or later, oldest first; says how
-    /// many.
+    /// Queues the records of `device`, or of all devices, that lie in no segment and began at `from` or later, oldest
+    /// first; says how many.
     ///
     /// # Errors
     /// What the database says; then the queue is unchanged.
-    pub fn queue_unplaced(&self, device: Uuid, from: UnixNanos) -> Result<u64> {
+    pub fn queue_unplaced(&self, device: Option<Uuid>, from: UnixNanos) -> Result<u64> {
         self.write(|db| {
             let queued = db
                 .prepare_cached(&format!(
                     "INSERT INTO outbox (id) SELECT id FROM records \
-                     WHERE device_id = ?1 AND started_at >= ?2 AND {NOWHERE} ORDER BY started_at, id"
+                     WHERE device_id = coalesce(?1, device_id) AND started_at >= ?2 AND {NOWHERE} \
+                     ORDER BY started_at, id"
                 ))?
-                .execute(params![device.as_bytes(), from.0])?;
+                .execute(params![device.as_ref().map(Uuid::as_bytes), from.0])?;
             Ok(queued as u64)
         })
     }
@@ -176,7 +187,19 @@ impl History {
         Ok(count.unsigned_abs())
     }
 
-    /// When the `n`th newest record began, counted from 1; `None` where there are fewer.
+    /// How many records lie in no segment: as far as this device knows, they may be nowhere else.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn unsynced_count(&self) -> Result<u64> {
+        count(
+            &self.db,
+            "SELECT count(*) FROM records WHERE NOT EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id)",
+        )
+    }
+
+    /// When the `n`th newest of the records began that are in sync or on their way there, counted from 1; `None` where
+    /// there are fewer. What is held back or was withdrawn takes nobody's place.
     ///
     /// # Errors
     /// What the database says.
@@ -185,7 +208,13 @@ impl History {
         let Some(skip) = n.checked_sub(1).and_then(|skip| i64::try_from(skip).ok()) else { return Ok(None) };
         let began: Option<i64> = self
             .db
-            .prepare_cached("SELECT started_at FROM records ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?1")?
+            .prepare_cached(
+                "SELECT started_at FROM records \
+                 WHERE (EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
+                 OR EXISTS (SELECT 1 FROM outbox WHERE outbox.id = records.id AND held = 0)) \
+                 AND NOT EXISTS (SELECT 1 FROM deleted_records WHERE deleted_records.id = records.id) \
+                 ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?1",
+            )?
             .query_row([skip], |row| row.get(0))
             .optional()?;
         Ok(began.map(UnixNanos))
@@ -258,6 +287,14 @@ mod tests {
         history.delete(&[gone.id], UnixNanos(3)).unwrap();
         history.ingest_from("co_zTwo", std::slice::from_ref(&gone), None).unwrap();
         assert_eq!(history.segments_with_deleted().unwrap(), ["co_zOne", "co_zTwo"]);
+        // Its deleter is in no doubt; others wait until they have known it for a while.
+        assert_eq!(history.segments_with_deleted_outside(UnixNanos(0), UnixNanos(9)).unwrap(), ["co_zOne", "co_zTwo"]);
+        let other = History::in_memory().unwrap();
+        other.ingest_deletions(&[gone.id], UnixNanos(3), None).unwrap();
+        other.ingest_from("co_zOne", std::slice::from_ref(&gone), None).unwrap();
+        let due = |since, now| other.segments_with_deleted_outside(UnixNanos(since), UnixNanos(now)).unwrap();
+        assert!(due(2, 3).is_empty());
+        assert_eq!((due(3, 9), due(0, 2)), (vec!["co_zOne".to_owned()], vec!["co_zOne".to_owned()]));
         assert_eq!(history.newest_in("co_zOne").unwrap(), Some(kept.started_at), "deleted ones do not count");
     }
 
@@ -304,11 +341,20 @@ mod tests {
         let at = |seconds| UnixNanos::from_seconds(seconds).unwrap();
         assert_eq!(history.unplaced_count(DEVICE, at(100)).unwrap(), 2);
         assert_eq!(history.unplaced_count(DEVICE, at(5)).unwrap(), 1);
-        assert_eq!(history.queue_unplaced(DEVICE, at(5)).unwrap(), 1);
-        assert_eq!(history.queue_unplaced(Uuid::nil(), at(0)).unwrap(), 0, "another device's are not ours to send");
+        assert_eq!(history.queue_unplaced(Some(DEVICE), at(5)).unwrap(), 1);
+        assert_eq!(
+            history.queue_unplaced(Some(Uuid::nil()), at(0)).unwrap(),
+            0,
+            "another device's are not ours to send"
+        );
         assert_eq!(history.nth_newest(1).unwrap(), Some(at(20)));
-        assert_eq!(history.nth_newest(3).unwrap(), Some(at(1)));
-        assert_eq!(history.nth_newest(4).unwrap(), None);
+        assert_eq!(history.nth_newest(2).unwrap(), Some(at(10)));
+        assert_eq!(history.nth_newest(3).unwrap(), None, "what goes nowhere takes nobody's place");
+        assert_eq!(history.unsynced_count().unwrap(), 2);
+        let queued = history.pending(9).unwrap();
+        history.hold(&[queued[0].0]).unwrap();
+        assert_eq!(history.nth_newest(2).unwrap(), None, "nor what is held");
+        assert_eq!(history.queue_unplaced(None, at(0)).unwrap(), 1);
         assert_eq!(history.nth_newest(0).unwrap(), None);
     }
 }

@@ -138,6 +138,13 @@ impl Devices {
         }
     }
 
+    /// Of each device but `own`: when it was in sync last, by its own clock, and whether it was taken out.
+    pub(super) fn others(&self, own: Uuid) -> Vec<(Option<i64>, bool)> {
+        let known = self.records.iter().map(|(id, record)| (*id, record.last_sync));
+        let newer = self.newer.iter().map(|id| (*id, None));
+        known.chain(newer).filter(|(id, _)| *id != own).map(|(id, at)| (at, self.is_removed(id))).collect()
+    }
+
     fn list(&self) -> Vec<Device> {
         let mut list: Vec<Device> = self
             .records

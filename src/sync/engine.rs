@@ -18,7 +18,7 @@ use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
 use super::vault::Vault;
 use super::{
     SyncError, SyncPaths, account, closing, deletions, forks, gone, heads, preferences, pull, push, retention, rewrite,
-    schema, usage,
+    schema, trusted_time, usage,
 };
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey, PreferenceNameKey};
@@ -309,10 +309,11 @@ impl Engine {
         let deletions = deletions::pull(self)?;
         let pulled = pull::pull(self, progress)?;
         gone::release(self, &pulled)?;
-        let withheld = heads::check(self)?;
+        let withheld = heads::check(self, &pulled)?;
         let mut pushed = push::Pushed::default();
         if self.relay.is_some() {
             deletions::push(self)?;
+            trusted_time::settle(self)?;
             pushed = push::push(self, progress)?;
             rewrite::run(self)?;
             retention::run(self)?;

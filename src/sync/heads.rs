@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::SyncError;
 use super::engine::Engine;
-use super::pull::key;
+use super::pull::{Pulled, key};
 use super::vault::Opening;
 use crate::history::History;
 use crate::runtime::protocol::{Entries, Set};
@@ -77,10 +77,15 @@ pub(super) fn publish(engine: &mut Engine) -> Result<(), SyncError> {
     Ok(())
 }
 
-/// Notes which devices have written more than was seen of them, for `status`; how many they are.
-pub(super) fn check(engine: &Engine) -> Result<u64, SyncError> {
-    let withheld =
-        withheld(engine, |segment, session| Ok(engine.history.cursor(&key(segment, session))?.unwrap_or(0)))?;
+/// Notes which devices have written more than was seen of them, for `status`; how many they are. What is there and
+/// cannot be read is not held back.
+pub(super) fn check(engine: &Engine, pulled: &Pulled) -> Result<u64, SyncError> {
+    let withheld = withheld(engine, |segment, session| {
+        if pulled.unread.contains(segment) {
+            return Ok(u64::MAX);
+        }
+        Ok(engine.history.cursor(&key(segment, session))?.unwrap_or(0))
+    })?;
     let names: Vec<String> = withheld.iter().map(Uuid::to_string).collect();
     let noted = names.join(" ");
     if engine.history.meta_get(WITHHELD)?.unwrap_or_default() != noted {

@@ -46,6 +46,7 @@ mod segment;
 mod selection;
 mod setup;
 mod state;
+mod trusted_time;
 mod usage;
 mod vault;
 mod verify;

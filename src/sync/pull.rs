@@ -32,6 +32,8 @@ pub(super) struct Pulled {
     pub damaged: Vec<String>,
     /// Segments with content of a newer version, or whose key has not arrived.
     pub unreadable: u64,
+    /// Of these, and of what cannot be trusted, the segments.
+    pub unread: BTreeSet<String>,
     /// Months of which something could not be read.
     pub incomplete: BTreeSet<Month>,
 }
@@ -127,12 +129,14 @@ fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(
             Opened::Damaged => {
                 complete = false;
                 pulled.damaged.push(segment.id.clone());
+                pulled.unread.insert(segment.id.clone());
                 pulled.incomplete.insert(segment.description.month);
                 break;
             }
             Opened::Unreadable => {
                 complete = false;
                 pulled.unreadable += 1;
+                pulled.unread.insert(segment.id.clone());
                 pulled.incomplete.insert(segment.description.month);
                 break;
             }

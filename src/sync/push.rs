@@ -5,7 +5,7 @@
 //! unite by record id, so nobody sees it twice. What is not to go up leaves the outbox too, and lies in no segment.
 
 use super::engine::{Engine, Progress};
-use super::retention::{Window, outgoing, reconsider};
+use super::retention::{outgoing, reconsider};
 use super::segment::cut;
 use super::selection::Selection;
 use super::{SyncError, append};
@@ -24,8 +24,7 @@ pub(super) struct Pushed {
 pub(super) fn push(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Pushed, SyncError> {
     let mut pushed = Pushed::default();
     let selection = Selection::begin(engine)?;
-    let window = Window::of(engine)?;
-    reconsider(engine, &window)?;
+    let window = reconsider(engine)?;
     let total = engine.history.pending_count()?;
     let mut passed = 0;
     loop {

@@ -3,7 +3,8 @@
 //! Only records inside the window go up, and long ones are cut or left out. A segment all of whose records have fallen
 //! out of the window retires: any device says so in the index, and it is erased everywhere. What has retired is not
 //! sent again; its line says how new its newest record was, so that a record which its writer added unseen by whoever
-//! retired it still goes up.
+//! retired it still goes up. Days are counted back from a time that a wrong clock cannot move far (`trusted_time`); should
+//! the window begin earlier again all the same, what then lies nowhere is queued once more.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +12,15 @@ use super::engine::Engine;
 use super::index::{RETIRED, Segment};
 use super::month::Month;
 use super::pull::LINES;
-use super::{SyncError, append};
+use super::{SyncError, append, trusted_time};
 use crate::history::{History, Record, UnixNanos};
 use crate::prefs::{LARGE_RECORD, LargeRecords, Settings};
 
 const DAY: i64 = 86_400_000_000_000;
 /// The settings that decided what is in the outbox and what was left out of it.
 const DECIDED_BY: &str = "sync_limits";
+/// Since when records were kept in sync at the last exchange.
+const BEGAN: &str = "sync_window";
 
 /// Since when records are kept in sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,7 @@ impl Window {
     }
 
     fn at(history: &History, settings: &Settings, now: UnixNanos) -> Result<Self, SyncError> {
+        let now = trusted_time::at(history, now)?;
         let days = settings.retention_days.map_or(i64::MIN, |days| now.0.saturating_sub(i64::from(days) * DAY));
         let number = match settings.max_records {
             Some(number) => history.nth_newest(number)?.map_or(i64::MIN, |began| began.0),
@@ -68,6 +72,18 @@ impl Window {
     /// Whether a record that began then is kept in sync.
     pub(super) fn holds(&self, began: UnixNanos) -> bool {
         began >= self.from()
+    }
+
+    /// The window of the last exchange, if there was one.
+    fn noted(history: &History) -> Result<Option<Self>, SyncError> {
+        let noted = history.meta_get(BEGAN)?.unwrap_or_default();
+        let began = noted.split_once(' ').and_then(|(days, number)| Some((days.parse().ok()?, number.parse().ok()?)));
+        Ok(began.map(|(days, number)| Self { days: UnixNanos(days), number: UnixNanos(number) }))
+    }
+
+    /// Whether the days of this one begin so much earlier than those of another that a clock must have been wrong.
+    fn is_long_before(&self, other: &Self) -> bool {
+        self.days.0 < other.days.0.saturating_sub(DAY)
     }
 
     /// Records that began before are not kept in sync.
@@ -84,15 +100,25 @@ pub(super) fn outgoing(settings: &Settings, record: Record) -> Option<Record> {
     }
 }
 
-/// After a change of the limits, what had been left out is looked at again.
-pub(super) fn reconsider(engine: &Engine, window: &Window) -> Result<(), SyncError> {
+/// The window of this exchange. After a change of the limits, or if it begins earlier than the last one, what had been
+/// left out is looked at again. After a wrong clock that goes for what is here of other devices too: they may be
+/// gone, and what they had in sync was retired.
+pub(super) fn reconsider(engine: &Engine) -> Result<Window, SyncError> {
+    let history = &engine.history;
+    let window = Window::of(engine)?;
     let Settings { retention_days, max_records, large_records, .. } = engine.settings;
-    let now = format!("{retention_days:?} {max_records:?} {large_records:?}");
-    if engine.history.meta_get(DECIDED_BY)?.as_deref() != Some(&now) {
-        engine.history.queue_unplaced(engine.device, window.from())?;
-        engine.history.meta_set(DECIDED_BY, Some(&now))?;
+    let limits = format!("{retention_days:?} {max_records:?} {large_records:?}");
+    let changed = history.meta_get(DECIDED_BY)?.as_deref() != Some(&limits);
+    let before = Window::noted(history)?;
+    if changed || before.is_some_and(|before| window.from() < before.from()) {
+        let wrong_clock = !changed && before.is_some_and(|before| window.is_long_before(&before));
+        history.queue_unplaced((!wrong_clock).then_some(engine.device), window.from())?;
+        history.meta_set(DECIDED_BY, Some(&limits))?;
     }
-    Ok(())
+    // What is queued now counts.
+    let window = Window::of(engine)?;
+    history.meta_set(BEGAN, Some(&format!("{} {}", window.days.0, window.number.0)))?;
+    Ok(window)
 }
 
 /// Retires the segments that have fallen out of the window whole.

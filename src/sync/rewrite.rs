@@ -2,7 +2,8 @@
 //!
 //! Whoever finds such a segment writes what stays to a segment of his own, in the same line-up of the index says
 //! that the old one is gone, and erases it once the relay has both. Two devices that do so at once do no
-//! harm: readers unite by record id. What the old segment's writer added meanwhile goes up again from his own
+//! harm: readers unite by record id. So that not all of them do, deleted records are for whoever deleted them and for the
+//! segment's writer; others step in after a while, should neither have come so far. What the old segment's writer added meanwhile goes up again from his own
 //! history (see `gone`). A segment that cannot be read whole is left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,11 +16,13 @@ use super::month::Month;
 use super::pull::{LINES, Opened, key, open};
 use super::segment::{RECORDS_IN_ENTRY, cut};
 use super::{SyncError, append};
-use crate::history::Record;
+use crate::history::{Record, UnixNanos};
 use crate::runtime::protocol::{Exchange, Items, Outcome, Release};
 
 /// A full segment is compacted if its entries hold fewer records than this on average.
 const SPARSE: u64 = RECORDS_IN_ENTRY as u64 / 5;
+/// How long a device has known of another one's deletion before it rewrites for it, nanoseconds.
+const PATIENCE: i64 = 600_000_000_000;
 /// Segments of one month that this device left open in earlier sessions.
 const LEFT_OPEN: usize = 3;
 
@@ -27,9 +30,14 @@ const LEFT_OPEN: usize = 3;
 pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
     let mut due: BTreeMap<Month, Vec<Segment>> = BTreeMap::new();
     let holding: BTreeSet<String> = engine.history.segments_with_deleted()?.into_iter().collect();
+    let now = (engine.now)();
+    let since = UnixNanos(now.0.saturating_sub(PATIENCE));
+    let ours: BTreeSet<String> = engine.history.segments_with_deleted_outside(since, now)?.into_iter().collect();
     let loose = loose(engine)?;
     for segment in engine.index.live() {
-        if holding.contains(&segment.id) || loose.contains(&segment.id) {
+        let own = segment.device == engine.device;
+        let holds_deleted = if own { &holding } else { &ours }.contains(&segment.id);
+        if holds_deleted || loose.contains(&segment.id) {
             due.entry(segment.description.month).or_default().push(segment.clone());
         }
     }

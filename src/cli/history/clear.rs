@@ -31,8 +31,13 @@ struct ClearedJson {
 /// Runs `caro history clear`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = open(home)?;
+    let unsynced = history.unsynced_count()?;
     if !args.yes {
-        let question = format!("Forget all {} on this machine?", commands(count(history.count()?)));
+        let alone = match unsynced {
+            0 => String::new(),
+            some => format!(" ({} of them in no synced history: they may exist nowhere else)", count(some)),
+        };
+        let question = format!("Forget all {} on this machine{alone}?", commands(count(history.count()?)));
         if !ui.terminal("--yes")?.confirm(&question)? {
             return Err(CliError::new(Kind::Interrupted, "nothing was forgotten"));
         }
@@ -43,6 +48,10 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     }
     ui.line(format_args!("forgot {}", commands(count(forgotten))))?;
     ui.hint("This was on this machine only: what was synced stays on your other devices and the relay.");
+    if unsynced > 0 {
+        let verb = if unsynced == 1 { "was" } else { "were" };
+        ui.hint(format_args!("Not synced {verb} {}.", commands(count(unsynced))));
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ fn deletions_made_here_are_pending_and_those_of_others_are_not() {
     assert_eq!(history.ingest_deletions(&[theirs.id], UnixNanos(5), cursor).unwrap(), 1);
     assert!(history.is_deleted(mine.id).unwrap() && history.is_deleted(theirs.id).unwrap());
     assert_eq!(history.cursor("d").unwrap(), Some(3));
-    assert_eq!(history.pending_deletions(10).unwrap(), [mine.id]);
+    assert_eq!(history.pending_deletions(false, 10).unwrap(), [mine.id]);
     assert_eq!(history.pending_deletions_count().unwrap(), 1);
     history.acknowledge_deletions(&[mine.id]).unwrap();
     assert_eq!(history.pending_deletions_count().unwrap(), 0);
@@ -65,7 +65,7 @@ fn what_is_withdrawn_is_deleted_elsewhere_and_stays_here() {
     let mut record = plain("aws s3 ls", 1);
     history.add(&record).unwrap();
     assert_eq!(history.withdraw(&[record.id, Uuid::from_u128(5)], UnixNanos(2)).unwrap(), 1);
-    assert_eq!(history.pending_deletions(9).unwrap(), [record.id]);
+    assert_eq!(history.pending_deletions(true, 9).unwrap(), [record.id]);
     assert_eq!((history.pending_count().unwrap(), history.count().unwrap()), (0, 1));
     assert!(history.is_deleted(record.id).unwrap());
     // Neither its own deletion read back, nor a copy from elsewhere, nor a change here brings it up or takes it away.
@@ -74,7 +74,7 @@ fn what_is_withdrawn_is_deleted_elsewhere_and_stays_here() {
     record.exit = Some(0);
     history.add(&record).unwrap();
     history.requeue_all(record.device_id).unwrap();
-    history.queue_unplaced(record.device_id, UnixNanos(i64::MIN)).unwrap();
+    history.queue_unplaced(Some(record.device_id), UnixNanos(i64::MIN)).unwrap();
     assert_eq!(history.pending_count().unwrap(), 0);
     assert_eq!(history.get(record.id).unwrap().unwrap().exit, Some(0));
     // The user deletes it for good.

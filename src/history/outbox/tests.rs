@@ -124,6 +124,20 @@ fn requeueing_takes_this_devices_records_only_and_oldest_first() {
 }
 
 #[test]
+fn requeueing_leaves_held_what_is_held_and_leaves_out_what_was_deleted() {
+    let history = History::in_memory().unwrap();
+    history.add_batch(&[plain("held", 1), plain("ready", 2)]).unwrap();
+    let gone = plain("withdrawn", 3);
+    history.add(&gone).unwrap();
+    history.withdraw(&[gone.id], UnixNanos(4)).unwrap();
+    history.hold(&[queued(&history)[0].0]).unwrap();
+    history.requeue_all(DEVICE).unwrap();
+    assert_eq!(history.held_count().unwrap(), 1);
+    let ready: Vec<_> = queued(&history).into_iter().map(|(_, command)| command).collect();
+    assert_eq!(ready, ["ready"]);
+}
+
+#[test]
 fn a_queued_record_that_comes_back_as_it_is_need_not_be_sent() {
     let history = History::in_memory().unwrap();
     let (same, mut changed) = (sample("ls"), sample("make"));
