@@ -270,8 +270,17 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_of_a_newer_version_touches_nothing() {
-        let reason: Reason = serde_json::from_str("\"merged\"").unwrap();
-        assert_eq!(reason, Reason::Newer);
+    fn a_sealed_reason_of_a_newer_version_is_known_as_such() {
+        #[derive(Serialize)]
+        struct Newer {
+            reason: &'static str,
+            at: i64,
+            device: &'static str,
+        }
+        let (key, mut plaintext) = (wrapping(7), Vec::new());
+        ciborium::into_writer(&Newer { reason: "merged", at: 7, device: "laptop" }, &mut plaintext).unwrap();
+        let sealed = seal_with_identity(key.expose(), &context(&place("co_zRoot")), &plaintext).unwrap().to_text();
+        let met = MetClosed::of(&open(&key, "co_zRoot", &sealed).unwrap());
+        assert_eq!((met.reason, met.settled), (Reason::Newer, false));
     }
 }
