@@ -26,6 +26,7 @@ fn json_holds_everything_there_is() {
     let export: Value = serde_json::from_str(&export.stdout).expect("one JSON value");
     assert_eq!(export["schema_version"], 1);
     assert_eq!(export["devices"][0]["name"], "laptop");
+    assert_eq!(export["usage"].as_array().unwrap().iter().map(|row| row["commands"].as_u64().unwrap()).sum::<u64>(), 4);
     let commands: Vec<&str> =
         export["history"].as_array().unwrap().iter().map(|record| record["command"].as_str().unwrap()).collect();
     assert_eq!(commands.len(), COMMANDS.len());

@@ -22,6 +22,7 @@ impl Form for Whole {
         field(out, "device_id", &frame.device_id)?;
         field(out, "preferences", &frame.preferences)?;
         field(out, "devices", &frame.devices)?;
+        field(out, "usage", &frame.usage)?;
         Ok(write!(out, "\"history\": [")?)
     }
 
@@ -65,7 +66,8 @@ impl Form for Lines {
             Head { schema_version: SCHEMA_VERSION, exported_at: &frame.exported_at, device_id: &frame.device_id };
         line(out, "export", &head)?;
         frame.preferences.iter().try_for_each(|value| line(out, "preference", value))?;
-        frame.devices.iter().try_for_each(|value| line(out, "device", value))
+        frame.devices.iter().try_for_each(|value| line(out, "device", value))?;
+        frame.usage.iter().try_for_each(|value| line(out, "usage", value))
     }
 
     fn record(&mut self, record: &Record, out: &mut dyn Write) -> Result<(), CliError> {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use jiff::tz::TimeZone;
 
-use super::{Form, Frame};
+use super::{Form, Frame, Usage};
 use crate::cli::{CliError, time};
 use crate::history::Record;
 
@@ -33,6 +33,14 @@ impl Form for Text {
             [d.name.clone(), d.platform.clone(), d.last_sync.clone().unwrap_or_default(), d.device_id.clone()]
         });
         table(out, "Devices", ["Name", "Platform", "Last sync", "Id"], devices)?;
+        let usage = frame.usage.iter().map(|u| {
+            let Usage { day, device_id, model, safety, commands, succeeded, failed } = u;
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            let counts = [commands, succeeded, failed].map(u64::to_string);
+            let [commands, succeeded, failed] = counts;
+            [day.clone(), device_id.clone(), text(model), text(safety), commands, succeeded, failed]
+        });
+        table(out, "Usage", ["Day", "Device", "Model", "Safety", "Commands", "Succeeded", "Failed"], usage)?;
         Ok(writeln!(out, "\n## History")?)
     }
 

@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::{CliError, Home, Ui, time};
-use crate::history::{Filter, History, Record, UnixNanos};
+use crate::history::{Filter, History, Record, UnixNanos, UsageRow};
 use crate::prefs::{self, PrefsPaths};
 use crate::private_file;
 use crate::sync::{self, known_devices};
@@ -59,6 +60,7 @@ struct Frame {
     exported_at: String,
     device_id: String,
     preferences: Vec<Preference>,
+    usage: Vec<Usage>,
     devices: Vec<Device>,
 }
 
@@ -90,6 +92,33 @@ impl From<sync::Device> for Device {
             joined_at: rfc3339(device.joined_at),
             last_sync: device.last_sync.map(rfc3339),
             removed: device.removed,
+        }
+    }
+}
+
+/// How many commands of one kind a device ran on one day.
+#[derive(Serialize)]
+struct Usage {
+    device_id: String,
+    day: String,
+    model: Option<String>,
+    safety: Option<String>,
+    commands: u64,
+    succeeded: u64,
+    failed: u64,
+}
+
+impl Usage {
+    fn of(device: Uuid, row: UsageRow) -> Self {
+        let midnight = UnixNanos(row.day.saturating_mul(24 * 3600 * 1_000_000_000));
+        Self {
+            device_id: device.to_string(),
+            day: time::rfc3339(midnight).chars().take("2026-01-31".len()).collect(),
+            model: Some(row.model).filter(|model| !model.is_empty()),
+            safety: Some(row.safety).filter(|safety| !safety.is_empty()),
+            commands: row.counts.commands,
+            succeeded: row.counts.succeeded,
+            failed: row.counts.failed,
         }
     }
 }
@@ -167,10 +196,15 @@ fn frame(home: &Home, history: &History) -> Result<Frame, CliError> {
             preferences.push(Preference { name: preference.name, value });
         }
     }
+    let mut usage = vec![];
+    for device in history.usage_total(None)?.by_device.into_keys() {
+        usage.extend(history.usage_of(device)?.into_iter().map(|row| Usage::of(device, row)));
+    }
     Ok(Frame {
         exported_at: time::rfc3339(time::now()),
         device_id: history.device_id()?.to_string(),
         preferences,
+        usage,
         devices: known_devices(&super::sync::paths(home).devices)?.into_iter().map(Device::from).collect(),
     })
 }
