@@ -17,6 +17,7 @@ mod keyring_secret_service;
 mod official_peers;
 mod relay_durability;
 mod spec_acceptance;
+mod spec_coverage;
 mod spec_edge_cases;
 mod sync_background;
 mod sync_closing;
