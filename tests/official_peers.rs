@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::common::home::wait_until;
 use crate::common::node::{JazzRun, LineProcess, NodeRelay, OfficialAccount, OfficialClient};
 
 const RELAY_START: Duration = Duration::from_secs(30);
@@ -244,8 +245,9 @@ fn time_to_erasure(relay: &str, folder: &Path, deadline: Duration) -> Option<Dur
     a.wait_for_sync();
     let deleted = middle_of(&a.ciphertexts(&stream)[0]);
     let kept_bytes = middle_of(&a.ciphertexts(&kept)[0]);
-    assert!(folder_contains(folder, &deleted), "the search finds what is there");
-    assert!(folder_contains(folder, &kept_bytes), "the search finds what is there");
+    // The official relay confirms before it stores.
+    wait_until("the search finds what is to be deleted", || folder_contains(folder, &deleted));
+    wait_until("the search finds what is to stay", || folder_contains(folder, &kept_bytes));
 
     a.delete(&stream);
     a.wait_for_sync();
