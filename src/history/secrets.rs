@@ -318,14 +318,16 @@ pub fn find(text: &str) -> Option<&'static Pattern> {
 fn is_secret(value: &str, literal: bool) -> bool {
     const SWITCHES: [&str; 12] =
         ["true", "false", "yes", "no", "on", "off", "none", "null", "nil", "undefined", "stdin", "prompt"];
-    if value.starts_with('$') && literal {
-        return value.len() > 1 && !value.starts_with("${") && !value.starts_with("$(");
-    }
-    // A variable, another command's output, a placeholder, a pattern, a file, the next flag.
-    let other = [
-        "$", "`", "<", ">", "{", "(", ")", "[", "*", "%", "/", "~", ".", "?", "\\", "=", "&", "|", ";", ",", "-", "@",
-        "!", "#", ":", "^", "+",
+    // Between single quotes a sign is part of a password, unless it begins what is a placeholder anywhere.
+    const PLACEHOLDERS: &[&str] = &["${", "$(", "<", "{", ".*", "[", "\\"];
+    // A variable, another command's output, a placeholder, a pattern, a file, a comment, the next flag.
+    const OTHERS: &[&str] = &[
+        "$", "`", "<", ">", "{", "(", ")", "[", "*", "%", "/", "~", ".", "?", "\\", "&", "|", ";", "-", "@", "#", ":",
     ];
+    let other = if literal { PLACEHOLDERS } else { OTHERS };
+    if literal && value == "$" {
+        return false;
+    }
     let short_number = value.len() < 4 && value.bytes().all(|byte| byte.is_ascii_digit());
     !(other.iter().any(|start| value.starts_with(start))
         || short_number

@@ -31,6 +31,12 @@ fn start(home: &Home) -> std::io::Result<()> {
     command.args(["sync", "now", "--background"]);
     // Where it runs must not keep a file system from being unmounted.
     command.current_dir(&home.data_dir);
+    for (variable, folder) in
+        [("CARO_CONFIG_DIR", &home.config_dir), ("CARO_DATA_DIR", &home.data_dir), ("CARO_STATE_DIR", &home.state_dir)]
+    {
+        // Whatever this process was told may be relative to where it runs.
+        command.env(variable, folder);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().map(drop)
 }

@@ -44,9 +44,10 @@ fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
         "{begin}\n\
          \n\
          What leaves     your command history ({records} commands now, and those to come): commands, prompts,\n\
-         \x20               directories, times, exit codes, tags; your preferences, how much you use caro,\n\
-         \x20               this device's name and system. Commands with passwords or tokens in them stay\n\
-         \x20               here. Everything is encrypted on this machine; your recovery phrase alone opens it.\n\
+         \x20               explanations, directories, times, exit codes, tags, names of host, shell and\n\
+         \x20               model; your preferences, how much you use caro, this device's name and system.\n\
+         \x20               Commands with passwords or tokens in them stay here. Everything is encrypted\n\
+         \x20               on this machine; your recovery phrase alone opens it.\n\
          To whom         {}, and from there to your own devices\n\
          What it sees    random account and session ids (so how many devices you have), your network\n\
          \x20               address, when you are online, when things were written (your commands to the\n\

@@ -15,6 +15,18 @@ fn each_pattern_is_sound_and_finds_its_examples() {
     }
 }
 
+#[test]
+fn passwords_that_begin_with_a_sign_are_found() {
+    for secret in [
+        "PGPASSWORD='!Secret1' psql",
+        "tool --password='#1pass-word'",
+        "API_KEY=+Zm9vYmFyYmF6cXV4",
+        "export DB_PASSWORD='/wJalrXUtnFEMI'",
+    ] {
+        assert!(find(secret).is_some(), "{secret}");
+    }
+}
+
 /// What a filter of another program let pass, and what it found.
 #[test]
 fn the_fourteen_probes_are_found() {
