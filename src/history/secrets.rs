@@ -323,6 +323,7 @@ fn is_secret(value: &str, literal: bool) -> bool {
     // A variable, another command's output, a placeholder, a pattern, a file, a comment, the next flag.
     const OTHERS: &[&str] = &[
         "$", "`", "<", ">", "{", "(", ")", "[", "*", "%", "/", "~", ".", "?", "\\", "&", "|", ";", "-", "@", "#", ":",
+        "=",
     ];
     let other = if literal { PLACEHOLDERS } else { OTHERS };
     if literal && value == "$" {
