@@ -32,6 +32,7 @@ mod sync_doctor;
 mod sync_errors;
 mod sync_filter;
 mod sync_forks;
+mod sync_idle;
 mod sync_kill;
 mod sync_limits;
 mod sync_local_only;

@@ -8,6 +8,7 @@ use caro::history::{Record, UnixNanos};
 use crate::common::daemon::Daemon;
 use crate::common::home::wait_until;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
+use crate::sync_disk_full::SmallDisk;
 
 /// How long a command may take from one device to the other, in the worst case.
 const WORST: Duration = Duration::from_secs(30);
@@ -179,4 +180,92 @@ fn settings_take_effect_while_it_runs() {
     a.ok(["sync", "relay", "set", &relay.url(), "--yes"]);
     on_a.wait_for("listening");
     travels(&a, &b, "again");
+}
+
+#[test]
+fn a_full_disk_is_waited_out() {
+    let relay = Relay::new();
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    let Some(disk) = SmallDisk::mount(&b.home.data_dir(), 16_384) else {
+        println!("skipped: mounting needs root");
+        return;
+    };
+    let phrase = a.init(&relay.url());
+    b.restored(&relay.url(), &phrase);
+    let [_on_a, on_b] = live([&a, &b]);
+    let filler = disk.fill(4096);
+    let ids = a.add(&(0..200).map(|i| format!("{i} {}", "x".repeat(300))).collect::<Vec<_>>());
+    on_b.wait_for("retrying");
+    assert!(!on_b.status().unwrap()["error"]["remedy"].is_null(), "{:?}", on_b.status());
+    std::fs::remove_file(filler).unwrap();
+    println!("after there was room again: {:?}", arrives(&b, &ids[199], Instant::now(), WORST));
+    assert_eq!(assert_equal_histories(&[&a, &b]), 200);
+}
+
+/// A network of its own with one link to this one; gone when it goes away.
+struct Link {
+    name: String,
+    address: std::net::IpAddr,
+}
+
+impl Link {
+    /// None where this user may not make one.
+    fn new() -> Option<Self> {
+        let number = std::process::id() % 250;
+        let link = Self { name: format!("caro-{number}"), address: [10, 213, u8::try_from(number).ok()?, 1].into() };
+        let (name, inside) = (&link.name, format!("10.213.{number}.2/30"));
+        let steps = [
+            format!("netns add {name}"),
+            format!("link add {name} type veth peer name eth0 netns {name}"),
+            format!("addr add {}/30 dev {name}", link.address),
+            format!("link set {name} up"),
+            format!("-n {name} addr add {inside} dev eth0"),
+            format!("-n {name} link set lo up"),
+            format!("-n {name} link set eth0 up"),
+        ];
+        steps.iter().all(|step| ip(step)).then_some(link)
+    }
+
+    fn set(&self, state: &str) {
+        assert!(ip(&format!("link set {} {state}", self.name)));
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        ip(&format!("link del {}", self.name));
+        ip(&format!("netns del {}", self.name));
+    }
+}
+
+fn ip(arguments: &str) -> bool {
+    let mut command = std::process::Command::new("ip");
+    command.args(arguments.split(' ')).stderr(std::process::Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_network_that_goes_and_comes_back_is_noticed() {
+    let Some(link) = Link::new() else {
+        println!("skipped: a network of one's own needs root");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start_at(&folder.path().join("relay"), (link.address, 0).into());
+    let (a, b) = pair(&relay);
+    a.exchanges("realtime");
+    b.exchanges("realtime");
+    let _on_a = a.daemon();
+    let plain = b.home.command(["sync", "daemon"]);
+    let mut inside = std::process::Command::new("ip");
+    inside.args(["netns", "exec", &link.name]).arg(plain.get_program()).args(plain.get_args()).env_clear();
+    inside.envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("CARO_KEYSTORE", "file");
+    let on_b = Daemon::spawn(&b, inside);
+    on_b.wait_for("listening");
+    travels(&a, &b, "before");
+    link.set("down");
+    on_b.wait_for("retrying");
+    let id = a.add_one("meanwhile");
+    link.set("up");
+    println!("after the network came back: {:?}", arrives(&b, &id, Instant::now(), WORST));
 }

@@ -72,6 +72,7 @@ impl From<SyncError> for CliError {
                 (Kind::Failed, "Check that the disk has room and the folder is writable, then try again.")
             }
             // These say themselves what to do.
+            SyncError::Keys(error) => return said_with_remedy(Kind::Failed, error),
             SyncError::KeyStore(error) => return said_with_remedy(Kind::Failed, error),
             SyncError::Seal(error) => return said_with_remedy(Kind::Failed, error),
             SyncError::Engine(error) => {
@@ -98,4 +99,92 @@ pub(super) fn said_with_remedy(kind: Kind, error: impl std::error::Error + Send 
     }
     let shown = CliError::new(kind, message).caused_by(error);
     if remedy.is_empty() { shown } else { shown.hinted(remedy) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::HistoryError;
+    use crate::identity::{KeyError, KeyStoreError};
+    use crate::prefs::PrefsError;
+    use crate::runtime::IsolateError;
+    use crate::seal::SealError;
+
+    fn io() -> std::io::Error {
+        std::io::Error::other("no")
+    }
+
+    /// One of each kind. A kind that is new does not compile here until it is listed below.
+    fn all() -> Vec<SyncError> {
+        let _listed = |error: &SyncError| match error {
+            SyncError::NotSetUp
+            | SyncError::AlreadySetUp
+            | SyncError::Disabled
+            | SyncError::Closed { .. }
+            | SyncError::Unfinished { .. }
+            | SyncError::OtherKeys
+            | SyncError::Removed
+            | SyncError::NoRelay
+            | SyncError::UnknownPhrase { .. }
+            | SyncError::Unreachable { .. }
+            | SyncError::Damaged { .. }
+            | SyncError::Newer
+            | SyncError::Busy
+            | SyncError::Config { .. }
+            | SyncError::File { .. }
+            | SyncError::StoreDamaged
+            | SyncError::Store(_)
+            | SyncError::History(_)
+            | SyncError::Preferences(_)
+            | SyncError::KeyStore(_)
+            | SyncError::Keys(_)
+            | SyncError::Seal(_)
+            | SyncError::Engine(_)
+            | SyncError::System(_) => (),
+        };
+        let relay = || "wss://relay.example".to_owned();
+        let closed = |reason| SyncError::Closed { reason, device: "laptop".into() };
+        vec![
+            SyncError::NotSetUp,
+            SyncError::AlreadySetUp,
+            SyncError::Disabled,
+            closed(Reason::Revoked),
+            closed(Reason::Deleted),
+            closed(Reason::Newer),
+            SyncError::Unfinished { command: "caro sync revoke" },
+            SyncError::OtherKeys,
+            SyncError::Removed,
+            SyncError::NoRelay,
+            SyncError::UnknownPhrase { relay: relay() },
+            SyncError::Unreachable { relay: relay(), reason: "nothing listens there".into() },
+            SyncError::Damaged { what: "what the relay sent".into() },
+            SyncError::Newer,
+            SyncError::Busy,
+            SyncError::Config { file: "sync.toml".into(), reason: "a bracket is open".into() },
+            SyncError::File { file: "sync.json".into(), action: "written", source: io() },
+            SyncError::StoreDamaged,
+            SyncError::Store("it is full".into()),
+            SyncError::History(HistoryError::NotFound("018bcfe5".into())),
+            SyncError::Preferences(PrefsError::Unknown { name: "colour".into() }),
+            SyncError::KeyStore(KeyStoreError::NoService),
+            SyncError::Keys(KeyError::NoMemory),
+            SyncError::Seal(SealError::Unreadable),
+            SyncError::Engine(IsolateError::Stopped("it was closed".into())),
+            SyncError::System(io()),
+        ]
+    }
+
+    #[test]
+    fn every_failure_says_what_happened_and_what_to_do() {
+        for error in all() {
+            let named = format!("{error:?}");
+            let shown = CliError::from(error);
+            assert!(!shown.message.is_empty() && !shown.message.ends_with('.'), "{named}: {}", shown.message);
+            let hint = shown.hint.unwrap_or_else(|| panic!("{named} has no remedy: {}", shown.message));
+            assert!(hint.len() > 10, "{named}: {hint}");
+            for jargon in ["Err", "::", "unwrap", "CoValue", "isolate", "rusqlite", "src/"] {
+                assert!(!shown.message.contains(jargon) && !hint.contains(jargon), "{named}: {} {hint}", shown.message);
+            }
+        }
+    }
 }
