@@ -179,7 +179,11 @@ fn settings_take_effect_while_it_runs() {
     on_a.wait_for("no_relay");
     a.ok(["sync", "relay", "set", &relay.url(), "--yes"]);
     on_a.wait_for("listening");
-    travels(&a, &b, "again");
+    a.add_one("again");
+    wait_until("it has gone up", || a.status()["pending"] == 0);
+    // The frequency follows the user, so the other device may be waiting to be asked.
+    b.now();
+    assert_eq!(assert_equal_histories(&[&a, &b]), 2);
 }
 
 #[test]
