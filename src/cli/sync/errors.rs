@@ -122,6 +122,9 @@ mod tests {
             | SyncError::Disabled
             | SyncError::Closed { .. }
             | SyncError::Unfinished { .. }
+            | SyncError::Unread { .. }
+            | SyncError::NotErased { .. }
+            | SyncError::TooLate
             | SyncError::OtherKeys
             | SyncError::Removed
             | SyncError::NoRelay
@@ -152,6 +155,9 @@ mod tests {
             closed(Reason::Deleted),
             closed(Reason::Newer),
             SyncError::Unfinished { command: "caro sync revoke" },
+            SyncError::Unread { missing: 1, unreadable: 2 },
+            SyncError::NotErased { values: 3 },
+            SyncError::TooLate,
             SyncError::OtherKeys,
             SyncError::Removed,
             SyncError::NoRelay,
