@@ -84,6 +84,6 @@ fn line<T: Serialize>(out: &mut dyn Write, r#type: &'static str, value: &T) -> R
     Ok(writeln!(out)?)
 }
 
-fn json(mut out: &mut dyn Write, value: &impl Serialize) -> Result<(), CliError> {
-    serde_json::to_writer(&mut out, value).map_err(|error| std::io::Error::from(error).into())
+fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), CliError> {
+    serde_json::to_writer(out, value).map_err(|error| std::io::Error::from(error).into())
 }

@@ -42,6 +42,9 @@ use crate::private_file;
 /// How long the end of an exchange is waited for when the daemon is to stop. Nothing is lost by not waiting.
 const LAST_EXCHANGE: Duration = Duration::from_millis(1500);
 
+/// Opens the account; its argument says what for.
+pub type Open = dyn Fn(&str) -> Result<Engine, Failed> + Send;
+
 /// What a daemon needs from its surroundings.
 pub struct Options {
     /// Where the home keeps what belongs to sync.
@@ -54,7 +57,7 @@ pub struct Options {
     pub choices: Box<dyn Fn() -> Result<Choices, Failed> + Send>,
     /// Opens the account for what it is told, with the choices as they are now, and without asking a daemon for
     /// the lock.
-    pub open: Box<dyn Fn(&str) -> Result<Engine, Failed> + Send>,
+    pub open: Box<Open>,
     /// Puts an error into the user's words.
     pub explain: fn(SyncError) -> Failed,
     /// Hears what the daemon does.
