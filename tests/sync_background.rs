@@ -97,6 +97,9 @@ fn nothing_happens_where_it_is_not_wanted() {
     device.exchanges("hourly");
     device.now();
     quiet("not due");
+    device.exchanges("realtime");
+    device.ok(["sync", "relay", "set", "none"]);
+    quiet("no relay");
 }
 
 #[test]

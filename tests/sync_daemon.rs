@@ -164,7 +164,7 @@ fn sync_now_asks_the_daemon_and_others_borrow_the_lock() {
 fn settings_take_effect_while_it_runs() {
     let relay = Relay::new();
     let (a, b) = pair(&relay);
-    let [on_a, _on_b] = live([&a, &b]);
+    let [on_a, on_b] = live([&a, &b]);
     a.exchanges("manual");
     on_a.wait_for("waiting");
     a.add_one("kept back");
@@ -172,9 +172,13 @@ fn settings_take_effect_while_it_runs() {
     on_a.wait_for("paused");
     assert_eq!(a.status()["pending"], 1);
     assert_eq!(a.now().sent, 1, "what the user asks for is done");
+    // The frequency is one for all devices.
+    on_b.wait_for("waiting");
     a.exchanges("realtime");
     a.ok(["sync", "resume"]);
     on_a.wait_for("listening");
+    b.now();
+    on_b.wait_for("listening");
     a.ok(["sync", "relay", "set", "none"]);
     on_a.wait_for("no_relay");
     a.ok(["sync", "relay", "set", &relay.url(), "--yes"]);
@@ -272,4 +276,37 @@ fn a_network_that_goes_and_comes_back_is_noticed() {
     let id = a.add_one("meanwhile");
     link.set("up");
     println!("after the network came back: {:?}", arrives(&b, &id, Instant::now(), WORST));
+}
+
+#[test]
+fn a_daemon_whose_keys_were_replaced_ends_and_the_next_has_the_new_ones() {
+    let relay = Relay::new();
+    let (a, b) = pair(&relay);
+    let [mut on_a, _on_b] = live([&a, &b]);
+    travels(&a, &b, "before");
+    let phrase = a.home.path().join("new");
+    a.ok(["sync", "revoke", "--yes", "--phrase-out", phrase.to_str().unwrap()]);
+    assert_eq!(on_a.wait().code(), Some(1), "{}", on_a.log());
+    assert!(on_a.log().contains("has new keys"), "{}", on_a.log());
+    assert!(a.ok(["sync", "logs"]).stdout.contains("has new keys"));
+    let on_a = a.daemon();
+    on_a.wait_for("listening");
+    a.add_one("after");
+    wait_until("it has gone up", || a.status()["pending"] == 0);
+}
+
+#[test]
+fn what_is_asked_for_waits_while_the_lock_is_lent() {
+    let relay = Relay::new();
+    let (a, b) = pair(&relay);
+    let [on_a, _on_b] = live([&a, &b]);
+    let (borrowed, answered) = on_a.talk("borrow");
+    assert_eq!(answered, serde_json::json!({}));
+    on_a.wait_for("lent");
+    let (mut asked, answered) = on_a.talk("exchange");
+    assert_eq!(answered, serde_json::json!({}));
+    on_a.wait_for("lent");
+    drop(borrowed);
+    let outcome = asked.next_answer();
+    assert!(outcome["report"].is_object(), "it is done once the lock is back: {outcome}");
 }

@@ -381,6 +381,7 @@ struct Device {
     name: Option<String>,
     commands: u64,
     this_device: bool,
+    withheld: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -429,6 +430,7 @@ fn the_status_as_json_is_its_contract() {
     assert!(set_up.next_exchange.is_none(), "the user's own business, as the settings say");
     let [this] = &set_up.devices[..] else { panic!("one device: {:?}", set_up.devices) };
     assert_eq!((this.device_id.as_str(), this.commands, this.this_device), (before.device_id.as_str(), 2, true));
+    assert!(!this.withheld);
     let last = set_up.last_exchange.unwrap();
     assert_eq!((last.trigger.as_str(), last.sent, last.received, last.error), ("init", 1, 0, None));
     assert_eq!((this.name.as_deref(), last.remedy), (Some("laptop"), None));

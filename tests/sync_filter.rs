@@ -139,3 +139,43 @@ fn an_exclusion_takes_back_what_went_up_if_the_user_says_so() {
     a.now();
     assert_eq!(a.now().pending, 0);
 }
+
+#[test]
+fn a_rule_of_another_device_holds_before_anything_is_sent() {
+    let relay = Relay::new();
+    let (a, b) = crate::sync_daemon::pair(&relay);
+    rule(&a, &["add", "exclude", "command", "aws *"]);
+    a.now();
+    b.add_one("aws iam");
+    let exchanged = b.now();
+    assert_eq!((exchanged.sent, exchanged.pending), (0, 0), "the exchange that brings the rule heeds it");
+    assert_eq!(b.status()["held"], 1);
+    assert_eq!(a.now().received, 0);
+}
+
+#[test]
+fn rules_of_another_device_let_nothing_go_before_the_user_has_seen_them() {
+    let relay = Relay::new();
+    let (a, b) = crate::sync_daemon::pair(&relay);
+    rule(&a, &["add", "exclude", "command", "aws *"]);
+    a.now();
+    a.add_one("aws iam");
+    a.now();
+    // Made offline and later: of the two lists this one wins.
+    rule(&b, &["add", "exclude", "command", "vault *"]);
+    b.now();
+    a.now();
+    a.add(&["aws s3 ls", "vault read x", "make"].map(str::to_owned));
+    let run = a.ok(["sync", "now"]);
+    assert!(run.stderr.contains("sync.filter is to change from"), "{run:?}");
+    assert_eq!(a.status()["held"], 3, "what either list keeps stays");
+    b.now();
+    assert_eq!(b.commands(), ["make"]);
+
+    let run = a.ok(["sync", "now", "--accept"]);
+    assert!(run.stderr.contains("sync.filter changes from exclude command \"aws *\""), "{run:?}");
+    assert_eq!(a.now().sent, 2);
+    assert_eq!(a.status()["held"], 1);
+    b.now();
+    assert_eq!(b.commands(), ["aws iam", "aws s3 ls", "make"]);
+}

@@ -129,10 +129,17 @@ fn what_changes_what_may_be_executed_is_shown_before_it_takes_effect() {
     a.ok(["config", "set", "safety_level", "permissive"]);
     a.now();
     let shown = b.ok(["sync", "now"]);
+    assert!(shown.stderr.contains("safety_level is to change from"), "{shown:?}");
+    for unread in [["sync", "status", "--offline"], ["config", "get", "safety_level"]] {
+        b.ok(unread);
+    }
+    assert_eq!(get(b, "safety_level"), "moderate", "nobody at a terminal has read it");
+    let shown = b.ok(["config", "show", "--accept"]);
     assert!(shown.stderr.contains("safety_level changes from"), "{shown:?}");
     assert_eq!(get(b, "safety_level"), "permissive");
     b.ok(["config", "undo", "safety_level"]);
     settle(&homes);
+    a.ok(["config", "show", "--accept"]);
     assert_ne!(get(a, "safety_level"), "permissive");
 }
 

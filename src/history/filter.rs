@@ -338,5 +338,22 @@ impl Filter {
     }
 }
 
+/// Whether some record that the rules `old` keep here might leave by the rules `new`. In doubt, yes.
+///
+/// An exclusion keeps what it kept as long as it is still there and nothing is included behind it that was not
+/// included behind it before.
+#[must_use]
+pub fn loosens(old: &[FilterRule], new: &[FilterRule]) -> bool {
+    let behind = |rules: &[FilterRule], exclusion: &FilterRule| {
+        let last = rules.iter().rposition(|rule| rule == exclusion)?;
+        Some(rules[last..].iter().filter(|rule| rule.action == Action::Include).cloned().collect::<Vec<_>>())
+    };
+    old.iter().filter(|rule| rule.action == Action::Exclude).any(|exclusion| {
+        let Some(now) = behind(new, exclusion) else { return true };
+        let before = behind(old, exclusion).unwrap_or_default();
+        now.iter().any(|include| !before.contains(include))
+    })
+}
+
 #[cfg(test)]
 mod tests;

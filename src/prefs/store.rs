@@ -6,8 +6,8 @@
 //! store first looked counts as older than anything that was ever set, so a device that joins takes over what the
 //! others chose instead of imposing what its installer wrote.
 //!
-//! A value from elsewhere that changes what may be executed here is held back until [`PreferenceStore::take_effect`]:
-//! whoever calls that has shown it. Everything that loses goes to the undo list.
+//! A value from elsewhere that changes what may be executed here, or lets go what a rule keeps here, is held back until
+//! [`PreferenceStore::take_effect`]: whoever calls that has shown it. Everything that loses goes to the undo list.
 //!
 //! The store is saved before a file is written, so that an interruption in between is made up for at the next look.
 //! A lock makes processes take turns.
@@ -21,8 +21,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::register::Kept;
-use super::{ALL, Preference, PrefsError, PrefsPaths, Register, Result, find, get, write};
+use super::{ALL, Kind, Preference, PrefsError, PrefsPaths, Register, Result, find, get, write};
 use crate::history::UnixNanos;
+use crate::history::filter::{FilterRule, loosens};
 use crate::private_file;
 
 /// How many values that lost are kept for each preference.
@@ -167,8 +168,7 @@ impl PreferenceStore {
                 tracing::warn!(name = preference.name, "another device set a preference to what only it understands");
                 return Ok(Merged::Unchanged);
             }
-            let matters = differ(preference, old.as_deref(), new.as_deref());
-            if preference.safety && matters && register.device != self.device {
+            if register.device != self.device && must_be_shown(preference, old.as_deref(), new.as_deref()) {
                 content.hold(preference.name);
                 return Ok(Merged::Held { old, new });
             }
@@ -207,6 +207,17 @@ impl PreferenceStore {
     /// See [`PrefsError`].
     pub fn arrived(&self) -> Result<Vec<Arrived>> {
         self.with(|content| Ok(content.held.iter().filter_map(|name| content.arrived(name)).collect()))
+    }
+
+    /// The rules of the sync filter that were set elsewhere and wait to be shown. Until then both they and those in
+    /// the file hold.
+    ///
+    /// # Errors
+    ///
+    /// See [`PrefsError`].
+    pub fn arrived_rules(&self) -> Result<Option<Vec<FilterRule>>> {
+        let arrived = self.arrived()?.into_iter().find(|arrived| arrived.preference.kind == Kind::Rules);
+        Ok(arrived.map(|arrived| rules(arrived.new.as_deref())))
     }
 
     /// Lets a value that was held back take effect, now that it was shown.
@@ -474,6 +485,19 @@ impl Content {
 /// Whether this version understands a value from elsewhere.
 fn is_valid(preference: &Preference, value: Option<&str>) -> bool {
     value.is_none_or(|value| preference.parse(value).is_ok_and(|parsed| parsed == value))
+}
+
+/// Whether a value from elsewhere may take effect only after it was shown.
+fn must_be_shown(preference: &Preference, old: Option<&str>, new: Option<&str>) -> bool {
+    match preference.kind {
+        Kind::Rules => loosens(&rules(old), &rules(new)),
+        _ => preference.safety && differ(preference, old, new),
+    }
+}
+
+/// The rules of a value that is valid.
+fn rules(value: Option<&str>) -> Vec<FilterRule> {
+    value.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Whether two values have different effects; unset means the default.

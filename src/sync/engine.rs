@@ -301,7 +301,7 @@ impl Engine {
 
     /// The steps of an exchange, each in a file of its own. Their order matters: what closes the account or this
     /// device comes first, nothing is written before everything was read, and what was written is
-    /// confirmed in the end.
+    /// confirmed in the end. Preferences are read before anything is sent: they say what may not leave.
     fn run_exchange(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<Report, SyncError> {
         // A command, a person or another device may have changed them since the last exchange.
         self.settings = Settings::load(&self.paths.config)?;
@@ -312,15 +312,15 @@ impl Engine {
         let withheld = heads::check(self, &pulled)?;
         let mut pushed = push::Pushed::default();
         if self.relay.is_some() {
+            let standing = preferences::pull(self)?;
+            self.settings = Settings::load(&self.paths.config)?;
             deletions::push(self)?;
             trusted_time::settle(self)?;
             pushed = push::push(self, progress)?;
             rewrite::run(self)?;
             retention::run(self)?;
             heads::publish(self)?;
-        }
-        if self.relay.is_some() {
-            preferences::exchange(self)?;
+            preferences::push(self, standing.as_ref())?;
             usage::exchange(self)?;
         }
         schema::meet(self)?;
@@ -597,7 +597,15 @@ fn remember(path: &Path, now: fn() -> UnixNanos, trigger: &str, result: Result<&
         // Whoever runs the exchange knows it, and notes it.
         remedy: None,
     };
-    if let Err(error) = SyncState::update(path, |state| state.last_exchange = Some(last)) {
+    let well = last.error.is_none();
+    let noted = SyncState::update(path, |state| {
+        state.last_exchange = Some(last);
+        if well {
+            // Whoever exchanged: the relay is there again.
+            state.background = Default::default();
+        }
+    });
+    if let Err(error) = noted {
         tracing::warn!(%error, "the outcome of the exchange could not be noted");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::daemon::socket::{self, Ask};
 use super::daemon::{Period, next, pause, period, random};
-use super::{SyncError, SyncPaths, SyncState};
+use super::{SyncConfig, SyncError, SyncPaths, SyncState};
 use crate::history::UnixNanos;
 use crate::prefs::{Frequency, Settings};
 use crate::private_file;
@@ -34,6 +34,9 @@ pub fn after_capture(paths: &SyncPaths, now: UnixNanos) -> Next {
     let Ok(Some(state)) = SyncState::load(&paths.state) else { return Next::Nothing };
     let Ok(settings) = Settings::load(&paths.config) else { return Next::Nothing };
     if !is_due(&state, settings.frequency, now) {
+        return Next::Nothing;
+    }
+    if !SyncConfig::load(&paths.config).is_ok_and(|config| config.relay.is_some()) {
         return Next::Nothing;
     }
     if socket::ask(&paths.socket, Ask::Captured).is_some() {
@@ -64,7 +67,7 @@ pub fn next_by_itself(
 
 /// Whether a background exchange may be made now.
 fn is_due(state: &SyncState, frequency: Frequency, now: UnixNanos) -> bool {
-    if !state.is_enabled() || state.paused || !backoff_is_over(state, now) {
+    if state.may_exchange().is_err() || state.paused || !backoff_is_over(state, now) {
         return false;
     }
     match period(frequency) {
@@ -136,6 +139,7 @@ mod tests {
         assert!(!is_due(&state(), Frequency::Manual, NOW));
         assert!(!is_due(&SyncState { paused: true, ..state() }, Frequency::Realtime, NOW));
         assert!(!is_due(&SyncState { consent: Consent::Disabled, ..state() }, Frequency::Realtime, NOW));
+        assert!(!is_due(&SyncState { removed: true, ..state() }, Frequency::Realtime, NOW));
     }
 
     #[test]

@@ -14,22 +14,44 @@ use crate::prefs::Register;
 use crate::runtime::protocol::{Entries, Set};
 use crate::seal::Purpose;
 
-/// Takes over what others set later, and says what was set here later.
+/// What stands in the account.
+pub(super) struct Standing {
+    there: BTreeMap<String, Register>,
+    /// Keys of what only a newer version can read.
+    newer: BTreeSet<String>,
+}
+
+/// Takes over what others set later. This comes before anything is sent: it may say what must not leave.
 ///
 /// # Errors
 ///
-/// As [`Engine::exchange`]; a preferences file that cannot be used is left for the commands that need it to tell.
-pub(super) fn exchange(engine: &mut Engine) -> Result<(), SyncError> {
-    match unite(engine) {
+/// As [`Engine::exchange`]; a preferences file that cannot be used is left for the commands that need it to tell, and
+/// nothing is known then of what stands in the account.
+pub(super) fn pull(engine: &mut Engine) -> Result<Option<Standing>, SyncError> {
+    unless_unusable(take_over(engine).map(Some))
+}
+
+/// Says what was set here later than what stands in the account.
+///
+/// # Errors
+///
+/// As [`pull`].
+pub(super) fn push(engine: &mut Engine, standing: Option<&Standing>) -> Result<(), SyncError> {
+    let Some(standing) = standing else { return Ok(()) };
+    unless_unusable(say(engine, standing))
+}
+
+fn unless_unusable<T: Default>(result: Result<T, SyncError>) -> Result<T, SyncError> {
+    match result {
         Err(SyncError::Preferences(error)) => {
             tracing::warn!(%error, "preferences were not exchanged");
-            Ok(())
+            Ok(T::default())
         }
         result => result,
     }
 }
 
-fn unite(engine: &mut Engine) -> Result<(), SyncError> {
+fn take_over(engine: &mut Engine) -> Result<Standing, SyncError> {
     let now = (engine.now)();
     engine.preferences.local_changes(now)?;
     let map = engine.registries.preferences.clone();
@@ -48,6 +70,11 @@ fn unite(engine: &mut Engine) -> Result<(), SyncError> {
             Opening::Newer | Opening::KeyMissing => drop(newer.insert(key)),
         }
     }
+    Ok(Standing { there, newer })
+}
+
+fn say(engine: &mut Engine, Standing { there, newer }: &Standing) -> Result<(), SyncError> {
+    let map = engine.registries.preferences.clone();
     let mut later = BTreeMap::new();
     for register in engine.preferences.registers()? {
         let key = hashed(engine, &register.name)?;

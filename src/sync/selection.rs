@@ -1,11 +1,12 @@
 //! What of the outbox may leave: the user's rules and the secrets that never do, applied before anything is sealed.
 //!
 //! What may not leave stays in the outbox, held, and is looked at again when the rules change, however they did:
-//! by a command, by hand, or on another device.
+//! by a command, by hand, or on another device. Rules of another device that would let go what is kept here hold
+//! beside those here until the user has seen them: what either keeps stays.
 
 use super::engine::Engine;
 use super::{SyncConfig, SyncError};
-use crate::history::filter::Filter;
+use crate::history::filter::{Filter, FilterRule};
 use crate::history::{Record, UnixNanos};
 
 /// How long a command may run before it goes up without its end, nanoseconds: a day.
@@ -15,30 +16,34 @@ const SECRETS: u32 = 2;
 
 /// The rules of one push.
 pub(super) struct Selection {
-    filter: Filter,
+    /// Every one of them has to let a record go.
+    filters: Vec<Filter>,
     device_name: String,
 }
 
 impl Selection {
     /// The rules as they are now; what others held back is queued again.
     pub fn begin(engine: &Engine) -> Result<Self, SyncError> {
-        let rules = &engine.settings.filter;
+        let lists: Vec<Vec<FilterRule>> =
+            [Some(engine.settings.filter.clone()), engine.preferences.arrived_rules()?].into_iter().flatten().collect();
         let device_name = SyncConfig::load(&engine.paths().config)?.device_name;
-        let lines: Vec<String> = rules.iter().map(ToString::to_string).collect();
+        let in_lines = |list: &Vec<FilterRule>| list.iter().map(|rule| format!("{rule}\n")).collect::<String>();
+        let lines: Vec<String> = lists.iter().map(in_lines).collect();
         engine.history.hold_by(&format!("{SECRETS}\n{device_name}\n{}", lines.join("\n")))?;
         engine.history.release_unfinished(UnixNanos((engine.now)().0.saturating_sub(UNFINISHED)))?;
-        let filter = Filter::new(rules).map_err(|error| SyncError::Config {
+        let filters = lists.iter().map(|list| Filter::new(list)).collect::<Result<_, _>>();
+        let filters = filters.map_err(|error| SyncError::Config {
             file: engine.paths().config.display().to_string(),
             reason: error.to_string(),
         })?;
-        Ok(Self { filter, device_name })
+        Ok(Self { filters, device_name })
     }
 
     /// Those of some pending records that may leave; the others are held.
     pub fn pass(&self, engine: &Engine, pending: Vec<(u64, Record)>) -> Result<Vec<(u64, Record)>, SyncError> {
         let may_leave = |(_, record): &(u64, Record)| {
             let name = if record.device_id == engine.device { self.device_name.as_str() } else { "" };
-            self.filter.decide(record, name).may_leave()
+            self.filters.iter().all(|filter| filter.decide(record, name).may_leave())
         };
         let (pass, held): (Vec<_>, Vec<_>) = pending.into_iter().partition(may_leave);
         let numbers: Vec<u64> = held.iter().map(|(number, _)| *number).collect();

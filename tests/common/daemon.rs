@@ -59,6 +59,16 @@ impl Daemon {
         serde_json::from_str(&answer).ok()
     }
 
+    /// Begins a conversation that stays open; with its first answer.
+    pub fn talk(&self, what: &str) -> (Conversation, Value) {
+        let mut stream = UnixStream::connect(&self.socket).expect("the daemon listens");
+        stream.set_read_timeout(Some(super::home::DEADLINE)).expect("a deadline can be set");
+        stream.write_all(format!("{{\"do\":\"{what}\"}}\n").as_bytes()).expect("the daemon hears");
+        let mut conversation = Conversation(BufReader::new(stream));
+        let answer = conversation.next_answer();
+        (conversation, answer)
+    }
+
     /// What it says of itself.
     pub fn status(&self) -> Option<Value> {
         self.ask("status").map(|answer| answer["status"].clone())
@@ -110,6 +120,18 @@ impl Daemon {
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
+    }
+}
+
+/// A conversation with a daemon; it ends when it is dropped.
+pub struct Conversation(BufReader<UnixStream>);
+
+impl Conversation {
+    /// Waits for the next answer.
+    pub fn next_answer(&mut self) -> Value {
+        let mut line = String::new();
+        self.0.read_line(&mut line).expect("the daemon answers in time");
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("an answer is JSON ({e}): {line:?}"))
     }
 }
 

@@ -9,8 +9,8 @@ use super::peers::{address, answer, connect, dial, echo, failure, serve};
 #[test]
 fn what_is_no_address_of_a_relay_is_refused_at_once() {
     let parse = |text: &str| RelayAddress::parse(text, None, Proxies::default()).err();
-    assert_eq!(parse("https://relay.example"), Some(AddressError::Scheme("https".into())));
-    assert_eq!(parse("relay.example"), Some(AddressError::Malformed("relay.example".into())));
+    assert_eq!(parse("https://relay.example"), Some(AddressError::Scheme));
+    assert_eq!(parse("relay.example"), Some(AddressError::Malformed));
     assert!(parse("ws://").is_some());
     for good in ["ws://[::1]:4200", "wss://relay.example", "wss://relay.example:8443/sync?key=x", "WSS://RELAY.example"]
     {
@@ -23,6 +23,10 @@ fn a_token_in_an_address_is_not_shown() {
     let address = address("wss://user:pass@relay.example:8443/t0ken?key=t0ken");
     assert_eq!(address.shown(), "wss://relay.example:8443");
     assert!(!address.fingerprint().contains("t0ken"));
+    for wrong in ["relay.example/t0ken", "t0ken:pass@relay.example", "https://relay.example/t0ken"] {
+        let refused = RelayAddress::parse(wrong, None, Proxies::default()).err().unwrap();
+        assert!(!refused.to_string().contains("t0ken"), "{refused}");
+    }
 }
 
 #[test]

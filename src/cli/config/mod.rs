@@ -1,7 +1,8 @@
 //! `caro config …`: preferences.
 //!
-//! Every command here first shows what arrived from other devices and changes what may be executed here; only then
-//! does it take effect.
+//! Every command here first shows what arrived from other devices and changes what may be executed here, or lets go
+//! what was kept here; only then does it take effect. Where nobody reads what is shown it takes effect only with
+//! `--accept`.
 
 mod edit;
 mod set;
@@ -9,6 +10,7 @@ mod show;
 
 use clap::Subcommand;
 
+use super::ui::visible;
 use super::{CliError, Home, Ui, sync, time};
 use crate::prefs::{Arrived, Preference, PreferenceStore};
 
@@ -47,7 +49,7 @@ impl Command {
             _ => {}
         }
         let store = store(home)?;
-        announce(ui, &store)?;
+        announce(ui, &store, matches!(&self, Self::Show(args) if args.accept))?;
         match self {
             Self::Show(args) => return show::run(ui, home, &args),
             Self::Get(args) => return show::get(ui, home, &args),
@@ -66,28 +68,35 @@ pub(super) fn store(home: &Home) -> Result<PreferenceStore, CliError> {
     Ok(PreferenceStore::open(home.prefs(), home.open_history()?.device_id()?))
 }
 
-/// Shows the values that arrived from other devices and were held back; then they take effect.
-pub(super) fn announce(ui: &Ui, store: &PreferenceStore) -> Result<(), CliError> {
+/// Shows the values that arrived from other devices and were held back; then, if a person has seen them or `accept`
+/// says so, they take effect.
+pub(super) fn announce(ui: &Ui, store: &PreferenceStore, accept: bool) -> Result<(), CliError> {
+    let takes_effect = accept || ui.err_is_terminal();
     store.local_changes(time::now())?;
     if let Some(notice) = store.take_notice()? {
         ui.warn(notice);
     }
     for arrived in store.arrived()? {
-        ui.warn(sentence(&arrived));
+        ui.warn(sentence(&arrived, takes_effect));
         ui.hint(format_args!("To keep the old value everywhere: caro config undo {}", arrived.preference.name));
-        store.take_effect(&arrived, time::now())?;
+        if takes_effect {
+            store.take_effect(&arrived, time::now())?;
+        } else {
+            ui.hint("Until you have seen this on a terminal the old value holds here; or: caro config show --accept");
+        }
     }
     Ok(())
 }
 
-fn sentence(arrived: &Arrived) -> String {
+fn sentence(arrived: &Arrived, takes_effect: bool) -> String {
     let Arrived { preference, old, new, device, changed_at } = arrived;
     let zone = time::local_zone();
     format!(
-        "{} changes from {} to {}: it was set on the device {} at {}",
+        "{} {} from {} to {}: it was set on the device {} at {}",
         preference.name,
-        shown(preference, old.as_deref()),
-        shown(preference, new.as_deref()),
+        if takes_effect { "changes" } else { "is to change" },
+        visible(&shown(preference, old.as_deref())),
+        visible(&shown(preference, new.as_deref())),
         device,
         time::local(*changed_at, &zone),
     )
@@ -96,7 +105,8 @@ fn sentence(arrived: &Arrived) -> String {
 /// A value for people: unset ones show what holds instead.
 fn shown(preference: &Preference, value: Option<&str>) -> String {
     match (value, preference.default) {
-        (Some(value), _) => value.to_owned(),
+        (Some(""), _) => "not set".to_owned(),
+        (Some(value), _) => value.replace('\n', "; "),
         (None, Some("") | None) => "not set".to_owned(),
         (None, Some(default)) => format!("{default} (the default)"),
     }

@@ -16,6 +16,10 @@ pub(in crate::cli) struct ShowArgs {
     #[arg(long)]
     origin: bool,
 
+    /// Let values of other devices that wait to be seen take effect, also where nobody reads the warning
+    #[arg(long)]
+    pub(super) accept: bool,
+
     /// Print as JSON
     #[arg(long)]
     json: bool,

@@ -21,14 +21,16 @@ pub(in crate::cli) struct DaemonArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), CliError> {
-    state(home)?;
+    let account = state(home)?.account;
     let history = home.open_history()?;
     let credentials = args.keys.load(ui, home, &history)?;
     drop(history);
     let log = Log::new(paths(home).log, "daemon", time::now);
+    let last = log.clone();
     let (chosen, opened, noted) = (home.clone(), home.clone(), home.clone());
     let options = Options {
         paths: paths(home),
+        account,
         history: home.history_path(),
         now: time::now,
         choices: Box::new(move || choices(&chosen).map_err(Into::into)),
@@ -53,6 +55,11 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), Cli
         }),
     };
     daemon::run(options).map_err(|error| match error {
+        SyncError::OtherKeys => {
+            let ended = "this device has new keys, which the daemon takes up when it is started again";
+            show(&last.write(Level::Warning, ended));
+            CliError::failed(ended).hinted("A daemon of `caro sync service install` is started again by the system.")
+        }
         SyncError::Busy => CliError::failed("a daemon of this device runs already").hinted(
             "`caro sync status` says what it does; `caro sync service uninstall` ends one that the system runs.",
         ),

@@ -135,6 +135,8 @@ struct TestJson {
 
 impl Command {
     pub(super) fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+        // A list that another device set counts first, if the user sees it here.
+        config::announce(ui, &config::store(home)?, false)?;
         let rules = Settings::load(&home.prefs().sync)?.filter;
         match self {
             Self::List(args) => list(ui, home, &args, &rules),

@@ -24,6 +24,10 @@ pub(in crate::cli) struct NowArgs {
     #[arg(long)]
     json: bool,
 
+    /// Let values of other devices that wait to be seen take effect, also where nobody reads the warning
+    #[arg(long)]
+    accept: bool,
+
     /// Wait for more to come, exchange, and say nothing; started by commands that record something
     #[arg(long, hide = true, conflicts_with = "json")]
     background: bool,
@@ -66,7 +70,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
         }
     };
     standing::tell(ui, home)?;
-    config::announce(ui, &config::store(home)?)?;
+    config::announce(ui, &config::store(home)?, args.accept)?;
     print(ui, args, &report, local_only(home)?, begun.elapsed())
 }
 

@@ -124,7 +124,50 @@ fn a_pattern_that_would_take_the_machine_down_is_refused() {
     assert!("exclude command /((a{1,100}){1,100}){1,100}/".parse::<FilterRule>().is_err());
 }
 
+fn rules(texts: &[&str]) -> Vec<FilterRule> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_list_that_lets_something_go_is_known() {
+    let (aws, vault, s3) = ("exclude command \"aws *\"", "exclude command \"vault *\"", "include command \"aws s3*\"");
+    for (old, new, loose) in [
+        (&[][..], &[aws][..], false),
+        (&[aws], &[], true),
+        (&[aws], &[vault], true),
+        (&[aws], &[vault, aws], false),
+        (&[aws], &[aws, s3], true),
+        (&[aws, s3], &[aws], false),
+        (&[aws, s3], &[aws, s3, vault], false),
+        (&[s3, aws], &[aws, s3], true),
+        (&[vault], &[s3, vault, aws], false),
+    ] {
+        assert_eq!(loosens(&rules(old), &rules(new)), loose, "{old:?} to {new:?}");
+    }
+}
+
+fn some_rules() -> impl Strategy<Value = Vec<FilterRule>> {
+    let all = rules(&[
+        "exclude command \"a*\"",
+        "exclude command \"*b\"",
+        "include command \"ab\"",
+        "include command \"*a\"",
+    ]);
+    proptest::collection::vec(proptest::sample::select(all), 0..5)
+}
+
 proptest! {
+    #[test]
+    fn a_list_that_does_not_loosen_keeps_all_that_was_kept(old in some_rules(), new in some_rules()) {
+        if !loosens(&old, &new) {
+            let (old, new) = (Filter::new(&old).unwrap(), Filter::new(&new).unwrap());
+            for command in ["a", "b", "ab", "aa", "ba", "bb", "c"] {
+                let leaves = |filter: &Filter| filter.decide(&plain(command, 1), "laptop").may_leave();
+                prop_assert!(leaves(&old) || !leaves(&new), "{command}");
+            }
+        }
+    }
+
     #[test]
     fn rules_survive_their_text(
         exclude in any::<bool>(), field in 0usize..4, pattern in "[a-z \"\\\\\n\t/*?~.é]{1,20}",

@@ -228,6 +228,25 @@ fn a_broken_file_of_the_user_stops_nothing_and_is_never_overwritten() {
 }
 
 #[test]
+fn rules_that_let_go_what_is_kept_here_wait_until_they_were_shown() {
+    let (here, there) = (Device::new(1), Device::new(2));
+    here.set("sync.filter", "exclude tag \"x\"", 10);
+    let other = there.set("sync.filter", "exclude tag \"y\"", 20);
+    assert!(matches!(here.merge(&other, 21), Merged::Held { .. }));
+    assert_eq!(here.value("sync.filter"), some("exclude tag \"x\""));
+    assert_eq!(here.store.arrived_rules().unwrap(), Some(rules(Some("exclude tag \"y\""))));
+    // Stricter than what holds here: at once.
+    let both = there.set("sync.filter", "exclude tag \"y\"\nexclude tag \"x\"", 30);
+    assert!(matches!(here.merge(&both, 31), Merged::Applied { .. }));
+    assert_eq!(here.store.arrived_rules().unwrap(), None);
+    there.store.set(find("sync.filter").unwrap(), None, UnixNanos(40)).unwrap();
+    let none = there.known("sync.filter").unwrap();
+    assert!(matches!(here.merge(&none, 41), Merged::Held { .. }));
+    here.store.take_effect(&here.store.arrived().unwrap()[0], UnixNanos(42)).unwrap();
+    assert_eq!(here.value("sync.filter"), None);
+}
+
+#[test]
 fn a_newer_file_is_refused_and_left() {
     let here = Device::new(1);
     fs::create_dir(here.place.path().join("data")).unwrap();

@@ -49,6 +49,8 @@ pub type Open = dyn Fn(&str) -> Result<Engine, Failed> + Send;
 pub struct Options {
     /// Where the home keeps what belongs to sync.
     pub paths: SyncPaths,
+    /// The account that it has the keys of.
+    pub account: String,
     /// The history.
     pub history: PathBuf,
     /// The clock.
@@ -100,7 +102,8 @@ pub enum Told<'a> {
 /// # Errors
 ///
 /// [`SyncError::Busy`] where a daemon of this home runs already, [`SyncError::NotSetUp`] where there is nothing to
-/// do or there is nothing any more; what makes any work impossible from the start.
+/// do or there is nothing any more, [`SyncError::OtherKeys`] where this device has taken other keys meanwhile; what makes
+/// any work impossible from the start.
 pub fn run(options: Options) -> Result<(), SyncError> {
     if SyncState::load(&options.paths.state)?.is_none() {
         return Err(SyncError::NotSetUp);

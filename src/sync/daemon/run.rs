@@ -35,6 +35,9 @@ const ANNOUNCED: Duration = Duration::from_secs(5);
 const LOOKS: [Duration; 4] =
     [Duration::from_millis(25), Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1600)];
 
+/// How long an exchange that was asked for waits for the lock to come back from another command.
+const LENT_FOR: Duration = Duration::from_secs(15);
+
 /// An exchange that the user asked for.
 const ASKED: &str = "manual";
 
@@ -55,7 +58,8 @@ pub(super) struct Loop {
     regular: Instant,
     /// How often in a row something announced was not there.
     announced: u32,
-    asked: Vec<oneshot::Sender<Answer>>,
+    /// Who asked for an exchange, and how long they wait for a lock that is lent.
+    asked: Vec<(Instant, oneshot::Sender<Answer>)>,
     /// The next of [`LOOKS`], and when it is due.
     look: Option<(usize, Instant)>,
     lent: u32,
@@ -134,6 +138,11 @@ impl Loop {
             self.lose("resume");
         }
         let state = state(&self.options.paths.state)?;
+        if state.account != self.options.account {
+            // The keys in memory are of no use any more. Whoever started this starts it again, with those of now.
+            self.close();
+            return Err(SyncError::OtherKeys);
+        }
         let choices = match (self.options.choices)() {
             Ok(choices) => choices,
             Err(error) => {
@@ -151,6 +160,12 @@ impl Loop {
         }
         let now = (self.options.now)();
         match Plan::make(&state, &choices, self.lent > 0, now) {
+            Plan::Nothing(Doing::Lent) => {
+                self.close();
+                self.due = Some("start");
+                self.publish(Doing::Lent, None, None);
+                Ok(self.wait_for_the_lock())
+            }
             Plan::Nothing(reason) => {
                 self.close();
                 let error = match (reason, state.may_exchange()) {
@@ -287,8 +302,20 @@ impl Loop {
         self.error = Some(error);
     }
 
+    /// Tells those who have waited long enough that the lock does not come back; how long the others go on waiting.
+    fn wait_for_the_lock(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let (waiting, over): (Vec<_>, Vec<_>) = self.asked.drain(..).partition(|(until, _)| *until > now);
+        self.asked = over;
+        if !self.asked.is_empty() {
+            self.answer_all(&Answer { error: Some((self.options.explain)(SyncError::Busy)), ..Answer::default() });
+        }
+        self.asked = waiting;
+        self.asked.iter().map(|(until, _)| until.saturating_duration_since(now)).min()
+    }
+
     fn answer_all(&mut self, answer: &Answer) {
-        for asked in self.asked.drain(..) {
+        for (_, asked) in self.asked.drain(..) {
             // The command may have gone away.
             drop(asked.send(answer.clone()));
         }
@@ -348,7 +375,7 @@ impl Loop {
                 }
             }
             Wake::Exchange(asked) => {
-                self.asked.push(asked);
+                self.asked.push((Instant::now() + LENT_FOR, asked));
                 self.backoff.hurry();
             }
             Wake::Borrowed => self.lent += 1,

@@ -17,6 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::super::Report;
@@ -140,12 +141,16 @@ fn short_folder() -> PathBuf {
 pub(super) fn make_folder(socket: &Path) -> io::Result<()> {
     let folder = private_file::folder_of(socket);
     private_file::make_folder(folder)?;
-    let metadata = std::fs::symlink_metadata(folder)?;
-    let others = metadata.mode() & 0o022;
-    if !metadata.is_dir() || metadata.uid() != rustix::process::getuid().as_raw() || others != 0 {
+    if !is_only_of(folder, rustix::process::getuid()) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder belongs to others too"));
     }
     Ok(())
+}
+
+/// Whether nobody but this user can put anything into a folder.
+fn is_only_of(folder: &Path, user: Uid) -> bool {
+    std::fs::symlink_metadata(folder)
+        .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user.as_raw() && metadata.mode() & 0o022 == 0)
 }
 
 /// A daemon that has answered once.
@@ -164,10 +169,14 @@ impl Conversation {
     }
 }
 
-/// Asks the daemon; none where none answers in time.
+/// Asks the daemon; none where none answers in time. A process of another user is none.
 #[must_use]
 pub fn ask(socket: &Path, ask: Ask) -> Option<Conversation> {
-    let stream = connect(socket)?;
+    ask_of(socket, rustix::process::getuid(), ask)
+}
+
+fn ask_of(socket: &Path, user: Uid, ask: Ask) -> Option<Conversation> {
+    let stream = connect(socket, user)?;
     stream.set_read_timeout(Some(DEADLINE)).ok()?;
     stream.set_write_timeout(Some(DEADLINE)).ok()?;
     let mut text = serde_json::to_vec(&ask).ok()?;
@@ -185,19 +194,23 @@ pub(in crate::sync) fn borrow(socket: &Path) -> Option<UnixStream> {
 
 /// Connects without waiting where the system can: the queue of a daemon that hangs may be full.
 #[cfg(target_os = "linux")]
-fn connect(socket: &Path) -> Option<UnixStream> {
+fn connect(socket: &Path, user: Uid) -> Option<UnixStream> {
+    use rustix::net::sockopt::socket_peercred;
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let descriptor = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
     connect(&descriptor, &SocketAddrUnix::new(socket).ok()?).ok()?;
+    if socket_peercred(&descriptor).ok()?.uid != user {
+        return None;
+    }
     let stream = UnixStream::from(descriptor);
     stream.set_nonblocking(false).ok()?;
     Some(stream)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn connect(socket: &Path) -> Option<UnixStream> {
-    UnixStream::connect(socket).ok()
+fn connect(socket: &Path, user: Uid) -> Option<UnixStream> {
+    is_only_of(private_file::folder_of(socket), user).then(|| UnixStream::connect(socket).ok())?
 }
 
 fn read_answer(lines: &mut BufReader<UnixStream>) -> Option<Answer> {
@@ -230,6 +243,22 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
         drop(listener);
         assert!(ask(&socket, Ask::Status).is_none(), "it has gone and left its socket");
+    }
+
+    #[test]
+    fn nobody_else_is_taken_for_the_daemon() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("daemon.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                drop(stream.write_all(b"{}\n"));
+            }
+        });
+        let us = rustix::process::getuid();
+        assert!(ask_of(&socket, us, Ask::Captured).is_some(), "one of ours is believed");
+        let another = Uid::from_raw(us.as_raw() + 1);
+        assert!(ask_of(&socket, another, Ask::Captured).is_none(), "one that is not this user's is none");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::net::{Connection, Network, RelayAddress};
 use crate::prefs::Settings;
 use crate::sync::daemon::rfc3339;
 use crate::sync::daemon::socket::{self, Ask, Doing, Status as DaemonStatus};
-use crate::sync::{LastExchange, SyncConfig, SyncError, SyncState, known_devices, oneshot};
+use crate::sync::{LastExchange, SyncConfig, SyncError, SyncState, known_devices, oneshot, withheld_devices};
 
 /// How long to try the relay.
 const PROBE: Duration = Duration::from_secs(3);
@@ -81,6 +81,8 @@ struct DeviceJson {
     name: Option<String>,
     commands: u64,
     this_device: bool,
+    /// Whether the relay held back something of it at the last exchange.
+    withheld: bool,
 }
 
 #[derive(Clone, PartialEq, Serialize)]
@@ -103,7 +105,7 @@ impl From<LastExchange> for LastJson {
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &StatusArgs) -> Result<(), CliError> {
     standing::tell(ui, home)?;
-    preferences::announce(ui, &preferences::store(home)?)?;
+    preferences::announce(ui, &preferences::store(home)?, false)?;
     if args.watch {
         return view::watch(ui, home, args);
     }
@@ -136,12 +138,25 @@ fn gather(home: &Home, args: &StatusArgs, known: Option<&Probe>) -> Result<Statu
     };
     // What is known of the others may be damaged; their ids are there all the same.
     let names = known_devices(&paths.devices).unwrap_or_default();
-    let name = |id| names.iter().find(|known| known.id == id).map(|known| known.name.clone());
-    let devices = history.count_per_device()?.into_iter().map(|(id, commands)| DeviceJson {
+    let name = |id| {
+        let known = names.iter().find(|known| known.id == id).map(|known| known.name.clone());
+        // What is edited by hand may lack it.
+        let own = (set_up && id == device).then(|| config.device_name.clone());
+        [known, own].into_iter().flatten().find(|name| !name.is_empty())
+    };
+    let withheld = withheld_devices(&history)?;
+    let mut counted = history.count_per_device()?;
+    for id in &withheld {
+        if !counted.iter().any(|(known, _)| known == id) {
+            counted.push((*id, 0));
+        }
+    }
+    let devices = counted.into_iter().map(|(id, commands)| DeviceJson {
         device_id: id.to_string(),
-        name: name(id).or_else(|| (set_up && id == device).then(|| config.device_name.clone())),
+        name: name(id),
         commands,
         this_device: id == device,
+        withheld: withheld.contains(&id),
     });
     let next_exchange = match (&state, &daemon) {
         (_, Some(daemon)) => daemon
@@ -157,7 +172,7 @@ fn gather(home: &Home, args: &StatusArgs, known: Option<&Probe>) -> Result<Statu
         state: state.as_ref().map_or("not_set_up", state_in_word),
         account: state.as_ref().map(|state| state.account.clone()),
         device_id: device.to_string(),
-        device_name: set_up.then(|| config.device_name.clone()),
+        device_name: name(device).filter(|_| set_up),
         relay: relay.as_ref().map(RelayAddress::shown),
         relay_reachable: tried.as_ref().map(Result::is_ok),
         relay_problem: tried.and_then(Result::err),

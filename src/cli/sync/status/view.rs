@@ -67,7 +67,7 @@ fn in_words(status: &StatusJson) -> String {
         return text;
     }
     line("Sync", &state_in_words(status.state));
-    line("Device", &ui::visible(status.device_name.as_deref().unwrap_or_default()));
+    line("Device", &ui::visible(status.device_name.as_deref().unwrap_or(&status.device_id)));
     let reached = match (status.relay_reachable, &status.relay_problem) {
         (Some(true), _) => ", reachable".into(),
         (Some(false), Some(problem)) => format!(", not reachable: {problem}"),
@@ -86,7 +86,11 @@ fn in_words(status: &StatusJson) -> String {
     }
     line("Commands", &format_args!("{} from {} devices", status.commands, status.devices.len()));
     for device in &status.devices {
-        let mark = if device.this_device { " (this device)" } else { "" };
+        let mark = match (device.this_device, device.withheld) {
+            (true, _) => " (this device)",
+            (_, true) => " (the relay holds back some of it)",
+            _ => "",
+        };
         let name = device.name.as_deref().unwrap_or(&device.device_id);
         line("", &format_args!("{:>8}  {}{mark}", device.commands, ui::visible(name)));
     }
