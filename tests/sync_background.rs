@@ -40,6 +40,8 @@ fn what_is_recorded_goes_up_by_itself_in_few_exchanges() {
         a.add_one(&format!("command {i}"));
     }
     wait_until("everything has gone up", || a.status()["pending"] == 0);
+    // The log is written after that.
+    wait_until("the log says so", || in_background(&a) > 0);
     let exchanges = in_background(&a);
     println!("30 commands went up in {exchanges} exchanges");
     assert!((1..=10).contains(&exchanges), "{exchanges}");
