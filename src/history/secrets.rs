@@ -2,7 +2,7 @@
 //!
 //! Each pattern stands with commands that it must find; `tests` runs them all, and everyday commands that no pattern
 //! may find. Patterns that look for a password where one is expected, such as after `--password`, find places; what
-//! stands there is a secret unless it is plainly something else: a variable, a file, a switch ([`is_secret`]).
+//! stands there is a secret unless it is plainly something else: a variable, a file, a switch (`is_secret`).
 //!
 //! A secret that is missed leaves sealed, and an innocent command that is found stays on the device that ran it. So in
 //! doubt a pattern finds.

@@ -491,6 +491,12 @@ fn is_valid(preference: &Preference, value: Option<&str>) -> bool {
 fn must_be_shown(preference: &Preference, old: Option<&str>, new: Option<&str>) -> bool {
     match preference.kind {
         Kind::Rules => loosens(&rules(old), &rules(new)),
+        // Listed from the most careful on: what makes a device more careful need not wait.
+        Kind::OneOf(words) if preference.safety => {
+            let place =
+                |value: Option<&str>| value.or(preference.default).and_then(|v| words.iter().position(|w| *w == v));
+            place(new) > place(old)
+        }
         _ => preference.safety && differ(preference, old, new),
     }
 }

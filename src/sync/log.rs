@@ -1,7 +1,7 @@
 //! The log of sync: what was exchanged when, and what failed; one JSON object a line.
 //!
 //! It says counts, times and errors in plain words: no command, no key, no phrase, and no address with a token in
-//! it. The file is private, and kept small: one that has grown to [`LONGEST`] bytes is set aside, and [`KEPT`]
+//! it. The file is private, and kept small: one that has grown to `LONGEST` bytes is set aside, and `KEPT`
 //! of those stay. Several processes write at the same time, each line in one piece.
 
 use std::fs::{self, File};

@@ -130,13 +130,21 @@ fn a_value_that_matters_for_safety_waits_until_it_was_shown() {
 }
 
 #[test]
+fn what_makes_a_device_more_careful_need_not_wait() {
+    let (here, there) = (Device::new(1), Device::new(2));
+    assert!(matches!(here.merge(&there.set("safety_level", "strict", 10), 11), Merged::Applied { .. }));
+    assert_eq!(here.value("safety_level"), some("strict"));
+}
+
+#[test]
 fn only_what_was_shown_takes_effect() {
     let (here, there) = (Device::new(1), Device::new(2));
-    here.merge(&there.set("safety_level", "strict", 10), 11);
+    here.set("safety_level", "strict", 9);
+    here.merge(&there.set("safety_level", "moderate", 10), 11);
     let shown = here.store.arrived().unwrap();
     here.merge(&there.set("safety_level", "permissive", 12), 13);
     here.store.take_effect(&shown[0], UnixNanos(14)).unwrap();
-    assert_eq!(here.value("safety_level"), None);
+    assert_eq!(here.value("safety_level"), some("strict"));
     assert_eq!(here.store.arrived().unwrap()[0].new, some("permissive"));
 }
 

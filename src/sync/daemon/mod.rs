@@ -5,7 +5,7 @@
 //! signals, socket, files, network, relay ──► wakes ──► one loop: plan, attempt, wait
 //! ```
 //!
-//! One thread decides everything, in a loop: what may be done now ([`Plan`]), whether there is a reason to do it,
+//! One thread decides everything, in a loop: what may be done now (`plan`), whether there is a reason to do it,
 //! and what to wait for. While it listens it holds an open [`Engine`]; whatever fails, the engine is
 //! dropped and a new one is opened later, so that there is one way of recovering, and no state survives a failure
 //! but what lies in the stores.
