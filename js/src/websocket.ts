@@ -13,6 +13,9 @@ const OPEN = 1;
 const CLOSING = 2;
 const CLOSED = 3;
 
+/** How the SDK's message begins that says what a peer has. */
+const CONFIRMATION = '{"action":"known"';
+
 const ops = () => Deno.core.ops;
 
 export class HostSocket {
@@ -44,17 +47,20 @@ export class HostSocket {
   }
 
   get bufferedAmount(): number {
-    const unsent = this.unsent.reduce((sum, text) => sum + text.length, 0);
-    return this.handle === undefined ? unsent : unsent + ops().op_socket_buffered(this.handle);
+    return this.handle === undefined ? 0 : ops().op_socket_buffered(this.handle);
   }
 
   /**
-   * Sends once the work under way has ended: the SDK confirms a change before it stores it, in one go,
-   * and no confirmation may leave before what it confirms is in the store.
+   * A confirmation, and what follows it, is sent once the work under way has ended: the SDK confirms a change
+   * before it stores it, in one go, and no confirmation may leave before what it confirms is in the store.
+   * Everything else goes at once, so that `bufferedAmount` tells the SDK how fast the line really is.
    */
   send(text: string): void {
     if (this.readyState !== OPEN || this.handle === undefined) return;
-    if (this.unsent.length === 0) queueMicrotask(() => this.flush());
+    if (this.unsent.length === 0) {
+      if (!text.startsWith(CONFIRMATION)) return ops().op_socket_send(this.handle, text);
+      queueMicrotask(() => this.flush());
+    }
     this.unsent.push(text);
   }
 
