@@ -181,7 +181,13 @@ impl FromStr for FilterRule {
         let pattern = rest.trim_start();
         let pattern = match pattern.strip_prefix('"') {
             Some(quoted) => unquote(quoted).ok_or(RuleError::Pattern)?,
-            None => pattern.to_owned(),
+            // As a shell would have it: what stands between is meant, and not the quotes.
+            None => match pattern.strip_prefix('\'') {
+                Some(quoted) => {
+                    quoted.strip_suffix('\'').filter(|text| !text.contains('\'')).ok_or(RuleError::Pattern)?.to_owned()
+                }
+                None => pattern.to_owned(),
+            },
         };
         Self::new(action, field, pattern)
     }

@@ -187,3 +187,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn single_quotes_around_a_pattern_are_no_part_of_it() {
+    let plain: FilterRule = "exclude command \"x *\"".parse().unwrap();
+    assert_eq!("exclude command 'x *'".parse::<FilterRule>().unwrap(), plain);
+    let quotes = FilterRule::new(Action::Exclude, Field::Command, "'x *'").unwrap();
+    assert_eq!(quotes.to_string().parse::<FilterRule>().unwrap(), quotes, "where they are meant they stay");
+    assert!("exclude command 'x *".parse::<FilterRule>().is_err());
+}
