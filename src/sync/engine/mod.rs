@@ -1,13 +1,17 @@
 //! One process's hold on the account: the isolate, the connection, the keys and the history, and the
 //! exchange between them.
 
+mod asking;
+mod report;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use report::{Progress, Report};
 
 use super::consent::Watch as ConsentWatch;
 use super::daemon::rfc3339;
@@ -25,19 +29,13 @@ use crate::identity::{KeyEncryptionKey, MasterKey, PreferenceNameKey};
 use crate::net::{Connection, Network, RelayAddress};
 use crate::prefs::{PreferenceStore, Settings};
 use crate::runtime::protocol::{
-    Close, Entries, Event, Exchange, FailureCode, LoadRegistries, Open, Outcome, Registries, RegistriesLoaded, Request,
-    Watch,
+    Close, Entries, Event, LoadRegistries, Open, Outcome, Registries, RegistriesLoaded, Watch,
 };
-use crate::runtime::{Isolate, IsolateError, IsolateOptions, flush_database, is_damaged, open_database_deferred};
+use crate::runtime::{Isolate, IsolateOptions, open_database_deferred};
 use crate::sync::month::Month;
 
 /// Heap of a device's isolate.
 const MEMORY_LIMIT: usize = 1 << 30;
-/// How long the script may take over what needs no relay.
-const LOCAL: Duration = Duration::from_secs(120);
-/// How long a request may wait for the relay in all. The script gives up long before, when the relay is
-/// silent; but a large history on a slow line takes its time.
-const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
 /// What an engine works with.
 pub struct Setting {
@@ -55,49 +53,6 @@ pub struct Setting {
     pub settings: Settings,
     /// The preferences that follow the user.
     pub preferences: PreferenceStore,
-}
-
-/// How far an exchange has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Segments are coming down.
-    Receiving {
-        /// Records stored so far.
-        records: u64,
-        /// Segments read.
-        done: u64,
-        /// Segments to read.
-        total: u64,
-    },
-    /// Records are going up.
-    Sending {
-        /// Records in the sync store.
-        done: u64,
-        /// Records to send.
-        total: u64,
-    },
-    /// Waiting until the relay has confirmed everything.
-    Confirming,
-}
-
-/// What an exchange did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Report {
-    /// Records that went up.
-    pub sent: u64,
-    /// Records that came down and were new here.
-    pub received: u64,
-    /// Records that still wait to go up.
-    pub pending: u64,
-    /// Records that are too large to leave this device.
-    pub too_large: u64,
-    /// Parts of the history that other devices have announced and the relay does not have yet.
-    pub missing: u64,
-    /// Parts of the history that only a newer version can read.
-    pub unreadable: u64,
-    /// Devices of which the relay holds back something that they say they have written.
-    pub withheld: u64,
 }
 
 /// An account that is open for one exchange, or for many. Dropping it closes the connection.
@@ -373,40 +328,6 @@ impl Engine {
         self.isolate.take_events()
     }
 
-    /// Brings what was written to the sync store to disk, before anything counts on it.
-    ///
-    /// The store is not synced with each of its transactions: what a power cut takes from a download comes down
-    /// again, and nothing is written to the account before this device has caught up with the relay.
-    pub(super) fn flush(&self) -> Result<(), SyncError> {
-        flush_database(&self.paths.database).map_err(|source| SyncError::File {
-            file: self.paths.database.display().to_string(),
-            action: "written",
-            source,
-        })
-    }
-
-    /// Waits until the relay has all of these.
-    pub(super) fn confirm(&self, ids: Vec<String>) -> Result<(), SyncError> {
-        for outcome in self.ask(&Exchange { ids, timeout_ms: self.patience_ms() })?.outcomes.into_values() {
-            self.expect_current(outcome, "what this device wrote")?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the relay has everything that was written.
-    pub(super) fn confirm_written(&mut self) -> Result<(), SyncError> {
-        self.flush()?;
-        let ids = std::mem::take(&mut self.written).into_iter().collect();
-        for (id, outcome) in self.ask(&Exchange { ids, timeout_ms: self.patience_ms() })?.outcomes {
-            // A segment that another device has erased meanwhile: the next exchange finds it gone, and what was in
-            // it goes up again.
-            if outcome != Outcome::Deleted || self.index.get(&id).is_none() {
-                self.expect_current(outcome, "what this device wrote")?;
-            }
-        }
-        Ok(())
-    }
-
     /// What comes before anything is read or written: the registries as they are at the relay, and whether this
     /// device still takes part.
     pub(super) fn refresh(&mut self) -> Result<(), SyncError> {
@@ -473,14 +394,6 @@ impl Engine {
         self.vault.load_keys(&self.wrapping, &self.registries.keyring, entries)
     }
 
-    fn expect_current(&self, outcome: Outcome, what: &str) -> Result<(), SyncError> {
-        match outcome {
-            Outcome::Current | Outcome::Local => Ok(()),
-            Outcome::Offline | Outcome::Late => Err(self.lost_relay()),
-            Outcome::Damaged | Outcome::Absent | Outcome::Deleted => Err(self.damage(what)),
-        }
-    }
-
     /// Counts nothing as sent or read any more, since this store may lack what an earlier one held.
     /// What comes back from the relay leaves the outbox again.
     pub(super) fn start_over(&self) -> Result<(), SyncError> {
@@ -489,64 +402,6 @@ impl Engine {
         self.history.requeue_all(self.device)?;
         self.history.requeue_deletions()?;
         Ok(())
-    }
-
-    /// Asks the isolate; its failures become ours.
-    pub(super) fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, SyncError> {
-        let deadline = if R::WAITS_FOR_RELAY { LONGEST } else { LOCAL };
-        let explain = |error| match &self.consent {
-            Some(consent) => consent.explain(error),
-            None => error,
-        };
-        self.isolate.call(request, deadline).map_err(|error| {
-            explain(match error {
-                IsolateError::Failed(failure) => match failure.code {
-                    FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
-                    FailureCode::Offline | FailureCode::Late => self.lost_relay(),
-                    FailureCode::Damaged => self.damage("what the relay sent"),
-                    _ if is_damaged(&self.paths.database) => SyncError::StoreDamaged,
-                    FailureCode::Storage => SyncError::Store(failure.message),
-                    FailureCode::Misuse | FailureCode::Failed => SyncError::Engine(IsolateError::Failed(failure)),
-                },
-                error => SyncError::Engine(error),
-            })
-        })
-    }
-
-    /// How long the script may wait for the relay, milliseconds.
-    pub(super) fn patience_ms(&self) -> u64 {
-        u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Something is not what its owner wrote: where the store on this device is broken, nobody else is to blame.
-    pub(super) fn damage(&self, what: &str) -> SyncError {
-        if is_damaged(&self.paths.database) {
-            SyncError::StoreDamaged
-        } else {
-            SyncError::Damaged { what: what.into() }
-        }
-    }
-
-    /// The relay stopped answering.
-    pub(super) fn lost_relay(&self) -> SyncError {
-        let reason = self.last_failure.lock().ok().and_then(|failure| failure.clone());
-        if reason.is_none() && is_damaged(&self.paths.database) {
-            // What it says to the relay makes no sense, and so there is no answer.
-            return SyncError::StoreDamaged;
-        }
-        SyncError::Unreachable {
-            relay: self.relay_shown(),
-            reason: reason.unwrap_or_else(|| "it does not answer".into()),
-        }
-    }
-
-    /// Tells relays apart in what is noted about them; empty without one.
-    pub(super) fn relay_fingerprint(&self) -> String {
-        self.relay.as_ref().map(RelayAddress::fingerprint).unwrap_or_default()
-    }
-
-    fn relay_shown(&self) -> String {
-        self.relay.as_ref().map_or_else(|| "this device".into(), RelayAddress::shown)
     }
 
     /// The session and what it is bound to.
