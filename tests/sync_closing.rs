@@ -47,7 +47,7 @@ pub fn erased_from(relay: &Relay, ciphertexts: &[String], kept: usize) {
             return;
         }
         assert!(begun.elapsed() < Duration::from_secs(30), "{left} of {} are still there", ciphertexts.len());
-        std::thread::yield_now();
+        std::thread::park_timeout(crate::common::home::BETWEEN_LOOKS);
     }
 }
 

@@ -31,7 +31,7 @@ fn arrives(device: &SyncHome, id: &str, begun: Instant, within: Duration) -> Dur
             let (log, status) = (device.ok(["sync", "logs"]).stdout, device.status());
             panic!("it has not arrived on {} within {within:?}\n{log}\n{status}", device.name);
         }
-        std::thread::yield_now();
+        std::thread::park_timeout(crate::common::home::BETWEEN_LOOKS);
     }
     begun.elapsed()
 }

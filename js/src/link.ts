@@ -14,6 +14,9 @@ import { onStorageRefusal, storageRefusal } from "./storage";
 /** However much it says, a relay that does not come to an end is given up after so long, milliseconds. */
 const LONGEST_MS = 3_600_000;
 
+/** Without a connection a relay is given up after so long, milliseconds: dialling it again has failed a few times by then. */
+const LOST_MS = 15_000;
+
 type Sessions = Record<string, number>;
 
 function covers(whole: Sessions, part: Sessions): boolean {
@@ -38,6 +41,7 @@ export class RelayLink {
   /** The most transactions that the relay ever claimed to have, by CoValue. */
   private readonly told = new Map<string, number>();
   private heardAt = 0;
+  private lostAt = performance.now();
   private open = false;
 
   constructor(
@@ -86,11 +90,15 @@ export class RelayLink {
       if (refusal !== undefined) throw new Failure("storage", refusal);
       const outcome = this.outcome(core);
       if (outcome) return outcome;
-      const giveUp = Math.min(Math.max(begun, this.heardAt) + patienceMs, begun + LONGEST_MS);
-      const left = giveUp - performance.now();
+      const left = this.givesUpAt(begun, patienceMs) - performance.now();
       if (left <= 0) return this.open ? "late" : "offline";
       await this.news(core, left);
     }
+  }
+
+  private givesUpAt(begun: number, patienceMs: number): number {
+    const silent = Math.min(Math.max(begun, this.heardAt) + patienceMs, begun + LONGEST_MS);
+    return this.open ? silent : Math.min(silent, Math.max(begun, this.lostAt) + LOST_MS);
   }
 
   private outcome(core: CoValueCore): Outcome | undefined {
@@ -183,6 +191,9 @@ export class RelayLink {
   private setOpen(open: boolean): void {
     if (this.open === open) return;
     this.open = open;
+    this.lostAt = performance.now();
+    // There is less time, or more, than those who wait thought.
+    for (const id of this.waiting.keys()) this.wake(id);
     emit({ type: open ? "connected" : "disconnected" });
   }
 }

@@ -81,7 +81,7 @@ impl Daemon {
         while last.as_ref().is_none_or(|status: &Value| status["doing"] != doing) {
             assert!(std::time::Instant::now() < end, "never {doing}: {last:?}\n{}", self.log());
             last = self.status().or(last);
-            thread::yield_now();
+            thread::park_timeout(super::home::BETWEEN_LOOKS);
         }
     }
 

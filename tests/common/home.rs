@@ -12,6 +12,8 @@ use caro::history::History;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// The pause between two looks at what is waited for.
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 /// How long anything may take before a test gives up on it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -171,6 +173,7 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < end, "waited in vain until {what}");
-        thread::yield_now();
+        // Between two looks the others may work.
+        thread::park_timeout(BETWEEN_LOOKS);
     }
 }

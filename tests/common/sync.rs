@@ -544,6 +544,6 @@ pub fn await_erasure(relay: &Relay, pieces: &[Vec<u8>]) {
     let begun = Instant::now();
     while holds(relay.data(), pieces) {
         assert!(begun.elapsed() < ERASURE, "the relay still holds what was deleted: {}", relay.log());
-        std::thread::yield_now();
+        std::thread::park_timeout(crate::common::home::BETWEEN_LOOKS);
     }
 }

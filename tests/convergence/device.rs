@@ -197,7 +197,7 @@ pub fn end(mut child: Child) -> Run {
     let begun = Instant::now();
     while child.try_wait().expect("its state").is_none() {
         assert!(begun.elapsed() < DEADLINE, "an exchange hangs");
-        std::thread::yield_now();
+        std::thread::park_timeout(crate::common::home::BETWEEN_LOOKS);
     }
     let output = child.wait_with_output().expect("its output");
     let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");
