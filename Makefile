@@ -46,8 +46,8 @@ else
 endif
 
 .PHONY: test-slow
-test-slow: setup ## what takes long: kill -9 a hundred times, ten times the data
-	CARO_TEST_SLOW=1 cargo test --locked --test runner slow -- --test-threads 1
+test-slow: setup ## what takes long: thousands of random lives, simulated months, ten times the data, many more faults
+	CARO_TEST_SLOW=1 cargo test --locked --test runner -- --test-threads 1 slow faults::
 
 .PHONY: conformance
 conformance: setup ## the SDK's own test suite inside our isolate, whole

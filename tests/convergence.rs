@@ -16,6 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::common::home::is_slow_run;
 use crate::common::random::asked_seed;
 use device::Verdict;
 use plan::Plan;
@@ -107,8 +108,7 @@ fn dozens_of_random_lives_converge() {
 
 #[test]
 fn slow_thousands_of_random_lives_converge() {
-    if std::env::var_os("CARO_TEST_SLOW").is_none_or(|value| value != "1") {
-        println!("skipped: set CARO_TEST_SLOW=1 (make test-slow)");
+    if !is_slow_run() {
         return;
     }
     let count = std::env::var("CARO_TEST_SEEDS").map_or(THOUSANDS, |count| count.parse().expect("a number"));

@@ -4,6 +4,7 @@
 //! documented exit codes and, where that is not 0, with words; and once the fault is gone everything converges. What a
 //! relay can forge is in `sync_lying_relay`, kills are in `sync_kill` and `convergence`.
 
+mod daemon;
 mod disk;
 mod frames;
 mod line;

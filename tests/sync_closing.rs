@@ -46,7 +46,7 @@ pub fn erased_from(relay: &Relay, ciphertexts: &[String], kept: usize) {
         if left <= kept {
             return;
         }
-        assert!(begun.elapsed() < Duration::from_secs(30), "{left} of {} are still there", ciphertexts.len());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{left} of {} are still there", ciphertexts.len());
         std::thread::park_timeout(crate::common::home::BETWEEN_LOOKS);
     }
 }

@@ -8,6 +8,7 @@ use caro::net::{Proxies, RelayAddress};
 use caro::prefs::{PreferenceStore, PrefsPaths, Settings};
 use caro::sync::{self, Engine, Progress, SetUp, Setting, SyncConfig, SyncPaths};
 
+use crate::common::home::is_slow_run;
 use crate::common::sync::Relay;
 
 fn now() -> UnixNanos {
@@ -97,7 +98,9 @@ fn commands_that_went_up_one_by_one_end_in_few_segments() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
 fn slow_three_thousand_commands_one_by_one_end_in_few_segments() {
+    if !is_slow_run() {
+        return;
+    }
     one_by_one(3_000);
 }

@@ -97,9 +97,9 @@ fn after_disable_returns_there_is_no_connection_and_none_is_made() {
 
     let begun = Instant::now();
     device.ok(["sync", "disable"]);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     wait_until("the connection is closed", || counter.open() == 0);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     daemon.wait_for("disabled");
 
     let before = counter.made();
@@ -133,7 +133,7 @@ fn an_exchange_of_any_process_ends_when_consent_is_withdrawn() {
     device.ok(["sync", "disable"]);
     let output = child.wait_with_output().unwrap();
     println!("an exchange ended {:?} after consent was withdrawn", begun.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("sync is disabled on this device"), "{said}");

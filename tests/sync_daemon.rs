@@ -10,9 +10,9 @@ use crate::common::home::wait_until;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 use crate::sync_disk_full::SmallDisk;
 
-/// How long a command is waited for. Half of it is the worst case that is allowed; a machine that is busy with other
+/// How long a command is waited for. A quarter of it is the worst case that is allowed; a machine that is busy with other
 /// tests gets the rest.
-const WORST: Duration = Duration::from_secs(60);
+const WORST: Duration = Duration::from_secs(120);
 
 /// Two devices of one user.
 pub fn pair(relay: &Relay) -> (SyncHome, SyncHome) {
@@ -107,7 +107,7 @@ fn a_daemon_that_was_stopped_like_a_sleeping_machine_catches_up() {
     // The command line does not wait for a daemon that sleeps.
     let begun = Instant::now();
     b.add_one("recorded beside a sleeping daemon");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     on_b.signal("CONT");
     println!("after waking up: {:?}", arrives(&b, &id, Instant::now(), WORST));
     wait_until("both are equal", || a.records().len() == 2);

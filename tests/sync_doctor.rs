@@ -1,13 +1,11 @@
-//! What tells a user that something is wrong, and what to do: `doctor`, `relay test`, `logs`, `status --watch`, and the
-//! service of the system.
+//! What tells a user that something is wrong, and what to do: `doctor`, `relay test`, `logs`, `status --watch`.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::home::{Run, wait_until};
+use crate::common::home::Run;
 use crate::common::sync::{Relay, SyncHome};
 
 fn doctor(device: &SyncHome) -> (Run, Vec<Value>) {
@@ -145,80 +143,4 @@ fn watching_the_status_prints_each_change_once() {
     drop(lines);
     device.ok(["sync", "resume"]);
     child.wait().unwrap();
-}
-
-/// A command with a home of its own for the system's files.
-fn service(device: &SyncHome, args: &[&str]) -> Run {
-    let mut command = device.command(["sync", "service"].iter().chain(args));
-    command.env("XDG_CONFIG_HOME", device.home.path().join("xdg"));
-    device.finish(command, &[])
-}
-
-#[test]
-fn the_unit_is_one_that_systemd_understands() {
-    let relay = Relay::new();
-    let device = SyncHome::new("laptop");
-    assert_eq!(service(&device, &["install"]).code, Some(3), "without a setup there is nothing to run");
-    device.init(&relay.url());
-    let printed = service(&device, &["install", "--print", "--platform", "linux"]);
-    assert_eq!(printed.code, Some(0), "{printed:?}");
-    let installed = service(&device, &["install", "--no-start"]);
-    assert_eq!(installed.code, Some(0), "{installed:?}");
-    let unit = device.home.path().join("xdg/systemd/user/caro-sync.service");
-    let text = std::fs::read_to_string(&unit).unwrap().replace(&device.home.path().display().to_string(), "$HOME");
-    assert_eq!(text, printed.stdout);
-    assert!(text.contains("CARO_DATA_DIR=$HOME/data") && text.contains("NoNewPrivileges=yes"), "{text}");
-    let status = service(&device, &["status", "--json"]).json().remove(0);
-    assert_eq!((status["installed"].as_bool(), status["schema_version"].as_u64()), (Some(true), Some(1)));
-
-    let mut verify = Command::new("systemd-analyze");
-    verify.args(["verify", "--user"]).arg(&unit).env("HOME", device.home.path()).env_remove("XDG_CONFIG_HOME");
-    verify.env("XDG_RUNTIME_DIR", device.home.path()).stdin(Stdio::null());
-    match verify.output() {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && !said.contains("caro-sync.service:"), "{said}");
-            println!("systemd-analyze verify: the unit is well formed");
-        }
-        Err(_) => println!("skipped: there is no systemd-analyze here"),
-    }
-
-    let removed = service(&device, &["uninstall"]);
-    assert_eq!(removed.code, Some(0), "{removed:?}");
-    assert!(!unit.exists());
-    assert_eq!(service(&device, &["status", "--json"]).json().remove(0)["installed"], false);
-    for (platform, part) in [("macos", "<key>RunAtLoad</key>"), ("windows", "<LogonTrigger>")] {
-        let printed = service(&device, &["install", "--print", "--platform", platform]);
-        assert!(printed.stdout.contains(part), "{printed:?}");
-    }
-}
-
-#[test]
-fn where_a_user_systemd_runs_it_runs_the_daemon() {
-    let there = Command::new("systemctl").args(["--user", "is-system-running"]).output();
-    let running = there.is_ok_and(|output| matches!(output.stdout.trim_ascii(), b"running" | b"degraded"));
-    if !running {
-        println!("skipped: no systemd of this user runs here");
-        return;
-    }
-    // The real manager reads units of the real home; a linked one of another name is gone with the next reload.
-    let relay = Relay::new();
-    let device = SyncHome::new("laptop");
-    device.init(&relay.url());
-    device.exchanges("realtime");
-    let text =
-        service(&device, &["install", "--print"]).stdout.replace("$HOME", &device.home.path().display().to_string());
-    let name = format!("caro-sync-test-{}.service", std::process::id());
-    let unit = device.home.file(&name, text);
-    let systemctl = |args: &[&str]| Command::new("systemctl").arg("--user").args(args).output().unwrap();
-    let linked = systemctl(&["link", "--runtime", unit.to_str().unwrap()]);
-    assert!(linked.status.success(), "{linked:?}");
-    let started = systemctl(&["start", &name]);
-    wait_until("the daemon answers", || {
-        let status = device.ok(["sync", "status", "--offline", "--json"]).json().remove(0);
-        status["daemon"]["doing"] == "listening"
-    });
-    drop(systemctl(&["stop", &name]));
-    drop(systemctl(&["disable", "--runtime", &name]));
-    assert!(started.status.success(), "{started:?}");
 }

@@ -3,19 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::common::daemon::Daemon;
-use crate::common::home::wait_until;
+use crate::common::home::{is_slow_run, wait_until};
 use crate::common::sync::{Relay, SyncHome};
 
 /// How long an idle daemon is looked at.
 const IDLE: Duration = Duration::from_secs(60);
-
-fn is_slow_run() -> bool {
-    let slow = std::env::var_os("CARO_TEST_SLOW").is_some_and(|value| value == "1");
-    if !slow {
-        println!("skipped: set CARO_TEST_SLOW=1 (make test-slow)");
-    }
-    slow
-}
 
 /// A number in `/proc/PID/status`, of all its threads together.
 fn of_threads(daemon: &Daemon, name: &str) -> u64 {

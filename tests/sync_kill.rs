@@ -9,6 +9,7 @@ use std::process::Child;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::common::home::is_slow_run;
 use crate::common::random::Random;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 
@@ -42,7 +43,7 @@ fn end(mut child: Child) {
         if child.try_wait().expect("its state").is_some() {
             return;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "an exchange hangs");
+        assert!(begun.elapsed() < Duration::from_secs(120), "an exchange hangs");
         std::thread::yield_now();
     }
 }
@@ -204,8 +205,7 @@ fn a_new_identity_whose_making_was_killed_is_whole_or_not_there() {
 
 #[test]
 fn slow_a_hundred_kills_of_each_lose_nothing() {
-    if std::env::var_os("CARO_TEST_SLOW").is_none_or(|value| value != "1") {
-        println!("skipped: set CARO_TEST_SLOW=1 (make test-slow)");
+    if !is_slow_run() {
         return;
     }
     let mut scene = Scene::new();

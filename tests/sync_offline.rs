@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::common::home::is_slow_run;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, finish_within};
 
 const DAY: i64 = 86_400;
@@ -100,8 +101,10 @@ fn after_four_hundred_days_nothing_is_lost_and_limits_keep_what_every_device_has
 }
 
 #[test]
-#[ignore = "takes minutes"]
 fn slow_three_devices_with_ten_thousand_commands_each_meet_after_months() {
+    if !is_slow_run() {
+        return;
+    }
     for days in [30, 90, 400] {
         nothing_is_lost(10_000, days);
         limits_take_nothing_from_any_device(10_000, days);

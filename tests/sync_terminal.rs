@@ -4,33 +4,20 @@
 //! of its own here.
 
 use std::path::PathBuf;
-use std::process::Stdio;
-use std::time::Duration;
 
-use crate::common::home::Run;
+use crate::common::home::{DEADLINE, Run};
+use crate::common::pty;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, finish_within};
 
 /// Runs the program at a terminal, where somebody types these lines; what the terminal showed, and standard output.
 fn at_terminal(device: &SyncHome, args: &[&str], typed: &str) -> (Run, String) {
-    let stdout = device.home.path().join("stdout");
-    let quoted: Vec<String> = args.iter().map(|arg| format!("'{}'", arg.replace('\'', "'\\''"))).collect();
-    let line = format!("'{}' {} > '{}'", env!("CARGO_BIN_EXE_caro"), quoted.join(" "), stdout.display());
-    let plain = device.home.command([""; 0]);
-    let mut command = std::process::Command::new("script");
-    command.args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"]).env_clear();
-    for (key, value) in plain.get_envs() {
-        if let Some(value) = value {
-            command.env(key, value);
-        }
-    }
-    command.env("CARO_KEYSTORE", "file").env("TERM", "xterm").current_dir(device.home.work_dir());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = finish_within(command, typed.as_bytes(), Duration::from_secs(60));
+    let (command, stdout) = pty::at_terminal(device, args);
+    let run = finish_within(command, typed.as_bytes(), DEADLINE);
     (run, std::fs::read_to_string(stdout).unwrap())
 }
 
 /// The numbered words in what a terminal showed.
-fn words_shown(shown: &str) -> Vec<String> {
+pub fn words_shown(shown: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut tokens = shown.split_whitespace();
     while let Some(token) = tokens.next() {

@@ -48,6 +48,15 @@ pub fn from_system(time: std::time::SystemTime) -> Option<UnixNanos> {
     Timestamp::try_from(time).ok().and_then(from_timestamp)
 }
 
+/// A month for people, from a number such as 202611.
+pub fn month(number: u32) -> String {
+    let first_day = || {
+        let (year, month) = (i16::try_from(number / 100).ok()?, i8::try_from(number % 100).ok()?);
+        jiff::civil::Date::new(year, month, 1).ok()
+    };
+    first_day().map_or_else(|| number.to_string(), |day| day.strftime("%B %Y").to_string())
+}
+
 /// Understands a moment that a person wrote; `now` is what relative times refer to.
 ///
 /// # Errors
@@ -181,6 +190,12 @@ mod tests {
             assert!(text.ends_with('Z'));
             assert_eq!(parse_rfc3339(&text), Some(UnixNanos(at)));
         }
+    }
+
+    #[test]
+    fn a_month_has_its_name() {
+        assert_eq!((month(202_611), month(197_001)), ("November 2026".into(), "January 1970".into()));
+        assert_eq!([month(7), month(u32::MAX)], ["7", "4294967295"]);
     }
 
     #[test]

@@ -157,6 +157,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Says what is being worked on.
+    pub fn say(&self, what: String) {
+        self.bar.set_message(what);
+    }
+
     /// Says that `done` steps are done.
     pub fn set(&mut self, done: u64) {
         if self.quiet_until.is_some_and(|until| Instant::now() >= until) {

@@ -55,10 +55,16 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
     let (first, rest) = wanted.split_at(wanted.len().min(FETCH_FIRST));
     for group in std::iter::once(first).chain(rest.chunks(FETCH)).filter(|group| !group.is_empty()) {
         let ids: Vec<String> = group.iter().map(|segment| segment.id.clone()).collect();
+        let mut tell = |segment: &Segment, records, fetched| {
+            progress(Progress::Receiving { month: segment.description.month.0, records, done: fetched, total });
+        };
+        tell(&group[0], pulled.records, fetched);
         let outcomes = engine.ask(&Exchange { ids: ids.clone(), timeout_ms: engine.patience_ms() })?.outcomes;
         for segment in group {
             match outcomes.get(&segment.id).copied().unwrap_or(Outcome::Late) {
-                Outcome::Current | Outcome::Local => read(engine, segment, &mut pulled)?,
+                Outcome::Current | Outcome::Local => {
+                    read(engine, segment, &mut pulled, &mut |records| tell(segment, records, fetched))?;
+                }
                 // Erased, and then a device that did not know has written the line in the index once more.
                 Outcome::Deleted => lost.push(segment.gone(ERASED)),
                 // This device wrote it, and neither its store nor the relay has it: only the index got through.
@@ -70,12 +76,12 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
                 }
                 Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
             }
+            fetched += 1;
+            tell(segment, pulled.records, fetched);
         }
         // Segments that are still written to stay in memory: push() appends to them.
         let closed = group.iter().filter(|s| s.description.full).map(|s| s.id.clone()).collect();
         engine.ask(&Release { ids: closed })?;
-        fetched += group.len() as u64;
-        progress(Progress::Receiving { records: pulled.records, done: fetched, total });
     }
     for lines in lost.chunks(LINES) {
         append::announce(engine, lines.to_vec())?;
@@ -94,8 +100,13 @@ pub(super) fn unfinished(engine: &Engine) -> Result<Vec<Segment>, SyncError> {
     Ok(unfinished)
 }
 
-/// Reads one segment from where it was left.
-fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(), SyncError> {
+/// Reads one segment from where it was left, and tells how many records there are so far.
+fn read(
+    engine: &mut Engine,
+    segment: &Segment,
+    pulled: &mut Pulled,
+    tell: &mut dyn FnMut(u64),
+) -> Result<(), SyncError> {
     let mut read = positions(engine, &segment.id)?;
     // A full segment is asked for whole: the index may have overtaken its last entries, and only when all
     // of them are there is it done with.
@@ -125,6 +136,7 @@ fn read(engine: &mut Engine, segment: &Segment, pulled: &mut Pulled) -> Result<(
                 let cursor = Cursor { key: &key, value: transaction + 1 };
                 let ingested = engine.history.ingest_from(&segment.id, &records, Some(cursor))?;
                 pulled.records += ingested.added + ingested.updated;
+                tell(pulled.records);
             }
             Opened::Damaged => {
                 complete = false;

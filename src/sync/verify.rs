@@ -154,7 +154,7 @@ fn compare(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Fi
         }
         engine.ask(&Release { ids })?;
         done += group.len() as u64;
-        progress(Progress::Receiving { records: 0, done, total: live.len() as u64 });
+        progress(Progress::Comparing { done, total: live.len() as u64 });
     }
     tally(engine, &mut found)?;
     found.verification.withheld = heads::withheld(engine, |segment, session| {

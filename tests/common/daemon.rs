@@ -52,7 +52,7 @@ impl Daemon {
     /// Asks it over its socket.
     pub fn ask(&self, what: &str) -> Option<Value> {
         let mut stream = UnixStream::connect(&self.socket).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         stream.write_all(format!("{{\"do\":\"{what}\"}}\n").as_bytes()).ok()?;
         let mut answer = String::new();
         BufReader::new(&mut stream).take(65_536).read_line(&mut answer).ok()?;

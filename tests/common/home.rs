@@ -15,7 +15,16 @@ use tempfile::TempDir;
 /// The pause between two looks at what is waited for.
 pub const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 /// How long anything may take before a test gives up on it.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Whether this is the slow run (`make test-slow`); says that a test was skipped where it is not.
+pub fn is_slow_run() -> bool {
+    let slow = std::env::var_os("CARO_TEST_SLOW").is_some_and(|value| value == "1");
+    if !slow {
+        println!("skipped: set CARO_TEST_SLOW=1 (make test-slow)");
+    }
+    slow
+}
 
 /// An installation of its own: two of them are two devices.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ pub mod daemon;
 pub mod home;
 pub mod line;
 pub mod node;
+pub mod pty;
 pub mod random;
 pub mod sync;
 pub mod wire;

@@ -505,7 +505,7 @@ pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 }
 
 /// By when what was deleted has left a relay's files.
-const ERASURE: Duration = Duration::from_secs(30);
+const ERASURE: Duration = Duration::from_secs(60);
 
 /// Pieces of every ciphertext that a store holds in streams: 60 characters from the middle of each, too short to be
 /// split between pages.

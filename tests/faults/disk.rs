@@ -60,7 +60,7 @@ fn files_that_may_not_grow_are_told_and_lose_nothing() {
     for blocks in spread(700, points(10)) {
         let fault = format!("no file beyond {blocks} blocks");
         scene.write(&fault);
-        let run = limited(&scene.a, &format!("-f {blocks}"), &["sync", "now", "--timeout", "5"]);
+        let run = limited(&scene.a, &format!("-f {blocks}"), &["sync", "now", "--timeout", "15"]);
         clear(&run, &[0, 1], &fault);
         scene.converges(&fault);
     }
@@ -126,7 +126,7 @@ fn without_file_handles_it_ends_with_words() {
     let mut scene = Scene::new();
     for handles in 4..24 + points(4) {
         let fault = format!("{handles} file handles");
-        let run = limited(&scene.a, &format!("-n {handles}"), &["sync", "now", "--timeout", "5"]);
+        let run = limited(&scene.a, &format!("-n {handles}"), &["sync", "now", "--timeout", "15"]);
         // So few that not even the loader of shared libraries could work are nobody's fault.
         if run.code != Some(127) {
             clear(&run, &[0, 1, 5], &fault);

@@ -17,7 +17,9 @@ fn under(fault: &str, codes: &[i32], mut tamper: impl FnMut(u64) -> Tamper) {
         let wire = Wire::tampering(&scene.relay.url(), tamper(round));
         scene.a.ok(["sync", "relay", "set", &wire.url(), "--yes"]);
         scene.write(&format!("round {round}"));
-        let run = scene.a.run(["sync", "now", "--timeout", "3"]);
+        // What has to go well may take its time.
+        let patience = if codes == [0] { "30" } else { "3" };
+        let run = scene.a.run(["sync", "now", "--timeout", patience]);
         clear(&run, codes, fault);
         wire.tamper(Box::new(|_, _| Fate::Pass));
         scene.converges(fault);

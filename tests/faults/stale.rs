@@ -9,7 +9,7 @@ use crate::common::line::Weather;
 use crate::common::sync::{Relay, assert_equal_histories};
 
 /// A relay with a copy of this one's store as it is now.
-fn copy(relay: &mut Relay, folder: &Path) -> Relay {
+pub fn copy(relay: &mut Relay, folder: &Path) -> Relay {
     assert!(relay.stop().success());
     std::fs::create_dir_all(folder).unwrap();
     std::fs::copy(relay.data().join("relay.db"), folder.join("relay.db")).unwrap();

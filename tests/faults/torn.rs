@@ -47,14 +47,14 @@ fn flip(path: &Path, random: &mut Random) -> String {
 
 /// Kills an exchange of the first device at a random moment.
 fn kill_an_exchange(scene: &Scene, random: &mut Random) {
-    let child = scene.a.command(["sync", "now", "--timeout", "5"]).spawn().unwrap();
+    let child = scene.a.command(["sync", "now", "--timeout", "15"]).spawn().unwrap();
     pass(Duration::from_micros(random.below(60_000)));
     kill(child);
 }
 
 /// The next exchange works, or names the store that has to go, and then it works.
 fn recovers(scene: &Scene, fault: &str) {
-    let run = scene.a.run(["sync", "now", "--timeout", "5"]);
+    let run = scene.a.run(["sync", "now", "--timeout", "15"]);
     clear(&run, &[0, 1, 6], fault);
     if run.code != Some(0) {
         assert!(run.stderr.contains("sync.db"), "{fault}: it says what is broken: {run:?}");
@@ -133,7 +133,7 @@ fn a_torn_history_is_told_and_never_made_worse() {
         let fault = if round % 2 == 0 { tear(&path, &mut random) } else { flip(&path, &mut random) };
         let torn = std::fs::read(&path).unwrap();
         for args in
-            [&["history", "list"][..], &["sync", "now", "--timeout", "5"], &["history", "add", "--command", "x"]]
+            [&["history", "list"][..], &["sync", "now", "--timeout", "15"], &["history", "add", "--command", "x"]]
         {
             let run = scene.a.run(args);
             clear(&run, &[0, 1, 6], &format!("{fault}, {args:?}"));
@@ -157,7 +157,7 @@ fn small_files_that_are_torn_are_named() {
             let path = scene.a.data(name);
             let whole = std::fs::read(&path).unwrap();
             std::fs::write(&path, &whole[..whole.len() * part / 3]).unwrap();
-            let run = scene.a.run(["sync", "now", "--timeout", "5"]);
+            let run = scene.a.run(["sync", "now", "--timeout", "15"]);
             let fault = format!("{part} thirds of {name}");
             clear(&run, &[1, 2, 3, 6], &fault);
             std::fs::write(&path, &whole).unwrap();
@@ -172,7 +172,7 @@ fn a_torn_store_of_the_relay_costs_nobody_anything() {
     let mut scene = Scene::new();
     for round in 0..points(6) {
         scene.write(&format!("round {round}"));
-        let child = scene.a.command(["sync", "now", "--timeout", "5"]).spawn().unwrap();
+        let child = scene.a.command(["sync", "now", "--timeout", "15"]).spawn().unwrap();
         pass(Duration::from_micros(random.below(60_000)));
         scene.relay.kill();
         let fault = tear(&scene.relay.data().join("relay.db-wal"), &mut random);

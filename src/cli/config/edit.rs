@@ -41,7 +41,7 @@ pub(super) fn run(ui: &Ui, home: &Home, args: &EditArgs) -> Result<(), CliError>
         drop(std::fs::remove_file(&copy));
     }
     match result? {
-        true => announce(ui, &store(home)?, false),
+        true => announce(ui, home, &store(home)?, false),
         false => {
             ui.status("Nothing was changed.");
             Ok(())

@@ -9,10 +9,12 @@ mod set;
 mod show;
 
 use clap::Subcommand;
+use uuid::Uuid;
 
 use super::ui::visible;
 use super::{CliError, Home, Ui, sync, time};
 use crate::prefs::{Arrived, Preference, PreferenceStore};
+use crate::sync::known_devices;
 
 /// Your preferences, here and on all your devices
 #[derive(Debug, Subcommand)]
@@ -49,7 +51,7 @@ impl Command {
             _ => {}
         }
         let store = store(home)?;
-        announce(ui, &store, matches!(&self, Self::Show(args) if args.accept))?;
+        announce(ui, home, &store, matches!(&self, Self::Show(args) if args.accept))?;
         match self {
             Self::Show(args) => return show::run(ui, home, &args),
             Self::Get(args) => return show::get(ui, home, &args),
@@ -70,14 +72,14 @@ pub(super) fn store(home: &Home) -> Result<PreferenceStore, CliError> {
 
 /// Shows the values that arrived from other devices and were held back; then, if a person has seen them or `accept`
 /// says so, they take effect.
-pub(super) fn announce(ui: &Ui, store: &PreferenceStore, accept: bool) -> Result<(), CliError> {
+pub(super) fn announce(ui: &Ui, home: &Home, store: &PreferenceStore, accept: bool) -> Result<(), CliError> {
     let takes_effect = accept || ui.err_is_terminal();
     store.local_changes(time::now())?;
     if let Some(notice) = store.take_notice()? {
         ui.warn(notice);
     }
     for arrived in store.arrived()? {
-        ui.warn(sentence(&arrived, takes_effect));
+        ui.warn(sentence(&arrived, &device_name(home, arrived.device), takes_effect));
         ui.hint(format_args!("To keep the old value everywhere: caro config undo {}", arrived.preference.name));
         if takes_effect {
             store.take_effect(&arrived, time::now())?;
@@ -88,8 +90,15 @@ pub(super) fn announce(ui: &Ui, store: &PreferenceStore, accept: bool) -> Result
     Ok(())
 }
 
-fn sentence(arrived: &Arrived, takes_effect: bool) -> String {
-    let Arrived { preference, old, new, device, changed_at } = arrived;
+/// What the user calls a device; its id where no name is known here.
+fn device_name(home: &Home, id: Uuid) -> String {
+    // A list that cannot be read is the business of other commands.
+    let known = known_devices(&sync::paths(home).devices).unwrap_or_default();
+    known.into_iter().find(|device| device.id == id).map_or_else(|| id.to_string(), |device| visible(&device.name))
+}
+
+fn sentence(arrived: &Arrived, device: &str, takes_effect: bool) -> String {
+    let Arrived { preference, old, new, changed_at, device: _ } = arrived;
     let zone = time::local_zone();
     format!(
         "{} {} from {} to {}: it was set on the device {} at {}",

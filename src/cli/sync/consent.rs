@@ -1,5 +1,6 @@
 //! What the user agrees to before the first byte leaves: one screen, in plain words.
 
+use super::commands;
 use crate::cli::{CliError, Kind, Ui};
 use crate::net::RelayAddress;
 
@@ -43,7 +44,7 @@ fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
     format!(
         "{begin}\n\
          \n\
-         What leaves     your command history ({records} commands now, and those to come): commands, prompts,\n\
+         What leaves     your command history ({} now, and those to come): commands, prompts,\n\
          \x20               explanations, directories, times, exit codes, tags, names of host, shell and\n\
          \x20               model; your preferences, how much you use caro, this device's name and system.\n\
          \x20               Commands with passwords or tokens in them stay here. Everything is encrypted\n\
@@ -57,6 +58,7 @@ fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
          When            by itself, after your commands; `caro sync pause` stops that for a while.\n\
          To undo it      `caro sync disable` ends it at once. `caro sync delete --everywhere`, in its place,\n\
          \x20               also erases what the relay and your devices hold of what was synced.\n",
+        commands(records),
         relay.shown()
     )
 }

@@ -136,7 +136,7 @@ struct TestJson {
 impl Command {
     pub(super) fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         // A list that another device set counts first, if the user sees it here.
-        config::announce(ui, &config::store(home)?, false)?;
+        config::announce(ui, home, &config::store(home)?, false)?;
         let rules = Settings::load(&home.prefs().sync)?.filter;
         match self {
             Self::List(args) => list(ui, home, &args, &rules),
@@ -219,6 +219,8 @@ fn add(ui: &mut Ui, home: &Home, args: &AddArgs, mut rules: Vec<FilterRule>) -> 
         if delete_synced(ui, args)? {
             withdrawn = history.withdraw(&synced, time::now())?;
             ui.status("With the next sync they are deleted from the relay and your other devices. Here they stay.");
+        } else {
+            ui.status("They stay on the relay and your other devices.");
         }
     }
     if args.json {
@@ -240,7 +242,7 @@ fn delete_synced(ui: &Ui, args: &AddArgs) -> Result<bool, CliError> {
     match ui.terminal("--delete-synced or --keep-synced") {
         Ok(mut terminal) => terminal.confirm("Delete them from the relay and your other devices?"),
         Err(_) => {
-            ui.warn("they stay on the relay and your other devices, since nobody can be asked here");
+            ui.warn("nobody can be asked here whether they are to be deleted elsewhere");
             ui.hint("To delete them there, give the same command with --delete-synced.");
             Ok(false)
         }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::errors::said_with_remedy;
 use super::setup::{SetupArgs, is_in_use, laid_out, refuse_second, write_phrase};
-use super::{PATIENCE, consent, local_only, phrase_input, restore, say_what_stays, setting, show_progress};
+use super::{PATIENCE, commands, consent, local_only, phrase_input, restore, say_what_stays, setting, show_progress};
 use crate::cli::{CliError, Home, Kind, Ui};
 use crate::identity::{Phrase, PhraseError, WordCount};
 use crate::sync::{self, SetUp};
@@ -116,7 +116,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
     }
     let report = engine.exchange("init", &mut show_progress(ui))?;
     engine.close()?;
-    ui.status(format_args!("Sync is set up: {} commands are on the relay.", report.sent));
+    ui.status(format_args!("Sync is set up, and {} went up to the relay.", commands(report.sent)));
     say_what_stays(ui, local_only(home)?);
     Ok(())
 }

@@ -300,15 +300,26 @@ fn say_what_stays(ui: &Ui, local: LocalOnly) {
     ];
     let said: Vec<String> =
         reasons.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
-    ui.status(format_args!("{} commands stay on this machine only: {}.", local.total(), said.join(", ")));
+    let stay = if local.total() == 1 { "stays" } else { "stay" };
+    ui.status(format_args!("{} {stay} on this machine only: {}.", commands(local.total()), said.join(", ")));
+}
+
+/// So many commands, in words.
+fn commands(count: u64) -> String {
+    if count == 1 { "1 command".to_owned() } else { format!("{count} commands") }
 }
 
 /// Shows the progress of an exchange on a terminal.
 fn show_progress(ui: &Ui) -> impl FnMut(Progress) {
     let mut receiving = ui.progress(0, "Receiving");
+    let mut comparing = ui.progress(0, "Comparing");
     let mut sending = ui.progress(0, "Sending");
     move |progress| match progress {
-        Progress::Receiving { done, total, .. } => receiving.set_of(done, total),
+        Progress::Receiving { month, records, done, total } => {
+            receiving.say(format!("Receiving {}: {}", time::month(month), commands(records)));
+            receiving.set_of(done, total);
+        }
+        Progress::Comparing { done, total } => comparing.set_of(done, total),
         Progress::Sending { done, total } => sending.set_of(done, total),
         Progress::Confirming => {}
     }

@@ -70,7 +70,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
         }
     };
     standing::tell(ui, home)?;
-    config::announce(ui, &config::store(home)?, args.accept)?;
+    config::announce(ui, home, &config::store(home)?, args.accept)?;
     print(ui, args, &report, local_only(home)?, begun.elapsed())
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::setup::{SetupArgs, refuse_second};
-use super::{PATIENCE, consent, local_only, phrase_input, say_what_stays, setting, show_progress};
+use super::{PATIENCE, commands, consent, local_only, phrase_input, say_what_stays, setting, show_progress};
 use crate::cli::{CliError, Home, Ui};
 use crate::identity::Phrase;
 use crate::sync::{self, SetUp, SyncError};
@@ -67,8 +67,8 @@ pub(super) fn join(ui: &mut Ui, home: &Home, args: &SetupArgs, phrase: Phrase) -
 
     let devices = history.count_per_device()?.len();
     ui.status(format_args!(
-        "Restored {} commands; this machine now has {} from {devices} device{}.",
-        report.received,
+        "Restored {}; this machine now has {} from {devices} device{}.",
+        commands(report.received),
         history.count()?,
         if devices == 1 { "" } else { "s" },
     ));

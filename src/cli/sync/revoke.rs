@@ -71,9 +71,11 @@ pub(super) fn run(ui: &Ui, home: &Home, args: &RevokeArgs) -> Result<(), CliErro
     let mut moving = ui.progress(0, "Moving");
     let mut erasing = ui.progress(0, "Erasing");
     let met = sync::revoke(&settings, &keys, args.leave_behind, &mut |told| match told {
-        Revocation::Moving(Progress::Receiving { done, total, .. } | Progress::Sending { done, total }) => {
-            moving.set_of(done, total);
-        }
+        Revocation::Moving(
+            Progress::Receiving { done, total, .. }
+            | Progress::Comparing { done, total }
+            | Progress::Sending { done, total },
+        ) => moving.set_of(done, total),
         Revocation::Moving(Progress::Confirming) => {}
         Revocation::Erasing(Erasing { done, total }) => erasing.set_of(done, total),
     })?;

@@ -10,7 +10,7 @@ use crate::sync::daemon::socket::{self, Ask};
 use crate::sync::{Background, Consent, SyncConfig, SyncError, SyncState, wait_until_free};
 
 /// How long exchanges under way are waited for after consent was withdrawn. They end by themselves, long before.
-const ENDS_WITHIN: Duration = Duration::from_secs(3);
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Stop exchanging by itself, until `caro sync resume`; `caro sync now` still works.
 #[derive(Debug, Args)]

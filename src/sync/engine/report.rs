@@ -5,13 +5,22 @@ use serde::{Deserialize, Serialize};
 /// How far an exchange has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Segments are coming down.
+    /// Segments are coming down, the newest month first.
     Receiving {
+        /// The month that is being read, as a number: 202611.
+        month: u32,
         /// Records stored so far.
         records: u64,
         /// Segments read.
         done: u64,
         /// Segments to read.
+        total: u64,
+    },
+    /// What is here is compared with what the relay has.
+    Comparing {
+        /// Segments compared.
+        done: u64,
+        /// Segments to compare.
         total: u64,
     },
     /// Records are going up.

@@ -105,7 +105,7 @@ impl From<LastExchange> for LastJson {
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &StatusArgs) -> Result<(), CliError> {
     standing::tell(ui, home)?;
-    preferences::announce(ui, &preferences::store(home)?, false)?;
+    preferences::announce(ui, home, &preferences::store(home)?, false)?;
     if args.watch {
         return view::watch(ui, home, args);
     }
