@@ -161,7 +161,8 @@ fn rules_of_another_device_let_nothing_go_before_the_user_has_seen_them() {
     a.now();
     a.add_one("aws iam");
     a.now();
-    // Made offline and later: of the two lists this one wins.
+    b.now();
+    rule(&b, &["remove", "exclude", "command", "aws *"]);
     rule(&b, &["add", "exclude", "command", "vault *"]);
     b.now();
     a.now();
@@ -178,4 +179,48 @@ fn rules_of_another_device_let_nothing_go_before_the_user_has_seen_them() {
     assert_eq!(a.status()["held"], 1);
     b.now();
     assert_eq!(b.commands(), ["aws iam", "aws s3 ls", "make"]);
+}
+
+#[test]
+fn rules_that_two_devices_added_offline_unite_and_both_hold_everywhere() {
+    let relay = Relay::new();
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    let phrase = a.init(&relay.url());
+    rule(&a, &["add", "exclude", "command", "vault *"]);
+    a.now();
+    b.restored(&relay.url(), &phrase);
+    rule(&a, &["add", "exclude", "command", "aws *"]);
+    rule(&b, &["add", "exclude", "directory", "~/clients"]);
+    for device in [&a, &b] {
+        device.add(&["vault read", "aws iam", "make"].map(|command| format!("{command} on {}", device.name)));
+        device.ok(["history", "add", "--command", "ls", "--cwd", "/home/ada/clients/x"]);
+    }
+    for device in [&b, &a, &b] {
+        device.now();
+    }
+    let united =
+        "  1  exclude command \"vault *\"\n  2  exclude command \"aws *\"\n  3  exclude directory \"~/clients\"\n";
+    assert_eq!((rule(&a, &["list"]), rule(&b, &["list"])), (united.to_owned(), united.to_owned()));
+    // Before b knew of a's rule it sent what that excludes; nothing else of either left.
+    let of = |home: &SyncHome, name: &str| home.commands().into_iter().filter(|c| c.contains(name)).collect::<Vec<_>>();
+    assert_eq!(of(&a, "desktop"), ["aws iam on desktop", "make on desktop"]);
+    assert_eq!(of(&b, "laptop"), ["make on laptop"]);
+    assert_eq!((&a.status()["held"], &b.status()["held"]), (&3.into(), &2.into()));
+
+    // Of one and the same rule, added twice and taken out once, the later counts; another's stays.
+    rule(&a, &["remove", "2"]);
+    rule(&b, &["add", "exclude", "tag", "work"]);
+    for device in [&a, &b, &a] {
+        device.now();
+    }
+    assert_eq!(
+        rule(&a, &["list"]),
+        united
+            .replace("2  exclude command \"aws *\"\n  3", "2")
+            .replace("~/clients\"\n", "~/clients\"\n  3  exclude tag \"work\"\n")
+    );
+    // What a let go is let go on b after it was seen there.
+    assert!(rule(&b, &["list"]).contains("aws *"));
+    b.ok(["config", "show", "--accept"]);
+    assert_eq!(rule(&b, &["list"]), rule(&a, &["list"]));
 }

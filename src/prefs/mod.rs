@@ -3,26 +3,30 @@
 //! - `catalog`: every preference by name, what it may be, where it is kept, whether it follows the user.
 //! - `document`: TOML files edited in place, so that comments, order and unknown keys stay.
 //! - `settings`: the preferences that sync itself obeys, as typed values.
-//! - `store`: those that follow the user: which change wins, what lost, what waits to be shown; `register`: one change.
+//! - `store`: those that follow the user: which change wins, what lost, what waits to be shown; `register`: one change;
+//!   `content`: the file of all that; `rules`: the sync filter, of which each rule follows by itself.
 //!
 //! `config.toml` belongs to Caro, whose own writer drops keys that it does not know; so preferences of sync are
 //! kept beside it, in `sync.toml`, which [`SyncConfig`](crate::sync::SyncConfig) shares. What is set in neither
 //! file has its default.
 
 mod catalog;
+mod content;
 pub(crate) mod document;
 mod error;
 mod register;
+mod rules;
 mod settings;
 mod store;
 
 use std::path::{Path, PathBuf};
 
 pub use catalog::{ALL, File, Kind, Preference, find, suggestion};
+pub use content::{Arrived, Loser};
 pub use error::{PrefsError, Result};
 pub use register::Register;
 pub use settings::{DEFAULT_MAX_RECORDS, DEFAULT_RETENTION_DAYS, Frequency, LARGE_RECORD, LargeRecords, Settings};
-pub use store::{Arrived, Loser, Merged, PreferenceStore};
+pub use store::{Merged, PreferenceStore};
 
 /// Where one home keeps its preferences.
 #[derive(Clone, Debug, PartialEq, Eq)]

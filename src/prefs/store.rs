@@ -12,24 +12,19 @@
 //! The store is saved before a file is written, so that an interruption in between is made up for at the next look.
 //! A lock makes processes take turns.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs::{self, File as LockFile};
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::fs::File as LockFile;
+use std::io;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::content::{Arrived, Content, Loser};
 use super::register::Kept;
-use super::{ALL, Kind, Preference, PrefsError, PrefsPaths, Register, Result, find, get, write};
+use super::{ALL, Kind, Preference, PrefsError, PrefsPaths, Register, Result, find, get, rules, write};
 use crate::history::UnixNanos;
 use crate::history::filter::{FilterRule, loosens};
 use crate::private_file;
-
-/// How many values that lost are kept for each preference.
-const KEPT_LOSERS: usize = 100;
-/// The layout of the file.
-const VERSION: u32 = 1;
 
 /// What became of a register that arrived.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,59 +47,6 @@ pub enum Merged {
     },
     /// It lost: what this device knows is later and should be told again.
     LocalWins,
-}
-
-/// A value from elsewhere that waits to be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    /// The preference.
-    pub preference: &'static Preference,
-    /// The value that holds here; none: the default.
-    pub old: Option<String>,
-    /// The value that was set elsewhere.
-    pub new: Option<String>,
-    /// The device that set it.
-    pub device: Uuid,
-    /// When.
-    pub changed_at: UnixNanos,
-}
-
-/// A value that lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loser {
-    /// The preference.
-    pub name: String,
-    /// Its value; none: unset.
-    pub value: Option<String>,
-    /// When it had been set; 0: before this device knew of it.
-    pub changed_at: i64,
-    /// By which device.
-    pub device: Uuid,
-    /// When it lost, nanoseconds since 1970.
-    pub lost_at: i64,
-}
-
-/// The file.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Content {
-    version: u32,
-    /// The greatest register of each preference, with those this version does not know.
-    #[serde(default)]
-    values: BTreeMap<String, Kept>,
-    /// What the file of each preference said when it was last looked at.
-    #[serde(default)]
-    seen: BTreeMap<String, Option<String>>,
-    /// Preferences whose winner waits to be shown.
-    #[serde(default)]
-    held: Vec<String>,
-    /// What lost, the latest last.
-    #[serde(default)]
-    undo: Vec<Loser>,
-    /// Something the user should be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    notice: Option<String>,
-    #[serde(flatten)]
-    unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// The preferences of this home that follow the user.
@@ -145,6 +87,9 @@ impl PreferenceStore {
     ///
     /// See [`PrefsError`].
     pub fn merge(&self, register: &Register, now: UnixNanos) -> Result<Merged> {
+        if rules::concerns(&register.name) {
+            return self.merge_rule(register, now);
+        }
         let Some(preference) = find(&register.name).ok().filter(|preference| preference.synced) else {
             return Ok(Merged::Unchanged);
         };
@@ -160,26 +105,59 @@ impl PreferenceStore {
                     return Ok(Merged::LocalWins);
                 }
             }
-            let old = content.seen.get(preference.name).cloned().flatten();
             content.lose(&known.unwrap_or_else(|| self.unset(preference)), now);
             content.values.insert(preference.name.to_owned(), Kept::from_register(register));
-            let new = register.value.clone();
-            if !is_valid(preference, new.as_deref()) {
+            if !is_valid(preference, register.value.as_deref()) {
                 tracing::warn!(name = preference.name, "another device set a preference to what only it understands");
                 return Ok(Merged::Unchanged);
             }
-            if register.device != self.device && must_be_shown(preference, old.as_deref(), new.as_deref()) {
-                content.hold(preference.name);
-                return Ok(Merged::Held { old, new });
-            }
-            content.release(preference.name);
-            match self.apply(content, preference) {
-                // Its turn comes when the file is in order again.
-                Err(PrefsError::Syntax { .. }) => return Ok(Merged::Unchanged),
-                applied => applied?,
-            }
-            Ok(if old == new { Merged::Unchanged } else { Merged::Applied { old, new } })
+            self.let_win(content, preference, register.device != self.device)
         })
+    }
+
+    /// Unites a register of the sync filter: that of one rule, or the whole list of an older version.
+    fn merge_rule(&self, register: &Register, now: UnixNanos) -> Result<Merged> {
+        let list = find(rules::LIST)?;
+        self.with(|content| {
+            self.look(content, now)?;
+            let before = content.winner(list);
+            let known = self.list(content, list);
+            match rules::unite(&mut content.values, register) {
+                Ordering::Equal => return Ok(Merged::Unchanged),
+                Ordering::Less => return Ok(Merged::LocalWins),
+                Ordering::Greater => {}
+            }
+            if content.winner(list).flatten() == before.clone().flatten() {
+                return Ok(Merged::Unchanged);
+            }
+            content.lose(&known, now);
+            // What others let go is not let go because one of this device's own rules has come back.
+            let from_elsewhere = register.device != self.device || content.waits(list.name);
+            self.let_win(content, list, from_elsewhere)
+        })
+    }
+
+    /// Lets the winner take effect, or holds it back until it was shown.
+    fn let_win(&self, content: &mut Content, preference: &'static Preference, from_elsewhere: bool) -> Result<Merged> {
+        let old = content.seen.get(preference.name).cloned().flatten();
+        let new = content.winner(preference).flatten();
+        if from_elsewhere && must_be_shown(preference, old.as_deref(), new.as_deref()) {
+            content.hold(preference.name);
+            return Ok(Merged::Held { old, new });
+        }
+        content.release(preference.name);
+        match self.apply(content, preference) {
+            // Its turn comes when the file is in order again.
+            Err(PrefsError::Syntax { .. }) => return Ok(Merged::Unchanged),
+            applied => applied?,
+        }
+        Ok(if old == new { Merged::Unchanged } else { Merged::Applied { old, new } })
+    }
+
+    /// The list of rules as one register, for the undo list.
+    fn list(&self, content: &Content, list: &Preference) -> Register {
+        let (changed_at, device) = content.changed(list).unwrap_or((0, self.device));
+        Register { value: content.winner(list).flatten(), changed_at, device, ..self.unset(list) }
     }
 
     /// Sets a preference, or unsets it, as the user of this device asks. The value is in the form that
@@ -195,8 +173,15 @@ impl PreferenceStore {
         self.with(|content| {
             self.check_file(preference)?;
             self.look(content, now)?;
-            self.stamp(content, preference, value, now);
-            self.apply(content, preference)
+            let before = content.seen.get(preference.name).cloned().flatten();
+            self.stamp(content, preference, before.as_deref(), value, now);
+            if !content.waits(preference.name) {
+                return self.apply(content, preference);
+            }
+            content.save(&self.paths.store)?;
+            write(&self.paths, preference, value)?;
+            content.seen.insert(preference.name.to_owned(), value.map(str::to_owned));
+            Ok(())
         })
     }
 
@@ -217,7 +202,7 @@ impl PreferenceStore {
     /// See [`PrefsError`].
     pub fn arrived_rules(&self) -> Result<Option<Vec<FilterRule>>> {
         let arrived = self.arrived()?.into_iter().find(|arrived| arrived.preference.kind == Kind::Rules);
-        Ok(arrived.map(|arrived| rules(arrived.new.as_deref())))
+        Ok(arrived.map(|arrived| rules::rules(arrived.new.as_deref())))
     }
 
     /// Lets a value that was held back take effect, now that it was shown.
@@ -247,13 +232,13 @@ impl PreferenceStore {
         self.with(|content| {
             self.check_file(preference)?;
             self.look(content, now)?;
-            let current = content.values.get(preference.name).and_then(|kept| kept.value.clone());
+            let current = content.winner(preference).flatten();
             let is_other = |loser: &Loser| {
                 loser.name == preference.name && loser.value != current && is_valid(preference, loser.value.as_deref())
             };
             let Some(position) = content.undo.iter().rposition(is_other) else { return Ok(None) };
             let loser = content.undo.remove(position);
-            self.stamp(content, preference, loser.value.as_deref(), now);
+            self.stamp(content, preference, current.as_deref(), loser.value.as_deref(), now);
             self.apply(content, preference)?;
             Ok(Some(loser))
         })
@@ -287,26 +272,33 @@ impl PreferenceStore {
                 Err(PrefsError::InvalidInFile { .. } | PrefsError::Syntax { .. }) => continue,
                 read => read?,
             };
-            let winner = content.values.get(name).map(|kept| kept.value.clone());
+            let winner = content.winner(preference);
             let seen = content.seen.insert(name.to_owned(), in_file.clone());
             match (seen, winner) {
                 // Written by an apply() that was interrupted, or by hand to the same end.
                 (_, Some(winner)) if winner == in_file => content.release(name),
                 (Some(seen), _) if seen != in_file => {
-                    changes.push(self.stamp(content, preference, in_file.as_deref(), now));
+                    changes.extend(self.stamp(content, preference, seen.as_deref(), in_file.as_deref(), now));
                 }
                 (seen, Some(winner)) => {
                     if seen.is_none() && in_file.is_some() {
-                        content.lose(&Register { value: in_file, ..self.unset(preference) }, now);
+                        let first = Register { value: in_file, ..self.unset(preference) };
+                        if preference.kind == Kind::Rules {
+                            rules::spread(&mut content.values, &first);
+                        }
+                        content.lose(&first, now);
                     }
-                    let waits = content.held.iter().any(|held| held == name);
-                    if !waits && is_valid(preference, winner.as_deref()) {
+                    if !content.waits(name) && is_valid(preference, winner.as_deref()) {
                         self.apply(content, preference)?;
                     }
                 }
                 (None, None) if in_file.is_some() => {
                     let first = Register { value: in_file, ..self.unset(preference) };
-                    content.values.insert(name.to_owned(), Kept::from_register(&first));
+                    if preference.kind == Kind::Rules {
+                        rules::spread(&mut content.values, &first);
+                    } else {
+                        content.values.insert(name.to_owned(), Kept::from_register(&first));
+                    }
                     changes.push(first);
                 }
                 (_, None) => {}
@@ -323,8 +315,28 @@ impl PreferenceStore {
         }
     }
 
-    /// Makes a value the winner, as a change made here and now.
-    fn stamp(&self, content: &mut Content, preference: &Preference, value: Option<&str>, now: UnixNanos) -> Register {
+    /// Makes a value the winner, as a change made here and now; `before` is what it takes the place of.
+    fn stamp(
+        &self,
+        content: &mut Content,
+        preference: &Preference,
+        before: Option<&str>,
+        value: Option<&str>,
+        now: UnixNanos,
+    ) -> Vec<Register> {
+        if preference.kind == Kind::Rules {
+            let list = self.list(content, preference);
+            let changes = rules::change(&mut content.values, before, value, now.0, self.device);
+            content.lose(&list, now);
+            let waited = content.waits(preference.name);
+            content.release(preference.name);
+            let winner = content.winner(preference).flatten();
+            if waited && must_be_shown(preference, value, winner.as_deref()) {
+                // What others let go is still to be shown; what was changed here does not concern it.
+                content.hold(preference.name);
+            }
+            return changes;
+        }
         let known = content.values.get(preference.name).map(|kept| kept.register(preference.name));
         let after_known = known.as_ref().map_or(1, |known| known.changed_at.saturating_add(1));
         let register = Register {
@@ -337,12 +349,12 @@ impl PreferenceStore {
         content.lose(&known, now);
         content.release(preference.name);
         content.values.insert(preference.name.to_owned(), Kept::from_register(&register));
-        register
+        vec![register]
     }
 
     /// Writes the winner into the file of its preference; the store is saved first.
     fn apply(&self, content: &mut Content, preference: &Preference) -> Result<()> {
-        let Some(winner) = content.values.get(preference.name).map(|kept| kept.value.clone()) else { return Ok(()) };
+        let Some(winner) = content.winner(preference) else { return Ok(()) };
         let in_file = get(&self.paths, preference).ok();
         let edited = in_file.is_some() && content.seen.get(preference.name) != in_file.as_ref();
         if in_file.as_ref() == Some(&winner) || edited {
@@ -352,7 +364,7 @@ impl PreferenceStore {
             }
             return Ok(());
         }
-        self.save(content)?;
+        content.save(&self.paths.store)?;
         write(&self.paths, preference, winner.as_deref())?;
         content.seen.insert(preference.name.to_owned(), winner);
         Ok(())
@@ -372,11 +384,11 @@ impl PreferenceStore {
     /// Runs `work` on the content under the lock, and saves what it changed.
     fn with<T>(&self, work: impl FnOnce(&mut Content) -> Result<T>) -> Result<T> {
         let _turn = self.lock()?;
-        let mut content = self.load()?;
+        let mut content = Content::load(&self.paths.store)?;
         let before = serde_json::to_vec(&content).ok();
         let result = work(&mut content)?;
         if serde_json::to_vec(&content).ok() != before {
-            self.save(&content)?;
+            content.save(&self.paths.store)?;
         }
         Ok(result)
     }
@@ -391,95 +403,6 @@ impl PreferenceStore {
         };
         lock().map_err(|source| PrefsError::File { file: path.clone(), action: "written", source })
     }
-
-    fn load(&self) -> Result<Content> {
-        let path = &self.paths.store;
-        let failed = |action| move |source| PrefsError::File { file: path.clone(), action, source };
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Content::new()),
-            Err(error) => return Err(failed("read")(error)),
-        };
-        match serde_json::from_slice::<Content>(&bytes) {
-            Ok(content) if content.version > VERSION => Err(PrefsError::Newer { file: path.clone() }),
-            Ok(content) => Ok(content),
-            Err(error) => {
-                tracing::warn!(%error, "what is known of preferences is damaged");
-                let aside = free_name(path);
-                fs::rename(path, &aside).map_err(failed("moved aside"))?;
-                let notice = format!(
-                    "What was known of your preferences on other devices was damaged; it is kept as {}. Your \
-                     preferences here are as they were, and the next sync brings the rest back.",
-                    aside.display()
-                );
-                let content = Content { notice: Some(notice), ..Content::new() };
-                self.save(&content)?;
-                Ok(content)
-            }
-        }
-    }
-
-    fn save(&self, content: &Content) -> Result<()> {
-        let path = &self.paths.store;
-        let bytes = serde_json::to_vec_pretty(content).map_err(io::Error::from);
-        bytes.and_then(|bytes| private_file::replace(path, &bytes)).map_err(|source| PrefsError::File {
-            file: path.clone(),
-            action: "written",
-            source,
-        })
-    }
-}
-
-impl Content {
-    fn new() -> Self {
-        Self { version: VERSION, ..Self::default() }
-    }
-
-    /// Puts a register that lost into the undo list, unless it is there.
-    fn lose(&mut self, register: &Register, now: UnixNanos) {
-        let Register { name, value, changed_at, device, .. } = register;
-        let same = |loser: &Loser| {
-            (&loser.name, &loser.value, &loser.changed_at, &loser.device) == (name, value, changed_at, device)
-        };
-        if self.undo.iter().any(same) {
-            return;
-        }
-        self.undo.push(Loser {
-            name: name.clone(),
-            value: value.clone(),
-            changed_at: *changed_at,
-            device: *device,
-            lost_at: now.0,
-        });
-        if self.undo.iter().filter(|loser| loser.name == *name).count() > KEPT_LOSERS
-            && let Some(oldest) = self.undo.iter().position(|loser| loser.name == *name)
-        {
-            self.undo.remove(oldest);
-        }
-    }
-
-    fn hold(&mut self, name: &str) {
-        if !self.held.iter().any(|held| held == name) {
-            self.held.push(name.to_owned());
-        }
-    }
-
-    fn release(&mut self, name: &str) {
-        self.held.retain(|held| held != name);
-    }
-
-    fn arrived(&self, name: &str) -> Option<Arrived> {
-        let preference = find(name).ok()?;
-        self.held.iter().find(|held| *held == name)?;
-        let winner = self.values.get(name)?;
-        Some(Arrived {
-            preference,
-            old: self.seen.get(name).cloned().flatten(),
-            new: winner.value.clone(),
-            device: winner.device,
-            changed_at: UnixNanos(winner.changed_at),
-        })
-    }
 }
 
 /// Whether this version understands a value from elsewhere.
@@ -490,7 +413,7 @@ fn is_valid(preference: &Preference, value: Option<&str>) -> bool {
 /// Whether a value from elsewhere may take effect only after it was shown.
 fn must_be_shown(preference: &Preference, old: Option<&str>, new: Option<&str>) -> bool {
     match preference.kind {
-        Kind::Rules => loosens(&rules(old), &rules(new)),
+        Kind::Rules => loosens(&rules::rules(old), &rules::rules(new)),
         // Listed from the most careful on: what makes a device more careful need not wait.
         Kind::OneOf(words) if preference.safety => {
             let place =
@@ -501,24 +424,9 @@ fn must_be_shown(preference: &Preference, old: Option<&str>, new: Option<&str>) 
     }
 }
 
-/// The rules of a value that is valid.
-fn rules(value: Option<&str>) -> Vec<FilterRule> {
-    value.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
-}
-
 /// Whether two values have different effects; unset means the default.
 fn differ(preference: &Preference, one: Option<&str>, other: Option<&str>) -> bool {
     one.or(preference.default) != other.or(preference.default)
-}
-
-/// A name beside `path` that no file has.
-fn free_name(path: &std::path::Path) -> PathBuf {
-    let named = |number: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(if number == 0 { ".damaged".to_owned() } else { format!(".damaged-{number}") });
-        PathBuf::from(name)
-    };
-    (0..u32::MAX).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(u32::MAX))
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use std::fs;
+
 use super::*;
+use crate::prefs::rules::rules;
 
 struct Device {
     place: TempDir,
@@ -37,6 +40,19 @@ impl Device {
 
     fn value(&self, name: &str) -> Option<String> {
         get(&self.store.paths, find(name).unwrap()).unwrap()
+    }
+
+    /// Sets the rules of the filter.
+    fn list(&self, rules: &[&str], at: i64) {
+        let value = (!rules.is_empty()).then(|| rules.join("\n"));
+        self.store.set(find("sync.filter").unwrap(), value.as_deref(), UnixNanos(at)).unwrap();
+    }
+
+    /// Hears all that another device knows.
+    fn tell(&self, from: &Self, at: i64) {
+        for register in from.store.registers().unwrap() {
+            self.merge(&register, at);
+        }
     }
 
     fn merge(&self, register: &Register, at: i64) -> Merged {
@@ -87,7 +103,7 @@ fn what_is_edited_by_hand_is_noticed_once() {
     device.edit("sync.toml", "filter = ['exclude   tag x']\n");
     let changes = device.store.local_changes(UnixNanos(9)).unwrap();
     let told: Vec<_> = changes.iter().map(|r| (r.name.as_str(), r.value.as_deref(), r.changed_at)).collect();
-    assert_eq!(told, [("safety_level", Some("strict"), 9), ("sync.filter", Some("exclude tag \"x\""), 9)]);
+    assert_eq!(told, [("safety_level", Some("strict"), 9), ("sync.filter/exclude tag \"x\"", Some("9"), 9)]);
     assert_eq!(device.store.local_changes(UnixNanos(10)).unwrap(), []);
     device.edit("config.toml", "");
     let changes = device.store.local_changes(UnixNanos(11)).unwrap();
@@ -238,20 +254,65 @@ fn a_broken_file_of_the_user_stops_nothing_and_is_never_overwritten() {
 #[test]
 fn rules_that_let_go_what_is_kept_here_wait_until_they_were_shown() {
     let (here, there) = (Device::new(1), Device::new(2));
-    here.set("sync.filter", "exclude tag \"x\"", 10);
-    let other = there.set("sync.filter", "exclude tag \"y\"", 20);
-    assert!(matches!(here.merge(&other, 21), Merged::Held { .. }));
-    assert_eq!(here.value("sync.filter"), some("exclude tag \"x\""));
-    assert_eq!(here.store.arrived_rules().unwrap(), Some(rules(Some("exclude tag \"y\""))));
-    // Stricter than what holds here: at once.
-    let both = there.set("sync.filter", "exclude tag \"y\"\nexclude tag \"x\"", 30);
-    assert!(matches!(here.merge(&both, 31), Merged::Applied { .. }));
+    let (x, y) = ("exclude tag \"x\"", "exclude tag \"y\"");
+    here.list(&[x], 10);
+    there.tell(&here, 11);
+    there.list(&[y], 20);
+    here.tell(&there, 21);
+    // What was added counts at once, what was taken out waits.
+    assert_eq!(here.value("sync.filter"), some(x));
+    assert_eq!(here.store.arrived_rules().unwrap(), Some(rules(Some(y))));
+    // A rule that is added here meanwhile does not bring the other's decision about.
+    here.list(&[x, "exclude tag \"z\""], 30);
+    assert_eq!(here.value("sync.filter"), Some(format!("{x}\nexclude tag \"z\"")));
+    assert_eq!(here.store.arrived_rules().unwrap(), Some(rules(Some(&format!("{y}\nexclude tag \"z\"")))));
+    // It can be taken back everywhere,
+    here.store.undo(find("sync.filter").unwrap(), UnixNanos(35)).unwrap().unwrap();
+    // and what is stricter than what holds here counts at once.
+    there.list(&[y, x], 40);
+    here.tell(&there, 41);
     assert_eq!(here.store.arrived_rules().unwrap(), None);
-    there.store.set(find("sync.filter").unwrap(), None, UnixNanos(40)).unwrap();
-    let none = there.known("sync.filter").unwrap();
-    assert!(matches!(here.merge(&none, 41), Merged::Held { .. }));
-    here.store.take_effect(&here.store.arrived().unwrap()[0], UnixNanos(42)).unwrap();
+    there.tell(&here, 42);
+    there.list(&[], 50);
+    here.tell(&there, 51);
+    assert!(here.store.arrived_rules().unwrap().is_some());
+    here.store.take_effect(&here.store.arrived().unwrap()[0], UnixNanos(52)).unwrap();
     assert_eq!(here.value("sync.filter"), None);
+}
+
+#[test]
+fn lists_that_were_changed_apart_unite_and_either_can_be_taken_back() {
+    let (one, two) = (Device::new(1), Device::new(2));
+    one.list(&["exclude tag \"x\""], 10);
+    two.list(&["exclude tag \"y\""], 20);
+    one.tell(&two, 30);
+    two.tell(&one, 30);
+    let both = some("exclude tag \"x\"\nexclude tag \"y\"");
+    assert_eq!((one.value("sync.filter"), two.value("sync.filter")), (both.clone(), both));
+    one.store.undo(find("sync.filter").unwrap(), UnixNanos(40)).unwrap().unwrap();
+    assert_eq!(one.value("sync.filter"), some("exclude tag \"x\""));
+}
+
+#[test]
+fn the_one_list_of_an_older_version_is_carried_over() {
+    let here = Device::new(1);
+    let (x, y) = ("exclude tag \"x\"", "exclude tag \"y\"");
+    let folder = here.place.path().join("data");
+    fs::create_dir(&folder).unwrap();
+    let device = Uuid::from_u128(3);
+    let kept = format!(
+        "{{\"version\":1,\"values\":{{\"sync.filter\":{{\"value\":{x:?},\"changed_at\":7,\"device\":\"{device}\"}}}},\
+         \"seen\":{{\"sync.filter\":{x:?}}}}}"
+    );
+    fs::write(&here.store.paths.store, kept).unwrap();
+    here.edit("sync.toml", &format!("filter = ['{x}']\n"));
+    assert_eq!(here.store.local_changes(UnixNanos(9)).unwrap(), []);
+    here.list(&[x, y], 10);
+    let names: Vec<String> = here.store.registers().unwrap().into_iter().map(|register| register.name).collect();
+    assert_eq!(names, ["sync.filter".to_owned(), format!("sync.filter/{x}"), format!("sync.filter/{y}")]);
+    let new = Device::new(2);
+    new.tell(&here, 11);
+    assert_eq!(new.value("sync.filter"), Some(format!("{x}\n{y}")));
 }
 
 #[test]
