@@ -99,6 +99,32 @@ fn a_cloned_machine_is_a_device_of_its_own_and_the_original_stays() {
     assert!(!relay.log().contains("signature"), "{}", relay.log());
 }
 
+/// A network home, or a disk that travels: a device on each machine, whose session goes on when the home is there again.
+#[test]
+fn a_home_that_machines_share_keeps_a_session_and_a_name_for_each() {
+    let (relay, a, b) = two_devices();
+    on("one", &a, &["sync", "now"]);
+    let mut seen: [Vec<(String, String)>; 2] = [Vec::new(), Vec::new()];
+    for round in 0..3 {
+        for (number, machine) in ["one", "two"].into_iter().enumerate() {
+            on(machine, &a, &["history", "add", "--command", &format!("on {machine} in round {round}")]);
+            let told: serde_json::Value = serde_json::from_str(&on(machine, &a, &["sync", "now", "--json"])).unwrap();
+            assert!(round == 0 || (told["sent"] == 1 && told["received"] == 0), "nothing is exchanged again: {told}");
+            seen[number].push((device_on(machine, &a), a.session()));
+        }
+    }
+    for of_one in &seen {
+        assert!(of_one.iter().all(|again| *again == of_one[0]), "{seen:?}");
+    }
+    assert!(seen[0][0].0 != seen[1][0].0 && seen[0][0].1 != seen[1][0].1, "{seen:?}");
+    b.now();
+    assert_eq!(b.commands().len(), 10 + 6);
+    let listed = b.ok(["sync", "devices", "list"]).stdout;
+    // Where it was set up, and on the two.
+    assert_eq!((listed.matches("laptop").count(), listed.matches("laptop (copy)").count()), (3, 2), "{listed}");
+    assert!(!relay.log().contains("signature"), "{}", relay.log());
+}
+
 fn device_on(machine: &str, home: &SyncHome) -> String {
     let status = on(machine, home, &["sync", "status", "--offline", "--json"]);
     serde_json::from_str::<serde_json::Value>(&status).unwrap()["device_id"].as_str().unwrap().to_owned()

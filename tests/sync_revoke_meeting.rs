@@ -71,16 +71,22 @@ fn what_a_device_sends_while_a_revocation_is_interrupted_moves_too() {
     a.run(revoke(&new, &[])).failure(5);
     assert_eq!(a.state()["revoking"]["step"], "moved");
     let id = b.add_one("sent meanwhile, and then its disk broke");
+    b.ok(["config", "set", "model_name", "chosen meanwhile"]);
+    b.ok(["sync", "filter", "add", "exclude", "tag", "private"]);
     b.now();
     let before = ciphertexts(&b);
     drop(b);
     cut.let_through();
     a.ok(["sync", "revoke", "--yes"]);
     assert!(a.records().contains_key(&id));
+    assert_eq!(a.ok(["config", "get", "model_name"]).stdout, "chosen meanwhile\n");
     erased_from(&relay, &before, 2);
     let c = SyncHome::new("server");
     c.restored(&relay.url(), &new);
     assert!(c.records().contains_key(&id));
+    assert_eq!(c.ok(["config", "get", "model_name"]).stdout, "chosen meanwhile\n");
+    assert_eq!(c.ok(["sync", "filter", "list"]).stdout, "  1  exclude tag \"private\"\n");
+    assert!(c.ok(["sync", "devices", "list"]).stdout.contains("desktop"));
     assert_eq!(assert_equal_histories(&[&a, &c]), 2);
 }
 

@@ -71,7 +71,8 @@ export class Client {
         const value = map.get(key);
         if (typeof value === "string") entries[key] = value;
       }
-      return { entries };
+      const transactions = Object.values(map.core.knownState().sessions).reduce((sum, count) => sum + count, 0);
+      return { entries, transactions };
     },
     set: async ({ id, entries }) => {
       const map = loadedMap(this.node, id);
@@ -79,6 +80,10 @@ export class Client {
       await this.commit(id, () => map.core.makeTransaction(changes, "private", undefined, this.stamp(map.core.latestTxMadeAt)));
       map.processNewTransactions();
       return {};
+    },
+    createMap: async ({ month }) => {
+      const map = groupOf(this.node).createMap(undefined, null, "private", coarse(this.node.crypto, month));
+      return { id: map.id };
     },
     createSegment: async ({ month }) => {
       const stream = groupOf(this.node).createStream(undefined, "private", null, coarse(this.node.crypto, month));

@@ -195,6 +195,7 @@ export class CaroCrypto extends CryptoProvider {
         maxTxSize ?? cojsonInternals.TRANSACTION_CONFIG.MAX_RECOMMENDED_TX_SIZE,
         skipVerify ?? false,
       ),
+      coID,
     );
   }
 }
@@ -207,11 +208,22 @@ function freeWithAdapter(adapter: NativeSessionMap, handle: number): void {
   collector.register(adapter, handle);
 }
 
+/** Sessions of which something came that does not continue what is held of them, by CoValue. */
+const discontinued = new Set<string>();
+
+/** Whether something came of this session that does not continue what is held of it. */
+export function isDiscontinued(coId: string, sessionId: string): boolean {
+  return discontinued.has(`${coId} ${sessionId}`);
+}
+
 /** The sessions of one CoValue, in Rust. */
 class NativeSessionMap implements SessionMapImpl {
   readonly #handle: number;
 
-  constructor(handle: number) {
+  constructor(
+    handle: number,
+    private readonly coId: string,
+  ) {
     this.#handle = handle;
     freeWithAdapter(this, handle);
   }
@@ -227,14 +239,12 @@ class NativeSessionMap implements SessionMapImpl {
     signature: string,
     skipVerify: boolean,
   ): void {
-    ops().op_session_map_add(
-      this.#handle,
-      sessionId,
-      signerId ?? "",
-      transactionsJson,
-      signature,
-      skipVerify,
-    );
+    try {
+      ops().op_session_map_add(this.#handle, sessionId, signerId ?? "", transactionsJson, signature, skipVerify);
+    } catch (error) {
+      discontinued.add(`${this.coId} ${sessionId}`);
+      throw error;
+    }
   }
 
   makeNewPrivateTransaction(

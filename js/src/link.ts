@@ -8,6 +8,7 @@
 
 import { cojsonInternals, type CoValueCore, type LocalNode, type Peer, type RawCoID, type SyncMessage } from "cojson";
 import { Connection } from "./connection";
+import { isDiscontinued } from "./crypto";
 import { emit, Failure, type Outcome } from "./protocol";
 import { onStorageRefusal, storageRefusal } from "./storage";
 
@@ -16,6 +17,9 @@ const LONGEST_MS = 3_600_000;
 
 /** Without a connection a relay is given up after so long, milliseconds: dialling it again has failed a few times by then. */
 const LOST_MS = 15_000;
+
+/** A relay that has answered what this session wrote, and has not taken it, is given up after so long, milliseconds. */
+const REFUSED_MS = 5_000;
 
 type Sessions = Record<string, number>;
 
@@ -32,6 +36,10 @@ function isDeletion(session: string): boolean {
   return session.endsWith("$");
 }
 
+function forked(): Failure {
+  return new Failure("forked", "the relay holds something else of this session");
+}
+
 export class RelayLink {
   private readonly connection: Connection;
   private readonly damaged = new Set<string>();
@@ -40,6 +48,8 @@ export class RelayLink {
   private readonly behind = new Set<string>();
   /** The most transactions that the relay ever claimed to have, by CoValue. */
   private readonly told = new Map<string, number>();
+  /** What the relay said last that it has of this session, on this connection, and when it said so once more. */
+  private readonly own = new Map<string, { count: number; repeatedAt: number | undefined }>();
   private heardAt = 0;
   private lostAt = performance.now();
   private open = false;
@@ -90,10 +100,24 @@ export class RelayLink {
       if (refusal !== undefined) throw new Failure("storage", refusal);
       const outcome = this.outcome(core);
       if (outcome) return outcome;
-      const left = this.givesUpAt(begun, patienceMs) - performance.now();
+      const refusedAt = this.refusedAt(core);
+      const until = this.givesUpAt(begun, patienceMs);
+      const quiet = Math.max(begun, this.heardAt, refusedAt ?? 0) + REFUSED_MS;
+      const left = Math.min(until, refusedAt === undefined ? until : quiet) - performance.now();
+      if (left <= 0 && refusedAt !== undefined) throw forked();
       if (left <= 0) return this.open ? "late" : "offline";
       await this.news(core, left);
     }
+  }
+
+  /**
+   * Since when the relay answers that it has less of this session than was written here, and no more than before: what it
+   * has is not what is held here. None while it takes it, or says nothing.
+   */
+  private refusedAt(core: CoValueCore): number | undefined {
+    const said = this.own.get(core.id);
+    const written = core.isAvailable() ? (core.knownState().sessions[this.node.currentSessionID] ?? 0) : 0;
+    return this.open && said && said.count < written && !core.isDeleted ? said.repeatedAt : undefined;
   }
 
   private givesUpAt(begun: number, patienceMs: number): number {
@@ -102,6 +126,7 @@ export class RelayLink {
   }
 
   private outcome(core: CoValueCore): Outcome | undefined {
+    if (core.isErroredInPeer(this.peerId) && isDiscontinued(core.id, this.node.currentSessionID)) throw forked();
     if (this.damaged.has(core.id) || core.isErroredInPeer(this.peerId)) return "damaged";
     const told = this.node.syncManager.peers[this.peerId]?.getKnownState(core.id);
     if (!core.isAvailable()) {
@@ -139,6 +164,7 @@ export class RelayLink {
   }
 
   private joined(peer: Peer): void {
+    this.own.clear();
     this.node.syncManager.addPeer(this.guarded(peer));
     this.node.syncManager.peers[peer.id]?.subscribeToKnownStatesUpdates((id) => this.wake(id));
   }
@@ -163,6 +189,12 @@ export class RelayLink {
 
   private listen(message: SyncMessage): void {
     if (this.moves(message)) this.heardAt = performance.now();
+    if (message.action === "known") {
+      const count = message.sessions?.[this.node.currentSessionID] ?? 0;
+      const repeated = this.own.get(message.id)?.count === count;
+      this.own.set(message.id, { count, repeatedAt: repeated ? performance.now() : undefined });
+      if (repeated) this.wake(message.id);
+    }
     if (this.heard.has(message.id) || !this.node.hasCoValue(message.id as RawCoID)) return;
     this.heard.add(message.id);
     if (message.action !== "known") return;

@@ -67,9 +67,11 @@ export interface Requests {
   /** Brings CoValues up to date with the relay, in both directions. */
   exchange: { params: { ids: string[]; timeoutMs: number }; result: { outcomes: Record<string, Outcome> } };
   /** The current value of every key of a map. */
-  entries: { params: { id: string }; result: { entries: Record<string, string> } };
+  entries: { params: { id: string }; result: { entries: Record<string, string>; transactions: number } };
   /** Sets keys of a map in one transaction; in the store when it answers. */
   set: { params: { id: string; entries: Record<string, string> }; result: Record<string, never> };
+  /** Makes a new, empty map. */
+  createMap: { params: { month: string }; result: { id: string } };
   /** Makes a new, empty segment. */
   createSegment: { params: { month: string }; result: { id: string } };
   /** Appends values to a segment in one transaction; in the store when it answers. */
@@ -116,6 +118,8 @@ export type FailureCode =
   | "late"
   /** What the relay or the store holds was damaged or forged. */
   | "damaged"
+  /** What the relay holds of this device's own session does not continue what is held of it here. */
+  | "forked"
   /** The store could not be written. */
   | "storage"
   /** The request does not make sense now. */

@@ -79,6 +79,7 @@ impl Home {
         let path = self.history_path();
         let history = History::open(&path)?;
         let path = path.canonicalize().unwrap_or(path);
+        let path = machine::cloned_place().map_or(path, PathBuf::from);
         history.settle(&Place { machine: machine::id().unwrap_or_default(), path })?;
         Ok(history)
     }

@@ -73,7 +73,7 @@ impl History {
         }
         let device = self.device_id()?;
         let is_copy = Place::of(&before).is_some_and(|before| {
-            !before.same_machine(here) || (before.path != here.path && holds(&before.path, device))
+            !before.same_machine(here) || (!same_file(&before.path, &here.path) && holds(&before.path, device))
         });
         if !is_copy {
             self.write(|db| meta_set(db, PLACE, &text))?;
@@ -97,6 +97,21 @@ impl History {
         Ok(Settled::Copied)
     }
 
+    /// Gives this history a device id of its own, where another one turned out to have the same; what it has of the device's
+    /// records is queued.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn become_a_copy(&self) -> Result<Uuid> {
+        let (device, own) = (self.device_id()?, Uuid::new_v4());
+        self.write(|db| {
+            db.execute(QUEUE_ALL_OF, [device.as_bytes()])?;
+            meta_set(db, COPIED_FROM, &device.to_string())?;
+            meta_set(db, DEVICE_ID, &own.to_string())
+        })?;
+        Ok(own)
+    }
+
     /// The device that this one was copied from, if it is a copy.
     ///
     /// # Errors
@@ -110,6 +125,21 @@ impl History {
 
 fn at(place: &str) -> String {
     format!("{DEVICE_AT}{}", blake3::hash(place.as_bytes()).to_hex())
+}
+
+/// Whether two paths lead to one file, as where a folder is mounted twice.
+fn same_file(one: &Path, other: &Path) -> bool {
+    if one == other {
+        return true;
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let numbers = |path: &Path| std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+        numbers(one).is_some_and(|one| numbers(other) == Some(one))
+    }
+    #[cfg(not(unix))]
+    false
 }
 
 /// Whether there is a history of this device at a path. One that cannot be read is not taken for it.
@@ -190,6 +220,21 @@ mod tests {
         let history = History::open(&original).unwrap();
         assert_eq!(history.settle(&place("m", &original)).unwrap(), Settled::Same);
         assert_eq!(history.device_id().unwrap(), id, "the original keeps its own");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_file_under_two_paths_is_one_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mounted, again) = (folder.path().join("a"), folder.path().join("b"));
+        std::fs::create_dir(&mounted).unwrap();
+        std::os::unix::fs::symlink(&mounted, &again).unwrap();
+        let history = History::open(mounted.join("history.db")).unwrap();
+        let id = history.device_id().unwrap();
+        for path in [&mounted, &again, &mounted] {
+            assert_eq!(history.settle(&place("m", &path.join("history.db"))).unwrap(), Settled::Same);
+        }
+        assert_eq!(history.device_id().unwrap(), id);
     }
 
     #[test]

@@ -161,6 +161,8 @@ pub struct Entries {
 pub struct EntriesRead {
     /// By key.
     pub entries: BTreeMap<String, String>,
+    /// How many transactions the map has: it keeps all states that it ever had.
+    pub transactions: u64,
 }
 request!(Entries, "entries", EntriesRead);
 
@@ -173,6 +175,21 @@ pub struct Set {
     pub entries: BTreeMap<String, String>,
 }
 request!(Set, "set", Done);
+
+/// Makes an empty map, which is stored with the first that is set in it.
+#[derive(Serialize)]
+pub struct CreateMap {
+    /// First day of the month of writing, RFC 3339.
+    pub month: String,
+}
+
+/// The new map.
+#[derive(Debug, Deserialize)]
+pub struct MapCreated {
+    /// Its id.
+    pub id: String,
+}
+request!(CreateMap, "createMap", MapCreated);
 
 /// Makes an empty segment.
 #[derive(Serialize)]
@@ -328,6 +345,8 @@ pub enum FailureCode {
     Late,
     /// What the relay or the store holds was damaged or forged.
     Damaged,
+    /// What the relay holds of this device's own session does not continue what is held of it here.
+    Forked,
     /// The store could not be written.
     Storage,
     /// The request does not make sense now.

@@ -7,16 +7,20 @@
 //!
 //! What the registry said last is kept in `devices.json`, so that names are at hand without a relay.
 
+mod moving;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
+pub(super) use moving::{lift, snapshot, take_over};
+
 use super::engine::Engine;
 use super::state::write_private;
 use super::vault::{Opening, Vault};
-use super::{SyncConfig, SyncError, SyncState, schema};
+use super::{SyncConfig, SyncError, SyncState, heads, schema, twins};
 use crate::runtime::protocol::{Entries, Set};
 use crate::seal::Purpose;
 
@@ -65,6 +69,9 @@ pub(super) struct DeviceRecord {
     last_sync: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     records: Option<u64>,
+    /// Which of its homes wrote this (see [`twins`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     #[serde(flatten)]
     unknown: BTreeMap<String, ciborium::Value>,
 }
@@ -187,12 +194,19 @@ fn read<T: DeserializeOwned>(vault: &Vault, map: &str, key: &str, value: &str) -
 /// The first builds bound a device's record to the registry alone; its writer is the device itself then.
 fn read_own(vault: &Vault, map: &str, key: &str, id: Uuid, value: &str) -> Result<Option<DeviceRecord>, SyncError> {
     match read(vault, map, key, value) {
-        Err(SyncError::Damaged { .. }) => match vault.open(Purpose::Device, map, value)? {
-            Opening::Opened { device, plaintext } if device == id => decode(&plaintext).map(Some),
-            Opening::Opened { .. } => Err(damaged()),
+        Err(SyncError::Damaged { .. }) => match open_of_first_builds(vault, map, &own_key(id), value)? {
+            Opening::Opened { plaintext, .. } => decode(&plaintext).map(Some),
             Opening::Newer | Opening::KeyMissing => Ok(None),
         },
         read => read,
+    }
+}
+
+/// Opens a device's record as the first builds sealed it.
+fn open_of_first_builds(vault: &Vault, map: &str, key: &str, value: &str) -> Result<Opening, SyncError> {
+    match vault.open(Purpose::Device, map, value)? {
+        Opening::Opened { device, .. } if own_key(device) != key => Err(damaged()),
+        opening => Ok(opening),
     }
 }
 
@@ -235,11 +249,14 @@ pub fn known(path: &Path) -> Result<Vec<Device>, SyncError> {
 ///
 /// [`SyncError::Removed`]; others as [`Engine::exchange`].
 pub(super) fn check(engine: &mut Engine) -> Result<(), SyncError> {
-    engine.devices = load(engine)?;
+    let (devices, said) = load(engine)?;
+    engine.devices = devices;
     if engine.devices.is_removed(engine.device) {
         SyncState::update(&engine.paths().state, |state| state.removed = true)?;
         return Err(SyncError::Removed);
     }
+    let own = engine.devices.records.get(&engine.device).and_then(|record| record.token.clone());
+    twins::check(engine, &own.into_iter().chain(said).collect::<Vec<_>>())?;
     let own = engine.devices.records.get(&engine.device);
     let given = engine.devices.names.get(&engine.device);
     if let (Some(own), Some(given)) = (own, given)
@@ -254,23 +271,26 @@ pub(super) fn check(engine: &mut Engine) -> Result<(), SyncError> {
     keep(engine)
 }
 
-/// Says what has changed about this device, if anything has.
+/// Says what has changed about this device, if anything has, and in one transaction with it how far it has written (see
+/// [`heads`]).
 ///
 /// # Errors
 ///
 /// As [`Engine::exchange`].
-pub(super) fn touch(engine: &mut Engine) -> Result<(), SyncError> {
+pub(super) fn touch(engine: &mut Engine, heads: Option<heads::Due>) -> Result<(), SyncError> {
     let config = SyncConfig::load(&engine.paths().config)?;
     let now = (engine.now)().0;
     let before = engine.devices.records.get(&engine.device);
     let quiet_until = before.and_then(|record| record.last_sync).filter(|at| *at <= now).map(|at| at + LAST_SYNC_EVERY);
     let mut record = renamed(engine, &config.device_name, now);
-    if before == Some(&record) && quiet_until.is_some_and(|until| now < until) {
-        return Ok(());
+    if before == Some(&record) && quiet_until.is_some_and(|until| now < until) && !engine.tokens.in_doubt {
+        let Some(heads) = heads else { return Ok(()) };
+        write(engine, BTreeMap::from([heads.entry.clone()]))?;
+        return heads.note(engine);
     }
     record.last_sync = Some(now);
     record.records = Some(own_records(engine)?);
-    write_own(engine, record)?;
+    write_own(engine, record, heads)?;
     keep(engine)
 }
 
@@ -301,7 +321,7 @@ fn renamed(engine: &Engine, name: &str, now: i64) -> DeviceRecord {
 ///
 /// As [`Engine::exchange`].
 pub(super) fn join(engine: &mut Engine, name: &str) -> Result<(), SyncError> {
-    engine.devices = load(engine)?;
+    engine.devices = read_all(engine)?;
     let now = (engine.now)().0;
     if engine.devices.is_removed(engine.device) {
         write_removal(engine, engine.device, false)?;
@@ -310,39 +330,8 @@ pub(super) fn join(engine: &mut Engine, name: &str) -> Result<(), SyncError> {
     record.joined_at = now;
     record.last_sync = Some(now);
     record.records = Some(own_records(engine)?);
-    write_own(engine, record)?;
+    write_own(engine, record, None)?;
     keep(engine)
-}
-
-/// What the devices of this account say of themselves, for another account that they will join.
-pub(super) fn snapshot(engine: &Engine) -> Vec<(Uuid, DeviceRecord)> {
-    let devices = &engine.devices;
-    let taking_part = devices.records.iter().filter(|(id, _)| **id != engine.device && !devices.is_removed(**id));
-    taking_part
-        .map(|(id, record)| {
-            let mut record = record.clone();
-            if let Some((name, at)) = devices.name(*id) {
-                (record.name, record.named_at) = (name.to_owned(), Some(at));
-            }
-            (*id, record)
-        })
-        .collect()
-}
-
-/// Enters devices that have not joined this account yet, as they were in an earlier one.
-///
-/// # Errors
-///
-/// As [`Engine::exchange`].
-pub(super) fn take_over(engine: &mut Engine, others: Vec<(Uuid, DeviceRecord)>) -> Result<(), SyncError> {
-    for (id, record) in others {
-        if !engine.devices.records.contains_key(&id) {
-            let entry = sealed(&engine.vault, &engine.registries.devices, &own_key(id), &record)?;
-            write(engine, entry)?;
-            engine.devices.records.insert(id, record);
-        }
-    }
-    Ok(())
 }
 
 fn own_records(engine: &Engine) -> Result<u64, SyncError> {
@@ -350,15 +339,32 @@ fn own_records(engine: &Engine) -> Result<u64, SyncError> {
     Ok(counts.into_iter().find(|(id, _)| *id == engine.device).map_or(0, |(_, count)| count))
 }
 
-fn load(engine: &Engine) -> Result<Devices, SyncError> {
-    let map = &engine.registries.devices;
-    let entries = engine.ask(&Entries { id: map.clone() })?.entries;
-    Devices::open(&engine.vault, map, &entries)
+/// The registry as it is.
+///
+/// # Errors
+///
+/// As [`Engine::exchange`].
+pub(super) fn read_all(engine: &Engine) -> Result<Devices, SyncError> {
+    Ok(load(engine)?.0)
 }
 
-fn write_own(engine: &mut Engine, record: DeviceRecord) -> Result<(), SyncError> {
-    let entry = sealed(&engine.vault, &engine.registries.devices, &own_key(engine.device), &record)?;
-    write(engine, entry)?;
+/// The registry, and the token of this device that stands in it beside its record.
+fn load(engine: &Engine) -> Result<(Devices, Option<String>), SyncError> {
+    let map = &engine.registries.devices;
+    let entries = engine.ask(&Entries { id: map.clone() })?.entries;
+    Ok((Devices::open(&engine.vault, map, &entries)?, heads::token(engine, &entries)?))
+}
+
+fn write_own(engine: &mut Engine, mut record: DeviceRecord, heads: Option<heads::Due>) -> Result<(), SyncError> {
+    record.token = Some(match &heads {
+        Some(heads) => heads.token.clone(),
+        None => twins::token(engine)?,
+    });
+    let mut entries =
+        BTreeMap::from([sealed(&engine.vault, &engine.registries.devices, &own_key(engine.device), &record)?]);
+    entries.extend(heads.as_ref().map(|heads| heads.entry.clone()));
+    write(engine, entries)?;
+    heads.map_or(Ok(()), |heads| heads.note(engine))?;
     engine.devices.records.insert(engine.device, record);
     Ok(())
 }
@@ -367,14 +373,14 @@ fn write_removal(engine: &mut Engine, id: Uuid, removed: bool) -> Result<(), Syn
     let unknown = engine.devices.removals.remove(&id).map(|removal| removal.unknown).unwrap_or_default();
     let removal = Removal { removed, at: (engine.now)().0, unknown };
     let entry = sealed(&engine.vault, &engine.registries.devices, &(own_key(id) + REMOVED), &removal)?;
-    write(engine, entry)?;
+    write(engine, BTreeMap::from([entry]))?;
     engine.devices.removals.insert(id, removal);
     Ok(())
 }
 
-fn write(engine: &mut Engine, entry: (String, String)) -> Result<(), SyncError> {
+fn write(engine: &mut Engine, entries: BTreeMap<String, String>) -> Result<(), SyncError> {
     let map = engine.registries.devices.clone();
-    engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([entry]) })?;
+    engine.ask(&Set { id: map.clone(), entries })?;
     engine.wrote(map);
     Ok(())
 }
@@ -416,13 +422,13 @@ impl Engine {
             let mut config = SyncConfig::load(&self.paths().config)?;
             config.device_name = name.to_owned();
             config.save(&self.paths().config)?;
-            touch(self)?;
+            touch(self, None)?;
         } else {
             let before = self.devices.name(id).map_or(0, |(_, at)| at);
             let unknown = self.devices.names.remove(&id).map(|given| given.unknown).unwrap_or_default();
             let given = GivenName { name: name.to_owned(), named_at: (self.now)().0.max(before + 1), unknown };
             let entry = sealed(&self.vault, &self.registries.devices, &(own_key(id) + NAME), &given)?;
-            write(self, entry)?;
+            write(self, BTreeMap::from([entry]))?;
             self.devices.names.insert(id, given);
             keep(self)?;
         }

@@ -9,13 +9,13 @@
 //! again until nothing new is there, since other devices go on writing until they meet it (see [`closing`]). Each
 //! step may run twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::closing::{self, MetClosed, Reason};
 use super::engine::{Engine, Setting};
-use super::{SyncConfig, SyncError, SyncState, lock};
+use super::{SyncConfig, SyncError, SyncState, lock, succession};
 use crate::history::History;
 use crate::identity::MasterKey;
 use crate::runtime::protocol::{Entries, Exchange, Held, Outcome};
@@ -181,16 +181,22 @@ fn erase(engine: &Engine, mut closing: Closing, progress: &mut dyn FnMut(Erasing
 fn contents(engine: &Engine) -> Result<BTreeSet<String>, SyncError> {
     let index = &engine.registries.index;
     let mut ids: BTreeSet<String> = engine.ask(&Held {})?.ids.into_iter().collect();
-    let outcomes = engine.ask(&Exchange { ids: vec![index.clone()], timeout_ms: engine.patience_ms() })?.outcomes;
-    match outcomes.get(index).copied().unwrap_or(Outcome::Late) {
-        Outcome::Current | Outcome::Local => {
-            ids.extend(engine.ask(&Entries { id: index.clone() })?.entries.into_keys())
-        }
-        Outcome::Deleted | Outcome::Absent => {}
-        Outcome::Damaged => return Err(engine.damage("the list of what is synced")),
-        Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
+    ids.extend(entries(engine, index)?.into_keys());
+    for registry in [&engine.registries.devices, &engine.registries.usage] {
+        ids.extend(succession::predecessors(&entries(engine, registry)?).into_iter().map(|(id, _)| id));
     }
     Ok(ids)
+}
+
+/// What stands in a map as it is at the relay now; nothing where it is erased.
+fn entries(engine: &Engine, map: &str) -> Result<BTreeMap<String, String>, SyncError> {
+    let outcomes = engine.ask(&Exchange { ids: vec![map.to_owned()], timeout_ms: engine.patience_ms() })?.outcomes;
+    match outcomes.get(map).copied().unwrap_or(Outcome::Late) {
+        Outcome::Current | Outcome::Local => Ok(engine.ask(&Entries { id: map.to_owned() })?.entries),
+        Outcome::Deleted | Outcome::Absent => Ok(BTreeMap::new()),
+        Outcome::Damaged => Err(engine.damage("the list of what is synced")),
+        Outcome::Offline | Outcome::Late => Err(engine.lost_relay()),
+    }
 }
 
 fn note(engine: &Engine, closing: &Closing) -> Result<(), SyncError> {

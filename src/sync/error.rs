@@ -53,6 +53,9 @@ pub enum SyncError {
     /// The keys at hand belong to another account than the one this device takes part in.
     #[error("these are not the keys of the account that this device takes part in")]
     OtherKeys,
+    /// Another machine writes as this device; this home is another one when it tries again.
+    #[error("another machine is a copy of this one and syncs as the same device")]
+    Twin,
     /// Another device has taken this one out.
     #[error("this device was removed from your synced devices")]
     Removed,

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::SyncError;
 use super::engine::Engine;
 use super::pull::{Pulled, key};
 use super::vault::Opening;
+use super::{SyncError, twins};
 use crate::history::History;
-use crate::runtime::protocol::{Entries, Set};
+use crate::runtime::protocol::Entries;
 use crate::seal::Purpose;
 
 /// How often a device says how far it has written, nanoseconds.
@@ -36,13 +36,32 @@ struct Heads {
     records: u64,
     /// By segment: the session, and the number of its transactions.
     segments: BTreeMap<String, (String, u64)>,
+    /// Which of the device's homes wrote this (see [`twins`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     /// Fields of a newer version.
     #[serde(flatten)]
     unknown: BTreeMap<String, ciborium::Value>,
 }
 
-/// Says how far this device has written, if that is due.
-pub(super) fn publish(engine: &mut Engine) -> Result<(), SyncError> {
+/// What this device is to say.
+pub(super) struct Due {
+    /// The entry of the registry of devices.
+    pub entry: (String, String),
+    /// The token in it (see [`twins`]).
+    pub token: String,
+    said: String,
+}
+
+impl Due {
+    /// Notes that it was said.
+    pub(super) fn note(&self, engine: &Engine) -> Result<(), SyncError> {
+        Ok(engine.history.meta_set(SAID, Some(&self.said))?)
+    }
+}
+
+/// How far this device has written, if it is time to say so.
+pub(super) fn due(engine: &mut Engine) -> Result<Option<Due>, SyncError> {
     let mut segments = BTreeMap::new();
     for segment in engine.index.live() {
         if segment.device == engine.device && !segment.description.full {
@@ -58,23 +77,20 @@ pub(super) fn publish(engine: &mut Engine) -> Result<(), SyncError> {
     let at: i64 = at.parse().unwrap_or(0);
     let summary = format!("{segments:?}");
     if segments.is_empty() || what == summary || (at <= now && now - at < EVERY) {
-        return Ok(());
+        return Ok(None);
     }
     let mut records = 0;
     for id in segments.keys() {
         records += engine.history.records_in(id)?.len() as u64;
     }
-    let heads = Heads { at: now, records, segments, unknown: BTreeMap::new() };
-    let map = engine.registries.devices.clone();
+    let token = twins::token(engine)?;
+    let heads = Heads { at: now, records, segments, token: Some(token.clone()), unknown: BTreeMap::new() };
     let name = format!("{}{WRITTEN}", engine.device.simple());
     let mut plaintext = Vec::new();
     ciborium::into_writer(&heads, &mut plaintext)
         .map_err(|e| SyncError::Store(format!("what was written cannot be encoded ({e})")))?;
-    let sealed = engine.vault.seal(Purpose::Device, &format!("{map}/{name}"), &plaintext)?;
-    engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([(name, sealed)]) })?;
-    engine.wrote(map);
-    engine.history.meta_set(SAID, Some(&format!("{now} {summary}")))?;
-    Ok(())
+    let sealed = engine.vault.seal(Purpose::Device, &format!("{}/{name}", engine.registries.devices), &plaintext)?;
+    Ok(Some(Due { entry: (name, sealed), token, said: format!("{now} {summary}") }))
 }
 
 /// Notes which devices have written more than was seen of them, for `status`; how many they are. What is there and
@@ -113,18 +129,13 @@ pub(super) fn withheld(
     engine: &Engine,
     seen: impl Fn(&str, &str) -> Result<u64, SyncError>,
 ) -> Result<Vec<Uuid>, SyncError> {
-    let map = engine.registries.devices.clone();
     let mut withheld = Vec::new();
-    for (name, value) in engine.ask(&Entries { id: map.clone() })?.entries {
+    for (name, value) in engine.ask(&Entries { id: engine.registries.devices.clone() })?.entries {
         let Some(device) = name.strip_suffix(WRITTEN).and_then(|id| Uuid::try_parse(id).ok()) else { continue };
         if device == engine.device {
             continue;
         }
-        let heads: Heads = match engine.vault.open(Purpose::Device, &format!("{map}/{name}"), &value)? {
-            Opening::Opened { plaintext, .. } => ciborium::from_reader(plaintext.as_slice())
-                .map_err(|_| SyncError::Damaged { what: "the list of your devices".into() })?,
-            Opening::Newer | Opening::KeyMissing => continue,
-        };
+        let Some(heads) = opened(engine, &name, &value)? else { continue };
         for (segment, (session, written)) in &heads.segments {
             let live = engine.index.get(segment).is_some_and(|segment| !segment.description.is_abandoned());
             if live && seen(segment, session)? < *written {
@@ -134,4 +145,21 @@ pub(super) fn withheld(
         }
     }
     Ok(withheld)
+}
+
+/// The token in what this device said last.
+pub(super) fn token(engine: &Engine, entries: &BTreeMap<String, String>) -> Result<Option<String>, SyncError> {
+    let name = format!("{}{WRITTEN}", engine.device.simple());
+    let said = entries.get(&name).map(|value| opened(engine, &name, value)).transpose()?;
+    Ok(said.flatten().and_then(|heads| heads.token))
+}
+
+/// What a device said; none where only a newer version can read it.
+fn opened(engine: &Engine, name: &str, value: &str) -> Result<Option<Heads>, SyncError> {
+    match engine.vault.open(Purpose::Device, &format!("{}/{name}", engine.registries.devices), value)? {
+        Opening::Opened { plaintext, .. } => ciborium::from_reader(plaintext.as_slice())
+            .map(Some)
+            .map_err(|_| SyncError::Damaged { what: "the list of your devices".into() }),
+        Opening::Newer | Opening::KeyMissing => Ok(None),
+    }
 }

@@ -21,6 +21,13 @@ pub(super) struct Standing {
     newer: BTreeSet<String>,
 }
 
+impl Standing {
+    /// How much of it only a newer version can read.
+    pub(super) fn unreadable(&self) -> u64 {
+        self.newer.len() as u64
+    }
+}
+
 /// Takes over what others set later. This comes before anything is sent: it may say what must not leave.
 ///
 /// # Errors

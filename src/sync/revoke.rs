@@ -23,7 +23,9 @@ use serde::{Deserialize, Serialize};
 use super::closing::{self, MetClosed, Reason};
 use super::engine::{Engine, Progress, Setting};
 use super::erasure::{self, Erasing};
-use super::{SyncConfig, SyncError, SyncPaths, SyncState, deletions, devices, lock, pull, setup, usage};
+use super::{
+    SyncConfig, SyncError, SyncPaths, SyncState, deletions, devices, forks, lock, preferences, pull, setup, usage,
+};
 use crate::identity::{Credentials, KeyStore, KeyStoreError};
 
 /// How far a revocation has come.
@@ -188,14 +190,16 @@ fn make(
     }
     let paths = with_relay.paths.clone();
     let hold = lock::take(&paths)?;
+    let state = forks::settle(&with_relay, state)?;
     let session = state.session_of(&paths);
     let mut engine = Engine::start(with_relay, hold, old.master(), state.device, session.as_deref(), false)?;
     if session.as_deref() != Some(&engine.session) {
         engine.start_over()?;
     }
     let report = engine.exchange("revoke", &mut |moving| progress(Revocation::Moving(moving)))?;
-    refuse_unread(report.missing, report.unreadable, leave_behind)?;
-    let (others, counters) = (devices::snapshot(&engine), usage::read(&engine)?);
+    let preferences = preferences::pull(&mut engine)?.map_or(0, |standing| standing.unreadable());
+    refuse_unread(report.missing, report.unreadable + preferences, leave_behind)?;
+    let (others, counters) = (devices::snapshot(&engine)?, usage::read(&engine)?);
     engine.close()?;
 
     let mut alone = beside(setting()?);
@@ -206,7 +210,7 @@ fn make(
     setup::found(&mut engine)?;
     devices::join(&mut engine, &SyncConfig::load(&paths.config)?.device_name)?;
     devices::take_over(&mut engine, others)?;
-    usage::take_over(&mut engine, counters)?;
+    usage::take_over(&mut engine, &counters)?;
     engine.flush()?;
     let account = engine.account.clone();
     engine.close()?;
@@ -243,7 +247,9 @@ fn move_over(
     reach(&paths, then)
 }
 
-/// Marks the old account, so that nothing more comes into it, and takes over what other devices sent since it was fetched.
+/// Marks the old account, so that nothing more comes into it, and takes over what other devices sent since it was fetched:
+/// commands, deletions and preferences, which go up with the next exchange, and what they say of themselves and have counted,
+/// which goes into the new account at once.
 /// What they have announced and not sent they still have, and bring with the new phrase.
 fn gather(
     setting: &dyn Fn() -> Result<Setting, SyncError>,
@@ -258,8 +264,19 @@ fn gather(
     if !pulled.damaged.is_empty() {
         return Err(engine.damage("part of the synced history"));
     }
-    refuse_unread(0, pulled.unreadable + deletions.unreadable + engine.index.newer, leave_behind)?;
-    let paths = engine.paths().clone();
+    let preferences = preferences::pull(&mut engine)?.map_or(0, |standing| standing.unreadable());
+    refuse_unread(0, pulled.unreadable + deletions.unreadable + engine.index.newer + preferences, leave_behind)?;
+    engine.devices = devices::read_all(&engine)?;
+    let (others, counters) = (devices::snapshot(&engine)?, usage::read(&engine)?);
+    let (device, paths) = (engine.device, engine.paths().clone());
+    engine.close()?;
+
+    let hold = lock::take(&paths)?;
+    let mut engine = Engine::start(beside(setting()?), hold, load(&keys.next)?.master(), device, None, false)?;
+    engine.devices = devices::read_all(&engine)?;
+    devices::take_over(&mut engine, others)?;
+    usage::take_over(&mut engine, &counters)?;
+    engine.confirm_written()?;
     engine.close()?;
     reach(&paths, Step::Gathered)
 }
@@ -295,7 +312,8 @@ fn take_over(setting: Setting, keys: &RevokeKeys, account: Option<String>) -> Re
         if let Some(account) = account {
             state.account = account;
         }
-        state.session = None;
+        state.forget_sessions();
+        state.rebuild = false;
         state.closing = None;
         met = state.closed.take();
         state.revoking = None;

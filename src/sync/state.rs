@@ -4,6 +4,7 @@
 //! refuses both. So the session is bound to the very file that holds the store and to the machine. A
 //! copied home, a restored backup or a disk in another machine does not match, and gets a new session.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -53,6 +54,12 @@ pub struct SyncState {
     /// This home is a copy of that device's, and the user has not been told yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_of: Option<Uuid>,
+    /// The sessions of devices that this home is when it is elsewhere, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parked: BTreeMap<Uuid, Parked>,
+    /// The store is to be built anew from the relay, in a new session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuild: bool,
     /// Another device writes data of this version, which is newer than what this program knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer_schema: Option<u32>,
@@ -90,6 +97,37 @@ pub struct BoundSession {
     pub id: String,
     /// Fingerprint of the store and the machine.
     pub bound_to: String,
+    /// The last tokens that were written in it (see `twins`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<String>,
+    /// When a token was found that was not written here; 0: none was.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub doubted_at: i64,
+    /// It began with a store that was built anew, and no exchange has come to its end since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
+}
+
+/// What a home that is elsewhere at times was as another device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// What it was called.
+    pub name: String,
+    /// The session it wrote in, if that can be continued.
+    pub session: Option<BoundSession>,
+}
+
+impl BoundSession {
+    /// A session that begins.
+    #[must_use]
+    pub fn new(id: String, bound_to: String) -> Self {
+        Self { id, bound_to, tokens: Vec::new(), doubted_at: 0, unproven: false }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The outcome of an exchange.
@@ -130,6 +168,8 @@ impl SyncState {
             closed: None,
             closing: None,
             revoking: None,
+            parked: BTreeMap::new(),
+            rebuild: false,
             newer_schema: None,
             unknown: serde_json::Map::new(),
         }
@@ -196,6 +236,14 @@ impl SyncState {
         self.removed || self.closed.as_ref().is_some_and(|closed| closed.settled)
     }
 
+    /// Begins new sessions from here on, on every machine that this home is on.
+    pub fn forget_sessions(&mut self) {
+        self.session = None;
+        for parked in self.parked.values_mut() {
+            parked.session = None;
+        }
+    }
+
     /// Refuses where nothing may be exchanged, whoever asks.
     ///
     /// # Errors
@@ -241,6 +289,10 @@ pub(super) fn fingerprint(database: &Path) -> Result<String, SyncError> {
     let metadata = fs::metadata(database).map_err(failed)?;
     let mut hash = blake3::Hasher::new();
     hash.update(b"caro-sync/store-fingerprint/v1\0");
+    if let Some(place) = machine::cloned_place() {
+        hash.update(place.as_bytes());
+        return Ok(hash.finalize().to_hex()[..32].to_owned());
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -270,7 +322,7 @@ mod tests {
     use super::*;
 
     fn sample() -> SyncState {
-        let session = BoundSession { id: "co_zA_session_zB".into(), bound_to: "here".into() };
+        let session = BoundSession::new("co_zA_session_zB".into(), "here".into());
         let unknown = serde_json::Map::from_iter([("newer".into(), 1.into())]);
         SyncState { unknown, ..SyncState::new("co_zA".into(), Uuid::from_u128(7), session) }
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::SyncError;
 use super::engine::Engine;
 use super::month::Month;
-use super::vault::Opening;
+use super::vault::{Lifted, Lifting, Opening};
 use crate::history::{Cursor, UnixNanos, UsageRow};
 use crate::runtime::protocol::{Entries, Set};
 use crate::seal::Purpose;
@@ -24,7 +24,7 @@ const DAY: i64 = 86_400_000_000_000;
 
 /// The counters of one device and month.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct MonthOfUse {
+struct MonthOfUse {
     /// When they were read, nanoseconds since 1970.
     at: i64,
     rows: Vec<UsageRow>,
@@ -100,32 +100,45 @@ fn print(texts: &[&[u8]]) -> u64 {
     u64::from_le_bytes(first) >> 1
 }
 
-/// Enters the counters of devices that have not joined this account yet, as an earlier one had them.
+/// Enters the counters of other devices, as an earlier account had them, where nothing later is known of them.
 ///
 /// # Errors
 ///
 /// As [`Engine::exchange`].
-pub(super) fn take_over(engine: &mut Engine, others: BTreeMap<(Uuid, Month), MonthOfUse>) -> Result<(), SyncError> {
-    let others = others.into_iter().filter(|((device, _), _)| *device != engine.device);
-    let entries = others.map(|((device, month), of)| sealed(engine, device, month, &of)).collect::<Result<_, _>>()?;
+pub(super) fn take_over(engine: &mut Engine, others: &BTreeMap<String, Lifted>) -> Result<(), SyncError> {
+    let there = read(engine)?;
+    let mut entries = BTreeMap::new();
+    for (key, lifted) in others {
+        let is_own = parsed(key).is_some_and(|(device, _)| device == engine.device);
+        if !is_own && there.get(key).is_none_or(|there| said_at(there) < said_at(lifted)) {
+            let place = place(&engine.registries.usage, key);
+            entries.insert(key.clone(), engine.vault.put_down(Purpose::Usage, &place, lifted)?);
+        }
+    }
     write(engine, entries)
 }
 
-/// What the account has, by device and month; what only a newer version can read is left out.
+/// What the account has, by device and month, also what only a newer version understands.
 ///
 /// # Errors
 ///
 /// As [`Engine::exchange`].
-pub(super) fn read(engine: &Engine) -> Result<BTreeMap<(Uuid, Month), MonthOfUse>, SyncError> {
+pub(super) fn read(engine: &Engine) -> Result<BTreeMap<String, Lifted>, SyncError> {
+    let map = &engine.registries.usage;
     let mut months = BTreeMap::new();
-    for (key, text) in engine.ask(&Entries { id: engine.registries.usage.clone() })?.entries {
-        if let Some(place) = parsed(&key)
-            && let Some(of) = opened(engine, &key, &text)?
+    for (key, text) in engine.ask(&Entries { id: map.clone() })?.entries {
+        if parsed(&key).is_some()
+            && let Lifting::Lifted(lifted) = engine.vault.lift(Purpose::Usage, &place(map, &key), &text)?
         {
-            months.insert(place, of);
+            months.insert(key, lifted);
         }
     }
     Ok(months)
+}
+
+/// When a value was written; 0 where only a newer version understands it.
+fn said_at(value: &Lifted) -> i64 {
+    ciborium::from_reader(value.plaintext.as_slice()).map_or(0, |of: MonthOfUse| of.at)
 }
 
 fn parsed(key: &str) -> Option<(Uuid, Month)> {

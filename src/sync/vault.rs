@@ -32,6 +32,22 @@ pub(super) enum Opening {
     KeyMissing,
 }
 
+/// What a value says, with its labels.
+pub(super) struct Lifted {
+    schema: u32,
+    device: String,
+    pub(super) plaintext: Zeroizing<Vec<u8>>,
+}
+
+/// What lifting gave.
+pub(super) enum Lifting {
+    Lifted(Lifted),
+    /// A newer version of the program is needed to open its seal.
+    Newer,
+    /// The data key has not arrived here yet.
+    KeyMissing,
+}
+
 impl Vault {
     /// A vault without keys.
     pub(super) fn new(device: Uuid) -> Self {
@@ -86,9 +102,24 @@ impl Vault {
 
     /// Seals something for a place in the account.
     pub(super) fn seal(&self, purpose: Purpose, container: &str, plaintext: &[u8]) -> Result<String, SyncError> {
-        let context = Context { purpose, container, device: &self.device, schema_version: schema::version() };
+        self.seal_as(purpose, container, (schema::version(), &self.device), plaintext)
+    }
+
+    /// Seals what was lifted from another place, under the schema and the device that it had there.
+    pub(super) fn put_down(&self, purpose: Purpose, container: &str, value: &Lifted) -> Result<String, SyncError> {
+        self.seal_as(purpose, container, (value.schema, &value.device), &value.plaintext)
+    }
+
+    fn seal_as(
+        &self,
+        purpose: Purpose,
+        container: &str,
+        (schema_version, device): (u32, &str),
+        plaintext: &[u8],
+    ) -> Result<String, SyncError> {
+        let context = Context { purpose, container, device, schema_version };
         let blob = self.keyring.seal(&context, plaintext).map_err(unsealable)?;
-        Ok(format!("{}.{}.{}", schema::version(), self.device, blob.to_text()))
+        Ok(format!("{schema_version}.{device}.{}", blob.to_text()))
     }
 
     /// Opens what stands at a place in the account.
@@ -97,25 +128,47 @@ impl Vault {
     ///
     /// [`SyncError::Damaged`] where it is not what its writer sealed for this place.
     pub(super) fn open(&self, purpose: Purpose, container: &str, text: &str) -> Result<Opening, SyncError> {
-        let damaged = || SyncError::Damaged { what: "part of the synced data".into() };
-        let (schema, rest) = text.split_once('.').ok_or_else(damaged)?;
-        let (device, blob) = rest.split_once('.').ok_or_else(damaged)?;
-        let schema_version: u32 = schema.parse().map_err(|_| damaged())?;
-        if schema_version > schema::version() {
+        let (schema, ..) = parts(text)?;
+        if schema > schema::version() {
             return Ok(Opening::Newer);
         }
-        let context = Context { purpose, container, device, schema_version };
-        match EncryptedBlob::from_text(blob).and_then(|blob| self.keyring.open(&context, &blob)) {
-            Ok(plaintext) => {
-                let device = Uuid::try_parse(device).map_err(|_| damaged())?;
+        match self.lift(purpose, container, text)? {
+            Lifting::Lifted(Lifted { device, plaintext, .. }) => {
+                let device = Uuid::try_parse(&device).map_err(|_| damaged())?;
                 Ok(Opening::Opened { device, plaintext })
             }
-            Err(SealError::FutureVersion { .. }) => Ok(Opening::Newer),
-            Err(SealError::UnknownKey(_)) => Ok(Opening::KeyMissing),
+            Lifting::Newer => Ok(Opening::Newer),
+            Lifting::KeyMissing => Ok(Opening::KeyMissing),
+        }
+    }
+
+    /// Takes what stands at a place in the account to be put down at another, also where only a newer version understands it.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Damaged`] where it is not what its writer sealed for this place.
+    pub(super) fn lift(&self, purpose: Purpose, container: &str, text: &str) -> Result<Lifting, SyncError> {
+        let (schema, device, blob) = parts(text)?;
+        let context = Context { purpose, container, device, schema_version: schema };
+        match EncryptedBlob::from_text(blob).and_then(|blob| self.keyring.open(&context, &blob)) {
+            Ok(plaintext) => Ok(Lifting::Lifted(Lifted { schema, device: device.to_owned(), plaintext })),
+            Err(SealError::FutureVersion { .. }) => Ok(Lifting::Newer),
+            Err(SealError::UnknownKey(_)) => Ok(Lifting::KeyMissing),
             Err(SealError::NoMemory) => Err(unsealable(SealError::NoMemory)),
             Err(_) => Err(damaged()),
         }
     }
+}
+
+/// Schema, device and blob of a value.
+fn parts(text: &str) -> Result<(u32, &str, &str), SyncError> {
+    let (schema, rest) = text.split_once('.').ok_or_else(damaged)?;
+    let (device, blob) = rest.split_once('.').ok_or_else(damaged)?;
+    Ok((schema.parse().map_err(|_| damaged())?, device, blob))
+}
+
+fn damaged() -> SyncError {
+    SyncError::Damaged { what: "part of the synced data".into() }
 }
 
 fn unsealable(error: SealError) -> SyncError {
@@ -209,6 +262,24 @@ mod tests {
         let sealed = vault.seal(Purpose::History, "co_zSegment", b"ls").unwrap();
         let newer = sealed.replacen("1.", "2.", 1);
         assert!(matches!(vault.open(Purpose::History, "co_zSegment", &newer), Ok(Opening::Newer)));
+    }
+
+    #[test]
+    fn what_is_put_down_elsewhere_keeps_its_labels_and_opens_there_only() {
+        let mut vault = Vault::new(Uuid::from_u128(1));
+        vault.new_key(&keys(), "co_zKeys", NOW).unwrap();
+        let writer = (7, &*Uuid::from_u128(2).simple().to_string());
+        let sealed = vault.seal_as(Purpose::Usage, "co_zA/k", writer, b"of a newer version").unwrap();
+        assert!(matches!(vault.open(Purpose::Usage, "co_zA/k", &sealed), Ok(Opening::Newer)));
+        let Ok(Lifting::Lifted(lifted)) = vault.lift(Purpose::Usage, "co_zA/k", &sealed) else {
+            panic!("it is lifted")
+        };
+        let moved = vault.put_down(Purpose::Usage, "co_zB/k", &lifted).unwrap();
+        assert!(moved.starts_with(&format!("7.{}.", writer.1)), "{moved}");
+        assert!(
+            matches!(vault.lift(Purpose::Usage, "co_zB/k", &moved), Ok(Lifting::Lifted(again)) if again.plaintext == lifted.plaintext)
+        );
+        assert!(matches!(vault.lift(Purpose::Usage, "co_zB/k", &sealed), Err(SyncError::Damaged { .. })));
     }
 
     #[test]

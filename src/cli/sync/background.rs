@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{KeyArgs, PATIENCE, address, note, paths, setting, state};
+use super::{KeyArgs, PATIENCE, address, as_whoever_this_is, note, paths, setting, state};
 use crate::cli::{CliError, Home, Ui, time};
 use crate::sync::oneshot::{self, Next};
 use crate::sync::{Engine, Report, SyncConfig, SyncError, wait_until_free};
@@ -54,7 +54,7 @@ pub(super) fn run(ui: &Ui, home: &Home, keys: &KeyArgs) -> Result<(), CliError> 
         return Ok(());
     }
     let begun = Instant::now();
-    let result = exchange(ui, home, keys);
+    let result = as_whoever_this_is(|| exchange(ui, home, keys));
     note::outcome(home, "background", TRIGGER, result.as_ref().map(|report| (report, begun.elapsed())));
     oneshot::ended(&paths, time::now(), result.is_ok())?;
     result.map(drop)

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{KeyArgs, PATIENCE, address, note, paths, setting, state};
+use super::{KeyArgs, PATIENCE, address, as_whoever_this_is, note, paths, setting, state};
 use crate::cli::{CliError, Home, Kind, Ui, time};
 use crate::prefs::Settings;
 use crate::sync::daemon::socket::{Doing, Failed};
@@ -43,7 +43,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), Cli
                 setting.paths.socket = std::path::PathBuf::new();
                 Ok(Engine::open(setting, &state(home)?, credentials.master(), trigger)?)
             };
-            open().map_err(Into::into)
+            as_whoever_this_is(open).map_err(Into::into)
         }),
         explain: |error| CliError::from(error).into(),
         tell: Box::new(move |told| {

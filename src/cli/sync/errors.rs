@@ -37,6 +37,9 @@ impl From<SyncError> for CliError {
                 "Where a daemon says so, restart it: it began before the phrase was replaced. Else join again: caro sync \
                  restore.",
             ),
+            SyncError::Twin => {
+                (Kind::Failed, "Run it again: this one goes on as a device of its own, and nothing is lost.")
+            }
             SyncError::Unread { .. } => (
                 Kind::Failed,
                 "Run `caro sync now` on your other devices and upgrade caro here, then `caro sync revoke` again. \
@@ -126,6 +129,7 @@ mod tests {
             | SyncError::NotErased { .. }
             | SyncError::TooLate
             | SyncError::OtherKeys
+            | SyncError::Twin
             | SyncError::Removed
             | SyncError::NoRelay
             | SyncError::UnknownPhrase { .. }
@@ -159,6 +163,7 @@ mod tests {
             SyncError::NotErased { values: 3 },
             SyncError::TooLate,
             SyncError::OtherKeys,
+            SyncError::Twin,
             SyncError::Removed,
             SyncError::NoRelay,
             SyncError::UnknownPhrase { relay: relay() },

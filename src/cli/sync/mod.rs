@@ -250,6 +250,20 @@ fn setting(
     Ok(Setting { paths: paths(home), history, relay, patience, now: time::now, settings, preferences })
 }
 
+/// Does something that exchanges. Where this home turns out to be one of two copies it goes on as another device: once more for
+/// a store that is built anew, and once for the new device.
+fn as_whoever_this_is<T>(mut work: impl FnMut() -> Result<T, CliError>) -> Result<T, CliError> {
+    let mut result = work();
+    for _ in 0..2 {
+        let source = result.as_ref().err().and_then(|error| error.source.as_ref());
+        if !source.and_then(|source| source.downcast_ref()).is_some_and(|error| matches!(error, SyncError::Twin)) {
+            break;
+        }
+        result = work();
+    }
+    result
+}
+
 /// Opens the account with its relay, for a command that works on the account itself.
 fn open_account(ui: &Ui, home: &Home, keys: &KeyArgs, trigger: &str) -> Result<Engine, CliError> {
     let state = state(home)?;

@@ -6,8 +6,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    KeyArgs, PATIENCE, address, background, local_only, note, paths, say_what_stays, setting, show_progress, standing,
-    state,
+    KeyArgs, PATIENCE, address, as_whoever_this_is, background, local_only, note, paths, say_what_stays, setting,
+    show_progress, standing, state,
 };
 use crate::cli::{CliError, Home, Ui, config};
 use crate::sync::daemon::socket::{self, Ask};
@@ -64,7 +64,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
     let report = match through_daemon(home, args)? {
         Some(report) => report,
         None => {
-            let report = exchange(ui, home, args);
+            let report = as_whoever_this_is(|| exchange(ui, home, args));
             note::outcome(home, "now", TRIGGER, report.as_ref().map(|report| (report, begun.elapsed())));
             report?
         }

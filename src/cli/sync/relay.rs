@@ -83,7 +83,7 @@ fn set(ui: &mut Ui, home: &Home, args: &SetArgs, mut config: SyncConfig) -> Resu
     if url != config.relay {
         // The new relay may not know all that this session has written; two relays must never see two
         // different continuations of it.
-        SyncState::update(&paths(home).state, |state| state.session = None)?;
+        SyncState::update(&paths(home).state, SyncState::forget_sessions)?;
     }
     config.relay = url;
     config.relay_certificate = relay.as_ref().and_then(|relay| relay.root_certificate().map(Path::to_owned));

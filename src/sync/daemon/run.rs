@@ -38,6 +38,9 @@ const LOOKS: [Duration; 4] =
 /// How long an exchange that was asked for waits for the lock to come back from another command.
 const LENT_FOR: Duration = Duration::from_secs(15);
 
+/// How often an exchange begins anew where this home turns out to be one of two copies.
+const AS_WHOEVER_THIS_IS: u8 = 2;
+
 /// An exchange that the user asked for.
 const ASKED: &str = "manual";
 
@@ -266,24 +269,37 @@ impl Loop {
 
     fn exchange(&mut self, trigger: &'static str, choices: Choices) -> Result<Report, Failed> {
         let explain = self.options.explain;
-        if self.engine.is_none() {
-            let engine = (self.options.open)(trigger)?;
-            self.engines += 1;
-            let (number, events, inward) = (self.engines, engine.events(), self.inward.clone());
-            let started = std::thread::Builder::new().name("caro-events".into()).spawn(move || {
-                for event in events {
-                    if inward.send(Wake::Relay(number, event)).is_err() {
-                        return;
-                    }
-                }
-            });
-            started.map_err(|error| explain(error.into()))?;
-            self.engine = Some(engine);
-            self.given = Some(choices);
+        let mut attempts = 0..AS_WHOEVER_THIS_IS;
+        loop {
+            if self.engine.is_none() {
+                self.engine = Some(self.open(trigger)?);
+                self.given = Some(choices.clone());
+            }
+            let Some(engine) = &mut self.engine else { return Err(explain(SyncError::Busy)) };
+            let report = engine.exchange(trigger, &mut |_| {});
+            match report.and_then(|report| engine.listen().map(|()| report)) {
+                // This home is another device from now on, or has to build its store anew.
+                Err(SyncError::Twin) if attempts.next().is_some() => self.engine = None,
+                result => return result.map_err(explain),
+            }
         }
-        let Some(engine) = &mut self.engine else { return Err(explain(SyncError::Busy)) };
-        let report = engine.exchange(trigger, &mut |_| {});
-        report.and_then(|report| engine.listen().map(|()| report)).map_err(explain)
+    }
+
+    /// Opens a new engine, and listens to it.
+    fn open(&mut self, trigger: &'static str) -> Result<Engine, Failed> {
+        let explain = self.options.explain;
+        let engine = (self.options.open)(trigger)?;
+        self.engines += 1;
+        let (number, events, inward) = (self.engines, engine.events(), self.inward.clone());
+        let started = std::thread::Builder::new().name("caro-events".into()).spawn(move || {
+            for event in events {
+                if inward.send(Wake::Relay(number, event)).is_err() {
+                    return;
+                }
+            }
+        });
+        started.map_err(|error| explain(error.into()))?;
+        Ok(engine)
     }
 
     /// When to exchange next though nothing happens: soon, where something is announced that is not there yet.

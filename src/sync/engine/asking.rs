@@ -6,7 +6,7 @@ use super::Engine;
 use crate::net::RelayAddress;
 use crate::runtime::protocol::{Exchange, FailureCode, Outcome, Request};
 use crate::runtime::{IsolateError, flush_database, is_damaged};
-use crate::sync::SyncError;
+use crate::sync::{SyncError, twins};
 
 /// How long the script may take over what needs no relay.
 const LOCAL: Duration = Duration::from_secs(120);
@@ -70,6 +70,7 @@ impl Engine {
                     FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
                     FailureCode::Offline | FailureCode::Late => self.lost_relay(),
                     FailureCode::Damaged => self.damage("what the relay sent"),
+                    FailureCode::Forked => twins::forked(self).unwrap_or_else(|| self.lost_relay()),
                     _ if is_damaged(&self.paths.database) => SyncError::StoreDamaged,
                     FailureCode::Storage => SyncError::Store(failure.message),
                     FailureCode::Misuse | FailureCode::Failed => SyncError::Engine(IsolateError::Failed(failure)),

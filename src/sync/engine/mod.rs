@@ -19,10 +19,11 @@ use super::devices::{self, Devices};
 use super::index::Index;
 use super::lock::{self, Hold};
 use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
+use super::twins::Tokens;
 use super::vault::Vault;
 use super::{
     SyncError, SyncPaths, account, closing, deletions, forks, gone, heads, preferences, pull, push, retention, rewrite,
-    schema, trusted_time, usage,
+    schema, succession, trusted_time, usage,
 };
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey, PreferenceNameKey};
@@ -67,6 +68,7 @@ pub struct Engine {
     pub(super) index: Index,
     pub(super) registries: Registries,
     pub(super) devices: Devices,
+    pub(super) tokens: Tokens,
     /// The map that names the registries.
     pub(super) root: String,
     /// The newest version of the data that any device of the account writes.
@@ -105,19 +107,26 @@ impl Engine {
             state.may_exchange()?;
         }
         let (path, now) = (setting.paths.state.clone(), setting.now);
-        let (state, is_new) = forks::settle(&setting, state)?;
+        let state = forks::settle(&setting, state)?;
         let session = state.session_of(&setting.paths);
-        let engine = match Self::resume(setting, lock, master, &state, session.as_deref()) {
+        let mut engine = match Self::resume(setting, lock, master, &state, session.as_deref()) {
             Ok(engine) => engine,
             Err(error) => {
                 remember(&path, now, trigger, Err(&error));
                 return Err(error);
             }
         };
-        if is_new || session.as_deref() != Some(&engine.session) {
+        let continued = session.as_deref() == Some(&engine.session);
+        if let Some(known) = state.session.as_ref().filter(|_| continued || state.rebuild) {
+            engine.tokens = Tokens::of(known);
+        }
+        if !continued {
             engine.start_over()?;
-            let session = engine.bound_session()?;
-            SyncState::update(&engine.paths.state, |state| state.session = Some(session))?;
+            let session = BoundSession { unproven: state.rebuild, ..engine.bound_session()? };
+            SyncState::update(&engine.paths.state, |state| {
+                state.session = Some(session);
+                state.rebuild = false;
+            })?;
         }
         Ok(engine)
     }
@@ -206,6 +215,7 @@ impl Engine {
             index: Index::default(),
             registries: Registries::default(),
             devices: Devices::default(),
+            tokens: Tokens::default(),
             root: String::new(),
             account_schema: 1,
             account: String::new(),
@@ -265,7 +275,7 @@ impl Engine {
         let pulled = pull::pull(self, progress)?;
         gone::release(self, &pulled)?;
         let withheld = heads::check(self, &pulled)?;
-        let mut pushed = push::Pushed::default();
+        let (mut pushed, mut heads) = (push::Pushed::default(), None);
         if self.relay.is_some() {
             let standing = preferences::pull(self)?;
             self.settings = Settings::load(&self.paths.config)?;
@@ -274,17 +284,20 @@ impl Engine {
             pushed = push::push(self, progress)?;
             rewrite::run(self)?;
             retention::run(self)?;
-            heads::publish(self)?;
+            heads = heads::due(self)?;
             preferences::push(self, standing.as_ref())?;
             usage::exchange(self)?;
         }
         schema::meet(self)?;
-        devices::touch(self)?;
+        devices::touch(self, heads)?;
         if !self.written.is_empty() {
             progress(Progress::Confirming);
             self.confirm_written()?;
         }
         gone::erase(self)?;
+        if self.relay.is_some() {
+            succession::run(self)?;
+        }
         if !pulled.damaged.is_empty() {
             tracing::error!(segments = pulled.damaged.len(), "parts of the history are damaged");
             return Err(self.damage("part of the synced history"));
@@ -406,7 +419,9 @@ impl Engine {
 
     /// The session and what it is bound to.
     pub(super) fn bound_session(&self) -> Result<BoundSession, SyncError> {
-        Ok(BoundSession { id: self.session.clone(), bound_to: fingerprint(&self.paths.database)? })
+        let mut session = BoundSession::new(self.session.clone(), fingerprint(&self.paths.database)?);
+        self.tokens.keep_in(&mut session);
+        Ok(session)
     }
 
     /// Writes what is outstanding and closes the connection.
@@ -458,6 +473,9 @@ fn remember(path: &Path, now: fn() -> UnixNanos, trigger: &str, result: Result<&
         if well {
             // Whoever exchanged: the relay is there again.
             state.background = Default::default();
+            if let Some(session) = &mut state.session {
+                session.unproven = false;
+            }
         }
     });
     if let Err(error) = noted {
