@@ -124,7 +124,8 @@ fn an_older_history_is_counted_when_its_layout_is_brought_up_to_date() {
     let db = rusqlite::Connection::open(home.history_path()).unwrap();
     db.execute_batch(
         "DROP TABLE usage; DROP TABLE counted; DROP INDEX outbox_ready;
-         ALTER TABLE outbox DROP COLUMN held; ALTER TABLE deleted_records DROP COLUMN kept; PRAGMA user_version = 2;",
+         ALTER TABLE outbox DROP COLUMN held; ALTER TABLE deleted_records DROP COLUMN kept; 
+         ALTER TABLE records DROP COLUMN synced; PRAGMA user_version = 2;",
     )
     .unwrap();
     drop(db);

@@ -192,3 +192,17 @@ fn a_device_that_was_killed_while_it_erased_goes_on() {
         erased_from(&relay, &before, 2);
     }
 }
+
+/// A device that was set back knows of nothing where it lies, and has queued what it has; but that it was synced it knows.
+#[test]
+fn what_was_synced_goes_also_where_a_device_has_forgotten_where_it_lies() {
+    let (_relay, a, b) = two_devices(20);
+    b.add_one("only on the desktop");
+    let history = b.home.history();
+    history.forget_places().unwrap();
+    history.requeue_all(history.device_id().unwrap()).unwrap();
+    drop(history);
+    a.ok(["sync", "delete", "--everywhere", "--yes"]);
+    drop(b.run(["sync", "now"]).failure(1));
+    assert_eq!(b.commands(), ["only on the desktop"]);
+}

@@ -150,6 +150,14 @@ INSERT INTO usage SELECT
         count(*), sum(coalesce(exit = 0, 0)), sum(coalesce(exit <> 0, 0))
     FROM records JOIN counted USING (id) GROUP BY 1, 2, 3, 4;
 ",
+    "
+ALTER TABLE records ADD COLUMN synced INTEGER NOT NULL DEFAULT 0;
+UPDATE records SET synced = 1 WHERE id IN (SELECT id FROM placed) OR (
+    device_id <> (SELECT unhex(value, '-') FROM meta WHERE key = 'device_id') AND id NOT IN (SELECT id FROM outbox)
+);
+INSERT INTO meta (key, value) SELECT 'sync_copies', 'new'
+    WHERE EXISTS (SELECT 1 FROM placed GROUP BY id HAVING count(*) > 1);
+",
 ];
 
 /// What an open database turned out to be.

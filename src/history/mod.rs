@@ -39,6 +39,7 @@ pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
 pub use outbox::{Cursor, Ingested};
 pub use place::{Place, Settled};
+pub(crate) use placement::{COPIES, ORPHANS};
 pub use record::{
     MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts, new_id,
 };

@@ -22,6 +22,8 @@ pub(super) const HELD_WHILE_RUNNING: i64 = 2;
 pub(super) const QUEUE_ALL_OF: &str = "INSERT OR REPLACE INTO outbox (id, held) \
      SELECT id, coalesce((SELECT held FROM outbox WHERE outbox.id = records.id), 0) FROM records \
      WHERE device_id = ?1 AND id NOT IN (SELECT id FROM deleted_records) ORDER BY started_at, id";
+/// The cursors whose keys begin with `?1`: a range of the table's own order.
+pub(super) const IN_PREFIX: &str = "key >= ?1 AND key < ?1 || char(0x10ffff)";
 /// Key in the `meta` table of the rules that what is held was held by.
 const RULES: &str = "held_by";
 
@@ -207,11 +209,25 @@ impl History {
         self.unite(Some(segment), records, cursor)
     }
 
+    /// Replaces records by what they are in sync, whatever they are here: for those that were changed in the file itself.
+    /// One that is not here is left out.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn put_back(&self, records: &[Record]) -> Result<()> {
+        self.write(|db| {
+            for record in records {
+                if let Some(here) = rows::by_id(db, record.id)? {
+                    // What sync has cut is whole here only.
+                    rows::update(db, &record.completed(&here))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn unite(&self, segment: Option<&str>, records: &[Record], cursor: Option<Cursor<'_>>) -> Result<Ingested> {
         let ingested = self.write(|db| {
-            if let Some(segment) = segment {
-                place(db, segment, records.iter().map(|record| record.id))?;
-            }
             let mut ingested = Ingested::default();
             let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
             let mut queued = db.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?;
@@ -223,6 +239,9 @@ impl History {
                 {
                     unqueue.execute([id])?;
                 }
+            }
+            if let Some(segment) = segment {
+                place(db, segment, records.iter().map(|record| record.id))?;
             }
             save_cursor(db, cursor)?;
             Ok(ingested)
@@ -252,6 +271,20 @@ impl History {
         let mut statement = self.db.prepare_cached("SELECT key, value FROM cursors ORDER BY key")?;
         let cursors = statement
             .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(cursors)
+    }
+
+    /// The saved positions whose keys begin with `prefix`: what follows it in each, and the position.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn cursors_in(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let mut statement = self
+            .db
+            .prepare_cached(&format!("SELECT substr(key, length(?1) + 1), value FROM cursors WHERE {IN_PREFIX}"))?;
+        let cursors = statement
+            .query_map([prefix], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(cursors)
     }

@@ -3,6 +3,10 @@
 //! The note is written in the transaction that takes a record out of the outbox or brings it in, so it is never
 //! behind what was sent or read. It outlives the record: a deleted one lies in its segments until those
 //! are rewritten, and a segment that is gone leaves behind which of its records lie nowhere else.
+//!
+//! The same transactions mark a record as one that has been in the account (`records.synced`): that stays true wherever it
+//! lies later. And they leave two notes in the `meta` table for whoever puts segments in order: that records lie in
+//! several segments ([`COPIES`]), or may lie in none any more ([`ORPHANS`]), so that nobody has to look each time.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +14,18 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::error::Result;
+use super::outbox::IN_PREFIX;
 use super::record::UnixNanos;
 use super::rows;
-use super::store::{History, count};
+use super::store::{History, count, set_meta};
+
+/// Key in the `meta` table of the note that records lie in several segments; [`NEW`] when one has just been found.
+pub(crate) const COPIES: &str = "sync_copies";
+/// Key in the `meta` table of the note that records of other devices may lie in no segment any more; [`NEW`] when that
+/// has just come about.
+pub(crate) const ORPHANS: &str = "sync_orphans";
+/// The value of a note that nobody has looked at.
+const NEW: &str = "new";
 
 /// Records that are not queued, lie in no segment and were not withdrawn from sync.
 const NOWHERE: &str = "NOT EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
@@ -37,6 +50,52 @@ impl History {
     /// What the database says.
     pub fn records_in(&self, segment: &str) -> Result<Vec<Uuid>> {
         records_in(&self.db, segment)
+    }
+
+    /// How many records lie in a segment, deleted ones included.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn count_in(&self, segment: &str) -> Result<u64> {
+        let count: i64 = self
+            .db
+            .prepare_cached("SELECT count(*) FROM placed WHERE segment = (SELECT number FROM segments WHERE id = ?1)")?
+            .query_row([segment], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The records that lie in more than one segment, with these in the order of their ids; deleted ones are left out.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn copies(&self) -> Result<BTreeMap<Uuid, Vec<String>>> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT placed.id, segments.id FROM placed JOIN segments ON number = segment \
+             WHERE placed.id IN (SELECT id FROM placed GROUP BY id HAVING count(*) > 1) \
+             AND placed.id NOT IN (SELECT id FROM deleted_records) ORDER BY 2",
+        )?;
+        let mut copies: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+        for row in statement.query_map([], |row| Ok((rows::id_column(row, 0)?, row.get(1)?)))? {
+            let (id, segment) = row?;
+            copies.entry(id).or_default().push(segment);
+        }
+        Ok(copies)
+    }
+
+    /// The records of other devices than `own` that have been in the account, lie in no segment any more and are not
+    /// queued, and began at `from` or later; and whose each is.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn orphans(&self, own: Uuid, from: UnixNanos) -> Result<Vec<(Uuid, Uuid)>> {
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT id, device_id FROM records \
+             WHERE synced = 1 AND device_id <> ?1 AND started_at >= ?2 AND {NOWHERE} ORDER BY started_at, id"
+        ))?;
+        let orphans = statement
+            .query_map(params![own.as_bytes(), from.0], |row| Ok((rows::id_column(row, 0)?, rows::id_column(row, 1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(orphans)
     }
 
     /// Every segment in which a record is known to lie.
@@ -106,15 +165,20 @@ impl History {
             db.prepare_cached("DELETE FROM placed WHERE segment = (SELECT number FROM segments WHERE id = ?1)")?
                 .execute([segment])?;
             db.prepare_cached("DELETE FROM segments WHERE id = ?1")?.execute([segment])?;
-            db.prepare_cached("DELETE FROM cursors WHERE substr(key, 1, length(?1)) = ?1")?.execute([cursors])?;
+            db.prepare_cached(&format!("DELETE FROM cursors WHERE {IN_PREFIX}"))?.execute([cursors])?;
             let mut queue = db.prepare_cached(&format!(
                 "INSERT INTO outbox (id) SELECT id FROM records \
                  WHERE id = ?1 AND started_at > ?2 AND device_id = coalesce(?3, device_id) AND {NOWHERE}"
             ))?;
+            let mut lies_nowhere = db.prepare_cached(&format!("SELECT 1 FROM records WHERE id = ?1 AND {NOWHERE}"))?;
             let after = after.map_or(i64::MIN, |after| after.0);
-            let mut queued = 0;
+            let (mut queued, mut orphaned) = (0, false);
             for id in ids {
                 queued += queue.execute(params![id.as_bytes(), after, only.as_ref().map(Uuid::as_bytes)])? as u64;
+                orphaned = orphaned || lies_nowhere.exists([id.as_bytes()])?;
+            }
+            if orphaned {
+                note_orphans(db)?;
             }
             Ok(queued)
         })
@@ -125,7 +189,25 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn forget_places(&self) -> Result<()> {
-        self.write(|db| Ok(db.execute_batch("DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors;")?))
+        self.write(|db| {
+            db.execute_batch("DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors;")?;
+            note_orphans(db)
+        })
+    }
+
+    /// [`forget_places`](Self::forget_places), and that any record was ever in an account: this home takes part in
+    /// another one now.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn forget_account(&self) -> Result<()> {
+        self.write(|db| {
+            Ok(db.execute_batch(
+                "DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors; \
+                 UPDATE records SET synced = 0 WHERE synced <> 0; \
+                 DELETE FROM meta WHERE key IN ('sync_copies', 'sync_orphans');",
+            )?)
+        })
     }
 
     /// What is queued, and whether it is held back.
@@ -227,14 +309,30 @@ impl History {
     }
 }
 
-/// Notes inside a transaction that records lie in a segment.
+/// Notes inside a transaction that records of other devices may lie nowhere any more.
+fn note_orphans(db: &Connection) -> Result<()> {
+    db.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING")?
+        .execute([ORPHANS, NEW])?;
+    Ok(())
+}
+
+/// Notes inside a transaction that records lie in a segment, after they were stored.
 pub(super) fn place(db: &Connection, segment: &str, ids: impl Iterator<Item = Uuid>) -> Result<()> {
     db.prepare_cached("INSERT INTO segments (id) VALUES (?1) ON CONFLICT (id) DO NOTHING")?.execute([segment])?;
     let number: i64 =
         db.prepare_cached("SELECT number FROM segments WHERE id = ?1")?.query_row([segment], |row| row.get(0))?;
     let mut place = db.prepare_cached("INSERT INTO placed (segment, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    let mut mark = db.prepare_cached("UPDATE records SET synced = 1 WHERE id = ?1 AND synced = 0")?;
+    let mut elsewhere = db.prepare_cached("SELECT 1 FROM placed WHERE id = ?1 AND segment <> ?2")?;
+    let mut copied = false;
     for id in ids {
-        place.execute(params![number, id.as_bytes()])?;
+        let id = id.as_bytes();
+        place.execute(params![number, id])?;
+        let is_first = mark.execute([id])? > 0;
+        copied = copied || (!is_first && elsewhere.exists(params![id, number])?);
+    }
+    if copied {
+        set_meta(db, COPIES, Some(NEW))?;
     }
     Ok(())
 }
@@ -314,6 +412,33 @@ mod tests {
         assert_eq!(history.placed_segments().unwrap(), ["co_zTwo"]);
         let pending: Vec<_> = history.pending(9).unwrap().into_iter().map(|(_, r)| r.command).collect();
         assert_eq!(pending, ["alone"]);
+    }
+
+    #[test]
+    fn copies_and_orphans_are_found_and_noted_when_they_come_about() {
+        let records = [plain("both", 1), plain("once", 2)];
+        let history = History::in_memory().unwrap();
+        history.ingest_from("co_zTwo", &records, None).unwrap();
+        history.ingest_from("co_zTwo", &records, None).unwrap();
+        assert_eq!(history.meta_get(COPIES).unwrap(), None, "read twice is not there twice");
+        history.ingest_from("co_zOne", &records[..1], None).unwrap();
+        assert_eq!(history.meta_get(COPIES).unwrap().as_deref(), Some(NEW));
+        let places = vec!["co_zOne".to_owned(), "co_zTwo".to_owned()];
+        assert_eq!(history.copies().unwrap(), BTreeMap::from([(records[0].id, places)]));
+        assert_eq!((history.count_in("co_zTwo").unwrap(), history.count_in("co_zOther").unwrap()), (2, 0));
+
+        let orphans = |own| history.orphans(own, UnixNanos(0)).unwrap();
+        assert!(orphans(Uuid::nil()).is_empty());
+        history.release_segment("co_zOne", "", Some(Uuid::nil()), None).unwrap();
+        assert_eq!(history.meta_get(ORPHANS).unwrap(), None, "it lies in the other one");
+        history.release_segment("co_zTwo", "", Some(Uuid::nil()), None).unwrap();
+        assert_eq!(history.meta_get(ORPHANS).unwrap().as_deref(), Some(NEW));
+        assert_eq!(orphans(Uuid::nil()), [(records[0].id, DEVICE), (records[1].id, DEVICE)]);
+        assert!(orphans(DEVICE).is_empty(), "one's own are no orphans");
+        assert_eq!(history.orphans(Uuid::nil(), records[1].started_at).unwrap().len(), 1);
+        history.delete(&[records[0].id], UnixNanos(9)).unwrap();
+        history.queue_again(&[records[1].id]).unwrap();
+        assert!(orphans(Uuid::nil()).is_empty());
     }
 
     #[test]

@@ -166,11 +166,15 @@ impl Record {
     /// A finished state beats an unfinished one, then the greater canonical encoding wins. That is
     /// a total order, so devices that see the states in any order keep the same one.
     pub fn supersedes(&self, other: &Self) -> bool {
-        let rank = |record: &Self| (record.exit.is_some(), record.duration_ns.is_some());
-        match rank(self).cmp(&rank(other)) {
+        match self.finished().cmp(&other.finished()) {
             std::cmp::Ordering::Equal => self.canonical() > other.canonical(),
             unequal => unequal.is_gt(),
         }
+    }
+
+    /// How much of its end is known; orders like time.
+    pub fn finished(&self) -> (bool, bool) {
+        (self.exit.is_some(), self.duration_ns.is_some())
     }
 }
 

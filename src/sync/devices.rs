@@ -130,7 +130,8 @@ impl Devices {
         Ok(devices)
     }
 
-    fn is_removed(&self, id: Uuid) -> bool {
+    /// Whether a device was taken out.
+    pub(super) fn is_removed(&self, id: Uuid) -> bool {
         self.removals.get(&id).is_some_and(|removal| removal.removed)
     }
 
@@ -146,10 +147,10 @@ impl Devices {
     }
 
     /// Of each device but `own`: when it was in sync last, by its own clock, and whether it was taken out.
-    pub(super) fn others(&self, own: Uuid) -> Vec<(Option<i64>, bool)> {
+    pub(super) fn others(&self, own: Uuid) -> Vec<(Uuid, Option<i64>, bool)> {
         let known = self.records.iter().map(|(id, record)| (*id, record.last_sync));
         let newer = self.newer.iter().map(|id| (*id, None));
-        known.chain(newer).filter(|(id, _)| *id != own).map(|(id, at)| (at, self.is_removed(id))).collect()
+        known.chain(newer).filter(|(id, _)| *id != own).map(|(id, at)| (id, at, self.is_removed(id))).collect()
     }
 
     fn list(&self) -> Vec<Device> {

@@ -3,16 +3,65 @@
 //! Their line stays in the index, so that every device erases what its own store and the relay in use may still
 //! hold of them, whoever began it and however far he came. And it notes that their records lie there no more:
 //! what a device had written to such a segment without knowing goes up again.
+//!
+//! A segment that was announced and never came, since its writer was lost before the relay had it, is gone too, after a while
+//! (`give_up`): until then nothing that it replaces is erased, and nobody knows what of its month lies where.
 
-use super::SyncError;
+use std::collections::BTreeMap;
+
+use super::alive::{Alive, SILENCE};
 use super::engine::Engine;
-use super::index::RETIRED;
-use super::pull::{Pulled, key};
+use super::index::{ERASED, RETIRED, Segment};
+use super::pull::{LINES, Pulled, key};
+use super::{SyncError, append};
 use crate::history::{Cursor, UnixNanos};
 use crate::runtime::protocol::{Erase, Exchange, Outcome, Release};
 
 /// Segments that are asked about at a time.
 const AT_A_TIME: usize = 32;
+/// Since when segments have been missing at the relay, in the history's small pieces of state.
+const MISSING: &str = "sync_missing";
+
+/// Gives up segments that the relay does not have and will not get: their writer was taken out, or has been silent for
+/// [`SILENCE`] while this device missed them. What lies nowhere then goes up again, see `orphans`.
+pub(super) fn give_up(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncError> {
+    let noted = engine.history.meta_get(MISSING)?.unwrap_or_default();
+    if (pulled.missing.is_empty() && noted.is_empty()) || engine.relay_fingerprint().is_empty() {
+        return Ok(());
+    }
+    let alive = Alive::of(engine)?;
+    let now = alive.now.0;
+    let known: BTreeMap<&str, i64> = noted
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(id, at)| Some((id, at.parse().ok()?)))
+        .collect();
+    let (mut lost, mut missing, mut note) = (Vec::new(), Vec::new(), String::new());
+    for segment in std::mem::take(&mut pulled.missing) {
+        let since = known.get(segment.id.as_str()).map_or(now, |since| now.min(*since));
+        let is_over = engine.devices.is_removed(segment.device) || now - since >= SILENCE;
+        if is_over && !alive.is_alive(segment.device) {
+            lost.push(segment.gone(ERASED));
+        } else {
+            note += &format!("{} {since}\n", segment.id);
+            missing.push(segment);
+        }
+    }
+    pulled.missing = missing;
+    if !lost.is_empty() {
+        tracing::warn!(
+            segments = lost.len(),
+            "parts of the history were announced by a device that is gone, and never came"
+        );
+    }
+    for lines in lost.chunks(LINES) {
+        append::announce(engine, lines.to_vec())?;
+    }
+    if note != noted {
+        engine.history.meta_set(MISSING, (!note.is_empty()).then_some(note.as_str()))?;
+    }
+    Ok(())
+}
 
 /// Notes which records lie in no segment any more, and queues those that this device has to send again.
 pub(super) fn release(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncError> {
@@ -21,7 +70,7 @@ pub(super) fn release(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncEr
         let Some(segment) = engine.index.get(&id) else { continue };
         let description = &segment.description;
         // Where their records lie now may be in what has not been read yet.
-        if !description.is_abandoned() || pulled.incomplete.contains(&description.month) {
+        if !description.is_abandoned() || !pulled.is_whole(description.month) {
             continue;
         }
         // What is retired stays away, except for what its last reader had not seen.
@@ -38,10 +87,12 @@ pub(super) fn release(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncEr
     Ok(())
 }
 
-/// Erases what is still there of segments that are gone: here, and on the relay.
-pub(super) fn erase(engine: &mut Engine) -> Result<(), SyncError> {
+/// Erases what is still there of segments that are gone, here and on the relay; but not what is to be replaced by something
+/// that the relay does not have yet.
+pub(super) fn erase(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncError> {
     let mut ids = Vec::new();
-    for segment in engine.index.segments.iter().filter(|segment| segment.description.gone.is_some()) {
+    let is_due = |segment: &&Segment| segment.description.gone.is_some() && !pulled.awaits_what_replaces(segment);
+    for segment in engine.index.segments.iter().filter(is_due) {
         if engine.history.cursor(&note(engine, &segment.id))?.is_none() {
             ids.push(segment.id.clone());
         }

@@ -36,6 +36,12 @@ pub(super) struct Description {
     /// Why it is gone, [`ERASED`] or [`RETIRED`] (or a reason of a newer version); none: it is there.
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
+    /// A device has found what the relay holds of it damaged: whoever has it whole writes it anew.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
+    /// Where it is gone: the segments to which was written what stays of it.
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced_by: Vec<String>,
     /// The device that wrote it, where another one wrote this line.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<Uuid>,
@@ -59,6 +65,8 @@ impl Description {
             compact,
             newest: None,
             gone: None,
+            damaged: false,
+            replaced_by: Vec::new(),
             writer: None,
             unknown: BTreeMap::new(),
         }
@@ -91,6 +99,12 @@ impl Segment {
             writer: Some(self.device),
             ..self.description.clone()
         };
+        Self { description, ..self.clone() }
+    }
+
+    /// What the index says of it when another device has found it damaged.
+    pub(super) fn found_damaged(&self) -> Self {
+        let description = Description { damaged: true, writer: Some(self.device), ..self.description.clone() };
         Self { description, ..self.clone() }
     }
 }

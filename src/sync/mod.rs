@@ -15,10 +15,12 @@
 //! instead of forking.
 
 mod account;
+mod alive;
 mod append;
 mod closing;
 mod config;
 mod consent;
+mod copies;
 pub mod daemon;
 mod deletions;
 mod devices;
@@ -34,6 +36,7 @@ mod lock;
 pub mod log;
 mod month;
 pub mod oneshot;
+mod orphans;
 mod preferences;
 mod pull;
 mod push;

@@ -4,7 +4,7 @@
 //! transaction that stores the records. Full segments that were read to their end, and that this relay
 //! has whole, are not touched again; another relay gets them in the next exchange with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::engine::{Engine, Progress};
 use super::index::{ERASED, Segment};
@@ -15,6 +15,8 @@ use crate::history::{Cursor, Record, decode_batch};
 use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release};
 use crate::seal::Purpose;
 
+/// Begins the name of every position in a segment.
+const SEGMENT: &str = "segment/";
 /// Begins the name of the note that a segment is done with.
 pub(super) const DONE: &str = "done/";
 /// Segments that are fetched at a time.
@@ -26,16 +28,35 @@ const FETCH_FIRST: usize = 4;
 #[derive(Default)]
 pub(super) struct Pulled {
     pub records: u64,
-    /// Segments that the index names and the relay does not have (yet).
-    pub missing: u64,
+    /// Segments that the index names and the relay does not have (yet), or not whole.
+    pub missing: Vec<Segment>,
     /// Segments with content that cannot be trusted.
     pub damaged: Vec<String>,
     /// Segments with content of a newer version, or whose key has not arrived.
     pub unreadable: u64,
     /// Of these, and of what cannot be trusted, the segments.
     pub unread: BTreeSet<String>,
-    /// Months of which something could not be read.
-    pub incomplete: BTreeSet<Month>,
+    /// Months of which something that is there could not be read.
+    unread_months: BTreeSet<Month>,
+    /// Where everything lies was forgotten in the middle of it.
+    started_over: bool,
+}
+
+impl Pulled {
+    /// Whether everything of a month was read that any device has announced.
+    pub(super) fn is_whole(&self, month: Month) -> bool {
+        !self.unread_months.contains(&month) && !self.missing.iter().any(|s| s.description.month == month)
+    }
+
+    /// Whether everything was read that any device has announced, and where it lies is known.
+    pub(super) fn is_complete(&self) -> bool {
+        self.unread_months.is_empty() && self.missing.is_empty() && !self.started_over
+    }
+
+    /// Whether the relay does not have what was to replace a segment that is gone.
+    pub(super) fn awaits_what_replaces(&self, gone: &Segment) -> bool {
+        gone.description.replaced_by.iter().any(|id| self.missing.iter().any(|segment| segment.id == *id))
+    }
 }
 
 /// Lines that are put into the index at a time, so that a transaction stays small.
@@ -69,10 +90,10 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
                 Outcome::Deleted => lost.push(segment.gone(ERASED)),
                 // This device wrote it, and neither its store nor the relay has it: only the index got through.
                 Outcome::Absent if segment.device == engine.device => lost.push(segment.gone(ERASED)),
-                Outcome::Absent => pulled.misses(segment),
+                Outcome::Absent => pulled.missing.push(segment.clone()),
                 Outcome::Damaged => {
                     pulled.damaged.push(segment.id.clone());
-                    pulled.incomplete.insert(segment.description.month);
+                    pulled.unread_months.insert(segment.description.month);
                 }
                 Outcome::Offline | Outcome::Late => return Err(engine.lost_relay()),
             }
@@ -86,7 +107,32 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
     for lines in lost.chunks(LINES) {
         append::announce(engine, lines.to_vec())?;
     }
+    read_replaced(engine, &mut pulled)?;
     Ok(pulled)
+}
+
+/// Reads what other devices have replaced, where the relay does not have the replacement: it may never come.
+fn read_replaced(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncError> {
+    let mut replaced = Vec::new();
+    for segment in engine.index.segments.iter().filter(|segment| pulled.awaits_what_replaces(segment)) {
+        if segment.device != engine.device && engine.history.cursor(&engine.done(&segment.id))?.is_none() {
+            replaced.push(segment.clone());
+        }
+    }
+    for segments in replaced.chunks(FETCH) {
+        let ids: Vec<String> = segments.iter().map(|segment| segment.id.clone()).collect();
+        let outcomes = engine.ask(&Exchange { ids: ids.clone(), timeout_ms: engine.patience_ms() })?.outcomes;
+        for segment in segments {
+            if let Some(Outcome::Current | Outcome::Local) = outcomes.get(&segment.id) {
+                // What cannot be read of it concerns nobody.
+                let mut aside = Pulled::default();
+                read(engine, segment, &mut aside)?;
+                pulled.records += aside.records;
+            }
+        }
+        engine.ask(&Release { ids })?;
+    }
+    Ok(())
 }
 
 /// The segments that may still bring something, the newest first.
@@ -120,11 +166,12 @@ fn read(
     if own && !read.iter().all(|(session, written)| holds(session, *written)) {
         // The store is older than the history; what it lacks and no relay has is in no segment any more.
         engine.start_over()?;
+        pulled.started_over = true;
         read.clear();
     }
     let mut complete = full && items.len() as u64 >= segment.description.entries;
     if full && !complete {
-        pulled.misses(segment);
+        pulled.missing.push(segment.clone());
     }
     items.retain(|(session, transaction, _)| read.get(session).is_none_or(|read| transaction >= read));
     // One transaction of the writer may hold many entries; its records and the position go together.
@@ -142,14 +189,14 @@ fn read(
                 complete = false;
                 pulled.damaged.push(segment.id.clone());
                 pulled.unread.insert(segment.id.clone());
-                pulled.incomplete.insert(segment.description.month);
+                pulled.unread_months.insert(segment.description.month);
                 break;
             }
             Opened::Unreadable => {
                 complete = false;
                 pulled.unreadable += 1;
                 pulled.unread.insert(segment.id.clone());
-                pulled.incomplete.insert(segment.description.month);
+                pulled.unread_months.insert(segment.description.month);
                 break;
             }
         }
@@ -188,13 +235,8 @@ pub(super) fn open(engine: &Engine, segment: &Segment, entries: &[Item]) -> Resu
 
 /// Positions in a segment by session.
 fn positions(engine: &Engine, segment: &str) -> Result<BTreeMap<String, u64>, SyncError> {
-    let prefix = key(segment, "");
-    let cursors = engine.history.cursors()?;
-    Ok(cursors
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value)))
-        .filter(|(session, read)| !session.starts_with(DONE) && *read > 0)
-        .collect())
+    let cursors = engine.history.cursors_in(&key(segment, ""))?;
+    Ok(cursors.into_iter().filter(|(session, read)| !session.starts_with(DONE) && *read > 0).collect())
 }
 
 /// Whether segments that were read or written here are unknown to the index: then the store is older than
@@ -204,9 +246,9 @@ fn store_was_set_back(engine: &Engine) -> Result<bool, SyncError> {
         // Not all of the index can be read, so nothing follows from what is not seen in it.
         return Ok(false);
     }
-    let segment = |key: &str| Some(key.strip_prefix("segment/")?.split_once('/')?.0.to_owned());
-    let known = |id: &String| engine.index.segments.iter().any(|segment| segment.id == *id);
-    Ok(engine.history.cursors()?.iter().filter_map(|(key, _)| segment(key)).any(|id| !known(&id)))
+    let known: HashSet<&str> = engine.index.segments.iter().map(|segment| segment.id.as_str()).collect();
+    let cursors = engine.history.cursors_in(SEGMENT)?;
+    Ok(cursors.iter().filter_map(|(key, _)| key.split_once('/')).any(|(id, _)| !known.contains(id)))
 }
 
 /// The position in an own segment after a transaction that this device has just written, which it need not read
@@ -222,14 +264,7 @@ pub(super) fn own_position(engine: &Engine, key: &str, transaction: u64) -> Resu
 
 /// The name of a position in the history's table of cursors.
 pub(super) fn key(segment: &str, session: &str) -> String {
-    format!("segment/{segment}/{session}")
-}
-
-impl Pulled {
-    fn misses(&mut self, segment: &Segment) {
-        self.missing += 1;
-        self.incomplete.insert(segment.description.month);
-    }
+    format!("{SEGMENT}{segment}/{session}")
 }
 
 impl Engine {

@@ -87,7 +87,7 @@ impl Window {
     }
 
     /// Records that began before are not kept in sync.
-    fn from(&self) -> UnixNanos {
+    pub(super) fn from(&self) -> UnixNanos {
         self.days.max(self.number)
     }
 }

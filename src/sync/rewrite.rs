@@ -1,15 +1,17 @@
-//! Segments written anew: without the records that were deleted, or with many small entries as few large ones.
+//! Segments written anew: without the records that were deleted, with many small entries as few large ones, or because what
+//! the relay holds of them is damaged.
 //!
 //! Whoever finds such a segment writes what stays to a segment of his own, in the same line-up of the index says
-//! that the old one is gone, and erases it once the relay has both. Two devices that do so at once do no
-//! harm: readers unite by record id. So that not all of them do, deleted records are for whoever deleted them and for the
-//! segment's writer; others step in after a while, should neither have come so far. What the old segment's writer added meanwhile goes up again from his own
+//! that the old one is gone and what replaces it, and erases it once the relay has both. Two devices that do so at once do no
+//! harm: readers unite by record id, and `copies` unites the segments later. So that not all of them do, deleted records are for
+//! whoever deleted them; should he not have come so far after a while, the segment's writer steps in, then the others
+//! one after the other. What the old segment's writer added meanwhile goes up again from his own
 //! history (see `gone`). A segment that cannot be read whole is left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use uuid::Uuid;
-
+use super::alive::Alive;
+use super::copies::{Copies, Staying};
 use super::engine::Engine;
 use super::index::{Description, ERASED, Segment};
 use super::month::Month;
@@ -21,33 +23,51 @@ use crate::runtime::protocol::{Exchange, Items, Outcome, Release};
 
 /// A full segment is compacted if its entries hold fewer records than this on average.
 const SPARSE: u64 = RECORDS_IN_ENTRY as u64 / 5;
-/// How long a device has known of another one's deletion before it rewrites for it, nanoseconds.
+/// How long a segment's writer has known of another device's deletion before it rewrites for it, nanoseconds; every other device
+/// waits as long once more for each that comes before it.
 const PATIENCE: i64 = 600_000_000_000;
 /// Segments of one month that this device left open in earlier sessions.
 const LEFT_OPEN: usize = 3;
+/// Segments whose records are in memory at once.
+const AT_ONCE: usize = 32;
 
 /// Rewrites whatever has to be.
 pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
     let mut due: BTreeMap<Month, Vec<Segment>> = BTreeMap::new();
-    let holding: BTreeSet<String> = engine.history.segments_with_deleted()?.into_iter().collect();
-    let now = (engine.now)();
-    let since = UnixNanos(now.0.saturating_sub(PATIENCE));
-    let ours: BTreeSet<String> = engine.history.segments_with_deleted_outside(since, now)?.into_iter().collect();
+    let alive = Alive::of(engine)?;
+    let own = holding_deleted(engine, PATIENCE)?;
+    let others = holding_deleted(engine, PATIENCE.saturating_mul(alive.rank().saturating_add(2)))?;
+    let copies = Copies::due(engine, &alive)?;
     let loose = loose(engine)?;
     for segment in engine.index.live() {
-        let own = segment.device == engine.device;
-        let holds_deleted = if own { &holding } else { &ours }.contains(&segment.id);
-        if holds_deleted || loose.contains(&segment.id) {
+        let holding = if segment.device == engine.device { &own } else { &others };
+        let damaged = segment.description.damaged && alive.acts_for(segment.device);
+        if damaged || [holding, &copies, &loose].iter().any(|due| due.contains(&segment.id)) {
             due.entry(segment.description.month).or_default().push(segment.clone());
         }
     }
+    if due.is_empty() {
+        return Ok(());
+    }
+    let copies = Copies::load(engine)?;
     for segments in due.into_values().rev() {
-        // A bounded number at a time, since all of their records are in memory.
-        for some in segments.chunks(LEFT_OPEN + 1) {
-            rewrite(engine, some)?;
+        for some in segments.chunks(AT_ONCE) {
+            rewrite(engine, &copies, some)?;
         }
     }
     Ok(())
+}
+
+/// Rewrites a segment that this device can read whole, and that another one cannot.
+pub(super) fn anew(engine: &mut Engine, segment: &Segment) -> Result<(), SyncError> {
+    rewrite(engine, &Copies::default(), std::slice::from_ref(segment))
+}
+
+/// The segments with records that were deleted here, or whose deletion has been known here for so long.
+fn holding_deleted(engine: &Engine, patience: i64) -> Result<BTreeSet<String>, SyncError> {
+    let now = (engine.now)();
+    let since = UnixNanos(now.0.saturating_sub(patience));
+    Ok(engine.history.segments_with_deleted_outside(since, now)?.into_iter().collect())
 }
 
 /// Segments of this device that take more room than their records need.
@@ -58,7 +78,7 @@ fn loose(engine: &Engine) -> Result<BTreeSet<String>, SyncError> {
     for segment in engine.index.live().filter(|segment| segment.device == engine.device) {
         let Description { month, full, entries, compact, .. } = segment.description;
         if full {
-            let records = engine.history.records_in(&segment.id)?.len() as u64;
+            let records = engine.history.count_in(&segment.id)?;
             if records < entries * SPARSE && entries > records.div_ceil(RECORDS_IN_ENTRY as u64) + 1 {
                 loose.insert(segment.id.clone());
             }
@@ -73,10 +93,12 @@ fn loose(engine: &Engine) -> Result<BTreeSet<String>, SyncError> {
 }
 
 /// Writes what stays of segments of one month to another one, and says in the index that they are gone.
-fn rewrite(engine: &mut Engine, segments: &[Segment]) -> Result<(), SyncError> {
-    let mut stay: BTreeMap<Uuid, Record> = BTreeMap::new();
+fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment]) -> Result<(), SyncError> {
+    let mut stay = Staying::new();
     let mut gone = Vec::new();
-    for segment in segments {
+    // By their ids, so that the first to have a record is the smallest.
+    let by_id: BTreeMap<&str, &Segment> = segments.iter().map(|segment| (segment.id.as_str(), segment)).collect();
+    for segment in by_id.into_values() {
         let Some(records) = read_whole(engine, segment)? else {
             tracing::warn!("a segment cannot be read whole and is not rewritten");
             continue;
@@ -85,21 +107,26 @@ fn rewrite(engine: &mut Engine, segments: &[Segment]) -> Result<(), SyncError> {
             if engine.history.is_deleted(record.id)? {
                 continue;
             }
-            match stay.get(&record.id) {
-                Some(other) if !record.supersedes(other) => {}
-                _ => drop(stay.insert(record.id, record)),
+            match stay.get_mut(&record.id) {
+                Some((newest, _)) if record.supersedes(newest) => *newest = record,
+                Some(_) => {}
+                None => drop(stay.insert(record.id, (record, segment.id.clone()))),
             }
         }
         gone.push(segment.clone());
     }
     let ids: Vec<String> = gone.iter().map(|segment| segment.id.clone()).collect();
+    copies.leave_out(engine, &ids, &mut stay)?;
     tracing::info!(segments = ids.len(), records = stay.len(), "rewriting part of the history");
-    let mut records: Vec<Record> = stay.into_values().collect();
+    let mut records: Vec<Record> = stay.into_values().map(|(record, _)| record).collect();
     records.sort_by_key(|record| (record.started_at, record.id));
     // No number of the outbox is 0: what is queued of them stays so.
     let batches = cut(records.into_iter().map(|record| (0, record)).collect()).batches;
-    append::write(engine, batches, true, &ids, |_| {})?;
-    let lines: Vec<Segment> = gone.iter().map(|segment| segment.gone(ERASED)).collect();
+    let replaced_by: Vec<String> = append::write(engine, batches, true, &ids, |_| {})?.into_iter().collect();
+    let mut lines: Vec<Segment> = gone.iter().map(|segment| segment.gone(ERASED)).collect();
+    for line in &mut lines {
+        line.description.replaced_by.clone_from(&replaced_by);
+    }
     for lines in lines.chunks(LINES) {
         append::announce(engine, lines.to_vec())?;
     }

@@ -112,7 +112,7 @@ pub(super) fn found(engine: &mut Engine) -> Result<(), SyncError> {
 /// Queues everything that this machine has for another account, also what came from devices of an earlier identity.
 /// What the account holds already leaves the outbox again when it comes down.
 pub(super) fn queue_everything(history: &History) -> Result<(), SyncError> {
-    history.forget_places()?;
+    history.forget_account()?;
     history.requeue_deletions()?;
     for (device, _) in history.count_per_device()? {
         history.requeue_all(device)?;

@@ -66,8 +66,8 @@ fn next(noted: Option<Noted>, clock: i64, witness: Option<i64>, alone: bool) -> 
 /// Takes note of the time, after what the other devices say was read.
 pub(super) fn settle(engine: &Engine) -> Result<(), SyncError> {
     let others = engine.devices.others(engine.device);
-    let witness = others.iter().filter_map(|(last_sync, _)| *last_sync).max();
-    let alone = others.iter().all(|(_, removed)| *removed);
+    let witness = others.iter().filter_map(|(_, last_sync, _)| *last_sync).max();
+    let alone = others.iter().all(|(_, _, removed)| *removed);
     let noted = next(Noted::load(&engine.history)?, (engine.now)().0, witness, alone);
     if noted.ahead_since.is_some() {
         tracing::warn!("the clock of this device is far ahead of what is known of the others");

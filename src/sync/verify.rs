@@ -3,17 +3,22 @@
 //!
 //! What lies in a segment is what the relay holds, since a segment is compared only once both agree on it, signatures
 //! included. Repair takes in what is missing here, queues what is missing there, and writes anew from the history
-//! what a damaged or lost segment held, unless records in it may be known to nobody else.
+//! what a damaged or lost segment held, unless records in it may be known to nobody else: then the index says that it is
+//! damaged, and whoever has it whole writes it anew (what a relay has damaged is seen only by those who fetch it from there).
+//!
+//! Where a record here is not what it is in sync, and neither of the two is further on, it was changed in the file: the sealed
+//! one counts.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use super::engine::{Engine, Progress};
 use super::index::{ERASED, Segment};
-use super::pull::{LINES, Opened, key, open};
+use super::pull::{DONE, LINES, Opened, key, open};
 use super::retention::{Window, outgoing};
-use super::{SyncError, append, deletions, heads};
+use super::{SyncError, append, deletions, heads, rewrite};
 use crate::history::{Filter, Record};
 use crate::runtime::protocol::{Exchange, Items, Outcome, Release};
 
@@ -29,7 +34,7 @@ pub struct Tally {
     pub synced: u64,
     /// Records that wait to go up.
     pub pending: u64,
-    /// Records in segments that the history lacks or has in an older state.
+    /// Records in segments that the history lacks, has in an older state, or has changed.
     pub missing_here: u64,
     /// Records that should be in a segment and are not, or in an older state.
     pub missing_there: u64,
@@ -44,7 +49,7 @@ pub struct Verification {
     pub segments: u64,
     /// Segments that the index names and the relay does not have, or not whole.
     pub absent: u64,
-    /// Segments whose content cannot be trusted.
+    /// Segments whose content cannot be trusted, here or as another device has found them.
     pub damaged: u64,
     /// Of these the ones that this device wrote itself: it was copied or set back, and has written over itself.
     pub forks: u64,
@@ -73,12 +78,25 @@ struct Findings {
     synced: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Records to take in, by segment.
     take_in: Vec<(String, Vec<Record>)>,
+    /// Records that the history has in a later state than any segment: what the segments have.
+    behind: BTreeMap<Uuid, Record>,
+    /// Records that were changed here, as they are in segments.
+    changed: Vec<Record>,
     /// Records to send, and who recorded them.
     send: Vec<(Uuid, Uuid)>,
     /// Segments that are damaged or lost.
-    broken: Vec<Segment>,
+    broken: Vec<Broken>,
+    /// Segments that another device has found damaged, and this one has not.
+    whole: Vec<Segment>,
     /// Transactions in segments, by session.
     seen: BTreeMap<(String, String), u64>,
+}
+
+/// A segment that is damaged or lost.
+struct Broken {
+    segment: Segment,
+    /// Whether the relay has it, such as it is.
+    is_there: bool,
 }
 
 impl Engine {
@@ -105,15 +123,21 @@ impl Engine {
         for (segment, records) in &found.take_in {
             self.history.ingest_from(segment, records, None)?;
         }
-        let mut rewritten = Vec::new();
-        for segment in found.broken {
+        self.history.put_back(&found.changed)?;
+        for segment in &found.whole {
+            rewrite::anew(self, segment)?;
+        }
+        let mut told = Vec::new();
+        for Broken { segment, is_there } in found.broken {
             let known = segment.device == self.device || has_read_whole(self, &segment.id)?;
             if known {
                 self.history.release_segment(&segment.id, &key(&segment.id, ""), None, None)?;
-                rewritten.push(segment.gone(ERASED));
+                told.push(segment.gone(ERASED));
+            } else if is_there && !segment.description.damaged {
+                told.push(segment.found_damaged());
             }
         }
-        for lines in rewritten.chunks(LINES) {
+        for lines in told.chunks(LINES) {
             append::announce(self, lines.to_vec())?;
         }
         let send: Vec<Uuid> = found.send.iter().map(|(id, _)| *id).collect();
@@ -129,8 +153,7 @@ impl Engine {
 
 /// Whether a segment was read to its end once, through whatever relay.
 fn has_read_whole(engine: &Engine, segment: &str) -> Result<bool, SyncError> {
-    let prefix = key(segment, super::pull::DONE);
-    Ok(engine.history.cursors()?.iter().any(|(key, _)| key.starts_with(&prefix)))
+    Ok(!engine.history.cursors_in(&key(segment, DONE))?.is_empty())
 }
 
 fn compare(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Findings, SyncError> {
@@ -169,7 +192,7 @@ fn read(engine: &Engine, segment: &Segment, found: &mut Findings) -> Result<(), 
     if segment.description.full && (items.len() as u64) < segment.description.entries {
         found.lost(segment);
     }
-    let mut take_in = Vec::new();
+    let (mut take_in, mut whole) = (Vec::new(), items.len() as u64 >= segment.description.entries);
     for (session, transaction, _) in &items {
         let seen = found.seen.entry((segment.id.clone(), session.clone())).or_default();
         *seen = (*seen).max(transaction + 1);
@@ -179,10 +202,12 @@ fn read(engine: &Engine, segment: &Segment, found: &mut Findings) -> Result<(), 
             Opened::Records(records) => records,
             Opened::Damaged => {
                 found.damaged(engine, segment);
+                whole = false;
                 break;
             }
             Opened::Unreadable => {
                 found.verification.unreadable += 1;
+                whole = false;
                 break;
             }
         };
@@ -193,14 +218,21 @@ fn read(engine: &Engine, segment: &Segment, found: &mut Findings) -> Result<(), 
             found.synced.entry(record.device_id).or_default().insert(record.id);
             let here = engine.history.get(record.id)?;
             let state = here.as_ref().map(|here| here.compare(&record));
-            if state != Some(std::cmp::Ordering::Greater) {
+            if state != Some(Ordering::Greater) {
                 found.there.insert(record.id);
+            } else if found.behind.get(&record.id).is_none_or(|known| record.supersedes(known)) {
+                found.behind.insert(record.id, record);
+                continue;
             }
-            if state.is_none_or(std::cmp::Ordering::is_lt) {
+            if state.is_none_or(Ordering::is_lt) {
                 found.verification.devices.entry(record.device_id).or_default().missing_here += 1;
                 take_in.push(record);
             }
         }
+    }
+    if whole && segment.description.damaged {
+        found.verification.damaged += 1;
+        found.whole.push(segment.clone());
     }
     if !take_in.is_empty() {
         found.take_in.push((segment.id.clone(), take_in));
@@ -219,13 +251,18 @@ fn tally(engine: &Engine, found: &mut Findings) -> Result<(), SyncError> {
         let (id, device) = (record.id, record.device_id);
         let tally = found.verification.devices.entry(device).or_default();
         tally.history += 1;
-        if let Some(held) = queued.get(&id) {
-            tally.pending += u64::from(!held);
-        } else if !found.there.contains(&id)
-            && window.holds(record.started_at)
-            && outgoing(&engine.settings, record).is_some()
-        {
-            found.send.push((id, device));
+        let sealed = found.behind.remove(&id).filter(|sealed| sealed.finished() == record.finished());
+        match (queued.get(&id), sealed) {
+            (Some(held), _) => tally.pending += u64::from(!held),
+            (None, _) if found.there.contains(&id) => {}
+            (None, Some(sealed)) => {
+                tally.missing_here += 1;
+                found.changed.push(sealed);
+            }
+            (None, None) if window.holds(record.started_at) && outgoing(&engine.settings, record).is_some() => {
+                found.send.push((id, device));
+            }
+            (None, None) => {}
         }
         std::ops::ControlFlow::Continue(())
     })?;
@@ -243,12 +280,12 @@ fn tally(engine: &Engine, found: &mut Findings) -> Result<(), SyncError> {
 impl Findings {
     fn lost(&mut self, segment: &Segment) {
         self.verification.absent += 1;
-        self.broken.push(segment.clone());
+        self.broken.push(Broken { segment: segment.clone(), is_there: false });
     }
 
     fn damaged(&mut self, engine: &Engine, segment: &Segment) {
         self.verification.damaged += 1;
         self.verification.forks += u64::from(segment.device == engine.device);
-        self.broken.push(segment.clone());
+        self.broken.push(Broken { segment: segment.clone(), is_there: true });
     }
 }

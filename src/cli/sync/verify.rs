@@ -144,7 +144,10 @@ fn verdict(found: &Verification, repaired: bool) -> Result<(), CliError> {
     if found.damaged > 0 {
         let error = CliError::new(Kind::Damaged, format!("{} parts of the history are damaged", found.damaged));
         return Err(if repaired {
-            error.hinted("Run `caro sync verify --repair` on the device that wrote them.")
+            error.hinted(
+                "The device that wrote them can write them anew: run `caro sync now` there, then here. If it is gone, run \
+                 `caro sync verify --repair` on one that has the commands.",
+            )
         } else {
             error.hinted("`caro sync verify --repair` writes anew what this device can; your local history is safe.")
         });
@@ -152,7 +155,9 @@ fn verdict(found: &Verification, repaired: bool) -> Result<(), CliError> {
     if !found.agrees() {
         let error = CliError::failed("history, sync store and relay do not agree");
         return Err(if repaired {
-            error.hinted("The relay may not have what is missing: run `caro sync now` on your other devices.")
+            error.hinted(
+                "The relay may not have what is missing: run `caro sync verify --repair` on your other devices.",
+            )
         } else {
             error.hinted("`caro sync verify --repair` brings them together.")
         });

@@ -38,6 +38,19 @@ fn an_acknowledged_earlier_state_does_not_take_the_later_one_along() {
 }
 
 #[test]
+fn positions_are_found_by_what_their_keys_begin_with() {
+    let history = History::in_memory().unwrap();
+    for (value, key) in
+        ["segment/co_zA/one", "segment/co_zA/two", "segment/co_zAB/one", "segments", "a"].iter().enumerate()
+    {
+        history.ingest(&[], Some(Cursor { key, value: value as u64 })).unwrap();
+    }
+    assert_eq!(history.cursors_in("segment/co_zA/").unwrap(), [("one".to_owned(), 0), ("two".to_owned(), 1)]);
+    assert_eq!(history.cursors_in("segment/").unwrap().len(), 3);
+    assert!(history.cursors_in("segment/co_zB/").unwrap().is_empty());
+}
+
+#[test]
 fn what_arrives_is_united_and_never_queued() {
     let history = History::in_memory().unwrap();
     let records = [plain("a", 1), plain("b", 2)];

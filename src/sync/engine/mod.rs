@@ -22,8 +22,8 @@ use super::state::{BoundSession, LastExchange, SyncState, fingerprint};
 use super::twins::Tokens;
 use super::vault::Vault;
 use super::{
-    SyncError, SyncPaths, account, closing, deletions, forks, gone, heads, preferences, pull, push, retention, rewrite,
-    schema, succession, trusted_time, usage,
+    SyncError, SyncPaths, account, closing, deletions, forks, gone, heads, orphans, preferences, pull, push, retention,
+    rewrite, schema, succession, trusted_time, usage,
 };
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, MasterKey, PreferenceNameKey};
@@ -272,7 +272,8 @@ impl Engine {
         self.settings = Settings::load(&self.paths.config)?;
         self.refresh()?;
         let deletions = deletions::pull(self)?;
-        let pulled = pull::pull(self, progress)?;
+        let mut pulled = pull::pull(self, progress)?;
+        gone::give_up(self, &mut pulled)?;
         gone::release(self, &pulled)?;
         let withheld = heads::check(self, &pulled)?;
         let (mut pushed, mut heads) = (push::Pushed::default(), None);
@@ -281,6 +282,7 @@ impl Engine {
             self.settings = Settings::load(&self.paths.config)?;
             deletions::push(self)?;
             trusted_time::settle(self)?;
+            orphans::adopt(self, &pulled)?;
             pushed = push::push(self, progress)?;
             rewrite::run(self)?;
             retention::run(self)?;
@@ -294,7 +296,7 @@ impl Engine {
             progress(Progress::Confirming);
             self.confirm_written()?;
         }
-        gone::erase(self)?;
+        gone::erase(self, &pulled)?;
         if self.relay.is_some() {
             succession::run(self)?;
         }
@@ -307,7 +309,7 @@ impl Engine {
             received: pulled.records,
             pending: self.history.pending_count()?,
             too_large: pushed.too_large,
-            missing: pulled.missing,
+            missing: pulled.missing.len() as u64,
             unreadable: pulled.unreadable + deletions.unreadable + self.index.newer,
             withheld,
         })
