@@ -126,7 +126,7 @@ fn read_replaced(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncErr
             if let Some(Outcome::Current | Outcome::Local) = outcomes.get(&segment.id) {
                 // What cannot be read of it concerns nobody.
                 let mut aside = Pulled::default();
-                read(engine, segment, &mut aside)?;
+                read(engine, segment, &mut aside, &mut |_| ())?;
                 pulled.records += aside.records;
             }
         }
