@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::model::{Id, Place};
+use super::model::{Id, Place, Preference};
 use super::plan::Part;
 use crate::common::home::{DEADLINE, Run};
 use crate::common::line::{Line, Weather};
@@ -35,10 +35,10 @@ struct Backup {
     relay: usize,
 }
 
-/// The preference that plans set.
-pub const PREFERENCE: &str = "default_model";
 /// One exchange.
 pub const EXCHANGE: [&str; 5] = ["sync", "now", "--json", "--timeout", "20"];
+/// One at which somebody agrees to what other devices have let go.
+pub const AGREEING: [&str; 6] = ["sync", "now", "--json", "--timeout", "20", "--accept"];
 /// The same where nothing is worth waiting for.
 pub const IMPATIENT: [&str; 5] = ["sync", "now", "--json", "--timeout", "1"];
 
@@ -79,9 +79,9 @@ impl Device {
         if by_id.len() == count { Ok(by_id) } else { Err("a record is listed twice".into()) }
     }
 
-    /// The value of the preference that plans set; empty where it is not set.
-    pub fn preference(&self) -> String {
-        self.finish(["config", "get", PREFERENCE], b"").stdout.trim_end().to_owned()
+    /// The value of a preference; empty where it is not set.
+    pub fn preference(&self, preference: Preference) -> String {
+        self.finish(["config", "get", preference.name()], b"").stdout.trim_end().to_owned()
     }
 
     /// The device's own time, nanoseconds.

@@ -4,6 +4,9 @@
 //! facts; a successful exchange gives both sides what either had. Facts never contradict each other: of two contents
 //! of a record the later one counts, and a deletion beats any content. So the model is a union, whatever the order.
 //!
+//! What a window or a rule may have kept out of sync is *doubtful*: it is certain where it is, and a maybe wherever an
+//! exchange would have brought it, until the limits are lifted.
+//!
 //! An exchange that was interrupted may have brought over any part, so what only one side had is afterwards a *maybe*
 //! on the other. A maybe excuses nothing but itself: what is certain has to be there, what nobody can have must not.
 
@@ -22,7 +25,41 @@ pub enum Fact {
     /// The record was deleted.
     Deleted(Id),
     /// At this moment, as the device saw it, the preference got this value. The last one counts.
-    Set(i128, String),
+    Set(Preference, i128, String),
+}
+
+impl Fact {
+    /// The preference that it sets.
+    fn sets(&self) -> Option<Preference> {
+        if let Self::Set(preference, ..) = self { Some(*preference) } else { None }
+    }
+}
+
+/// A preference that plans set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Preference {
+    /// One that means nothing to sync.
+    Model,
+    /// How many days are kept in sync.
+    Window,
+    /// What is kept out of sync.
+    Rules,
+}
+
+impl Preference {
+    /// The program's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Model => "default_model",
+            Self::Window => "sync.retention_days",
+            Self::Rules => "sync.filter",
+        }
+    }
+
+    /// What devices have before anybody set it.
+    pub fn initial(self) -> &'static str {
+        if self == Self::Window { "unlimited" } else { "" }
+    }
 }
 
 /// Whether a place holds a fact.
@@ -52,9 +89,10 @@ impl Place {
         self.0.remove(fact);
     }
 
-    fn learn_all(&mut self, other: &Self, at_most: Certainty) {
+    /// Learns what another place holds, of each fact at most with a certainty.
+    fn learn_all(&mut self, other: &Self, at_most: impl Fn(&Fact) -> Certainty) {
         for (fact, certainty) in &other.0 {
-            self.learn(fact.clone(), at_most.min(*certainty));
+            self.learn(fact.clone(), at_most(fact).min(*certainty));
         }
     }
 
@@ -63,25 +101,29 @@ impl Place {
         self.0.get(fact).copied()
     }
 
-    /// When the preference was last set, as far as is certain, and as far as may be.
-    pub fn last_set(&self) -> [i128; 2] {
+    /// When a preference was last set, as far as is certain, and as far as may be.
+    pub fn last_set(&self, of: Preference) -> [i128; 2] {
         let at = |least: Certainty| {
             let known = self.0.iter().filter(|(_, certainty)| **certainty >= least);
-            known.filter_map(|(fact, _)| if let Fact::Set(at, _) = fact { Some(*at) } else { None }).max()
+            let known = known.filter_map(|(fact, _)| match fact {
+                Fact::Set(preference, at, _) if *preference == of => Some(*at),
+                _ => None,
+            });
+            known.max()
         };
         [Sure, Maybe].map(|least| at(least).unwrap_or(i128::MIN))
     }
 
-    /// The values that the preference may have; an empty one where it was never set.
-    pub fn preference(&self) -> BTreeSet<String> {
-        let [certain, _] = self.last_set();
+    /// The values that a preference may have.
+    pub fn preference(&self, of: Preference) -> BTreeSet<String> {
+        let [certain, _] = self.last_set(of);
         let may = |fact: &Fact| match fact {
-            Fact::Set(at, value) if *at >= certain => Some(value.clone()),
+            Fact::Set(preference, at, value) if *preference == of && *at >= certain => Some(value.clone()),
             _ => None,
         };
         let mut values: BTreeSet<String> = self.0.keys().filter_map(may).collect();
         if certain == i128::MIN {
-            values.insert(String::new());
+            values.insert(of.initial().to_owned());
         }
         values
     }
@@ -140,47 +182,84 @@ pub struct Model {
     pub homes: Vec<Place>,
     /// The relays.
     pub relays: Vec<Place>,
+    /// Records that something may have kept out of sync.
+    pub doubtful: BTreeSet<Id>,
+    /// Whether devices may ever have written a preference without having met: of two such values a relay may show the
+    /// earlier one until whoever knows better comes again.
+    pub apart: bool,
 }
 
 impl Model {
     /// Nothing is anywhere.
     pub fn new(homes: usize, relays: usize) -> Self {
-        Self { homes: vec![Place::default(); homes], relays: vec![Place::default(); relays] }
+        Self { homes: vec![Place::default(); homes], relays: vec![Place::default(); relays], ..Self::default() }
     }
 
     /// A device and a relay have exchanged everything.
     pub fn exchanged(&mut self, home: usize, relay: usize) {
-        self.relays[relay].learn_all(&self.homes[home], Sure);
-        self.homes[home].learn_all(&self.relays[relay], Sure);
+        let there = self.shown(relay, &self.homes[home]);
+        self.relays[relay].learn_all(&self.homes[home], passing(&self.doubtful));
+        self.homes[home].learn_all(&there, |_| Sure);
     }
 
     /// An exchange broke off: each side may have any of what the other had.
     pub fn interrupted(&mut self, home: usize, relay: usize) {
         let before = self.homes[home].clone();
-        self.homes[home].learn_all(&self.relays[relay], Maybe);
-        self.relays[relay].learn_all(&before, Maybe);
+        self.homes[home].learn_all(&self.relays[relay], |_| Maybe);
+        self.relays[relay].learn_all(&before, |_| Maybe);
     }
 
     /// Exchanges at the same time: each device may or may not meet what the others bring.
     pub fn exchanged_together(&mut self, pairs: &[(usize, usize)]) {
         let before = self.clone();
         for &(home, relay) in pairs {
-            self.relays[relay].learn_all(&before.homes[home], Sure);
+            self.relays[relay].learn_all(&before.homes[home], passing(&before.doubtful));
         }
         for &(home, relay) in pairs {
-            self.homes[home].learn_all(&before.relays[relay], Sure);
-            self.homes[home].learn_all(&self.relays[relay], Maybe);
+            self.homes[home].learn_all(&before.shown(relay, &before.homes[home]), |_| Sure);
+            self.homes[home].learn_all(&self.relays[relay], |_| Maybe);
         }
     }
 
-    /// What everybody has to hold after all have met on this relay.
+    /// What an exchange brings from a relay to a place, and how certain that is.
+    fn shown(&self, relay: usize, to: &Place) -> Place {
+        let (mut shown, there) = (Place::default(), &self.relays[relay]);
+        let values = |of| to.0.keys().chain(there.0.keys()).filter(move |fact| fact.sets() == Some(of));
+        let hidden = |fact: &Fact| self.apart && fact.sets().is_some_and(|of| values(of).any(|other| other != fact));
+        let passes = passing(&self.doubtful);
+        shown.learn_all(there, |fact| if hidden(fact) { Maybe } else { passes(fact) });
+        shown
+    }
+
+    /// What everybody has to hold after all have met on this relay, and nothing is kept out of sync.
     pub fn in_the_end(&self, relay: usize) -> Place {
-        let mut all = self.relays[relay].clone();
+        let mut all = Place::default();
+        all.learn_all(&self.shown(relay, &Place::default()), |_| Sure);
         for home in &self.homes {
-            all.learn_all(home, Sure);
+            all.learn_all(home, |_| Sure);
         }
         all
     }
+}
+
+/// How certain it is that an exchange brings a fact over.
+fn passing(doubtful: &BTreeSet<Id>) -> impl Fn(&Fact) -> Certainty {
+    move |fact| if matches!(fact, Fact::Content(id, _) if doubtful.contains(id)) { Maybe } else { Sure }
+}
+
+#[test]
+fn what_is_doubtful_stays_where_it_is_and_may_be_elsewhere() {
+    let mut model = Model::new(2, 1);
+    model.homes[0].learn(Fact::Content("a".into(), 0), Sure);
+    model.doubtful.insert("a".into());
+    model.exchanged(0, 0);
+    model.exchanged(1, 0);
+    let (here, nowhere) = (BTreeMap::from([("a".to_owned(), 0)]), BTreeMap::new());
+    assert!(model.homes[0].expected().complaint(&nowhere).is_some());
+    assert_eq!([&here, &nowhere].map(|there| model.homes[1].expected().complaint(there)), [None, None]);
+    assert!(model.in_the_end(0).expected().complaint(&nowhere).is_some());
+    model.homes[0] = Place::default();
+    assert_eq!(model.in_the_end(0).expected().complaint(&nowhere), None, "it may have gone from the relay");
 }
 
 #[test]
@@ -223,11 +302,14 @@ fn a_deletion_beats_every_content_and_a_later_state_the_earlier() {
 #[test]
 fn the_last_value_counts_and_one_that_may_have_come_may_count() {
     let mut place = Place::default();
-    assert_eq!(place.preference(), BTreeSet::from([String::new()]));
-    place.learn(Fact::Set(7, "late".into()), Sure);
-    place.learn(Fact::Set(3, "early".into()), Sure);
-    place.learn(Fact::Set(9, "perhaps".into()), Maybe);
-    place.learn(Fact::Set(2, "never".into()), Maybe);
-    assert_eq!(place.preference(), BTreeSet::from(["late".to_owned(), "perhaps".to_owned()]));
-    assert_eq!(place.last_set(), [7, 9]);
+    let set = |at, value: &str| Fact::Set(Preference::Model, at, value.to_owned());
+    assert_eq!(place.preference(Preference::Model), BTreeSet::from([String::new()]));
+    place.learn(set(7, "late"), Sure);
+    place.learn(set(3, "early"), Sure);
+    place.learn(set(9, "perhaps"), Maybe);
+    place.learn(set(2, "never"), Maybe);
+    place.learn(Fact::Set(Preference::Window, 10, "another".into()), Sure);
+    assert_eq!(place.preference(Preference::Model), BTreeSet::from(["late".to_owned(), "perhaps".to_owned()]));
+    assert_eq!(place.last_set(Preference::Model), [7, 9]);
+    assert_eq!(place.preference(Preference::Rules), BTreeSet::from([String::new()]));
 }

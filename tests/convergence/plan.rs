@@ -19,7 +19,7 @@ pub struct Plan {
 }
 
 /// What records are made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// An ordinary command.
     Plain,
@@ -30,12 +30,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// How every command of this kind begins, and no other.
+    pub fn beginning(self) -> &'static str {
+        match self {
+            Self::Plain => "cargo test",
+            Self::Unicode => "echo",
+            Self::Bulky => "bulky",
+        }
+    }
+
     /// The command of this number.
     pub fn command(self, number: u64) -> String {
         match self {
             Self::Plain => format!("cargo test --package caro -- number_{number}"),
             Self::Unicode => format!("echo 'Größe — 大きさ 🦀 \u{202e}\u{1}' \\\n  --n {number}"),
-            Self::Bulky => format!("{number} {}", crate::sync_session_guard::noise(&number.to_string()).repeat(3)),
+            Self::Bulky => {
+                format!("bulky {number} {}", crate::sync_session_guard::noise(&number.to_string()).repeat(3))
+            }
         }
     }
 }
@@ -66,6 +77,10 @@ pub enum Op {
     Pause { home: usize, paused: bool },
     /// Sets a preference.
     Set { home: usize },
+    /// Keeps what is older than so many days out of sync, or nothing.
+    Window { home: usize, days: Option<u32> },
+    /// Keeps commands of one kind out of sync, or none.
+    Rules { home: usize, exclude: Option<Kind> },
     /// A new data key.
     Rotate { home: usize },
     /// One exchange.
@@ -114,10 +129,32 @@ impl Plan {
 }
 
 impl Op {
+    /// Whether an exchange may end before it has seen what others wrote, or not see it at all.
+    pub fn may_break_off(&self) -> bool {
+        matches!(
+            self,
+            Self::Together { .. }
+                | Self::Kill { .. }
+                | Self::CutAfter { .. }
+                | Self::BreakAfter { .. }
+                | Self::KillRelay { .. }
+                | Self::Rotate { .. }
+        )
+    }
+
     fn draw(random: &mut Random, homes: usize, relays: usize) -> Self {
         let home = random.index(homes);
         let relay = random.index(relays);
-        match random.below(122) {
+        match random.below(132) {
+            122..126 => Self::Window { home, days: [Some(5), Some(20), Some(40), None][random.index(4)] },
+            126..129 => {
+                let exclude = [Some(Kind::Plain), Some(Kind::Unicode), None][random.index(3)];
+                Self::Rules { home, exclude }
+            }
+            129..132 => {
+                let days = i64::try_from(random.below(400)).expect("a small number") - 200;
+                Self::Clock { home, hours: days * 24 }
+            }
             120..122 => Self::Pause { home, paused: random.below(2) == 0 },
             112..120 => Self::Set { home },
             100..109 => Self::Delete { home, pick: random.number() % 1000, count: 1 + random.index(3) },

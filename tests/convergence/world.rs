@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::device::{Device, EXCHANGE, IMPATIENT, PREFERENCE, Verdict, end, exchanged, expect, state, text};
+use super::device::{AGREEING, Device, EXCHANGE, IMPATIENT, Verdict, end, exchanged, expect, state, text};
 use super::model::Certainty::Sure;
-use super::model::{Expected, Fact, Id, Model};
+use super::model::{Expected, Fact, Id, Model, Place, Preference};
 use super::plan::{Kind, Op, Part, Plan};
 use crate::common::home::Run;
 use crate::common::line::Weather;
@@ -22,6 +22,10 @@ const ROUNDS: usize = 5;
 /// When the records were made; two and more months, so that there are several segments.
 const DAYS: i64 = 50;
 
+/// How many hours a clock may be off and days still count, and how many days that can make.
+const NEAR: i64 = 24;
+const LEEWAY: i64 = 4;
+
 /// Whether an exchange moved anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moved {
@@ -33,14 +37,40 @@ enum Moved {
     Unknown,
 }
 
+/// What may have kept records out of sync, ever.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Limits {
+    /// The fewest days that were kept in sync.
+    days: Option<u32>,
+    /// What rules excluded.
+    excluded: BTreeSet<Kind>,
+    /// Whether a clock was so far off that days count for nothing.
+    far: bool,
+}
+
+impl Limits {
+    fn window(&mut self, days: Option<u32>) {
+        self.days = self.days.into_iter().chain(days).min();
+    }
+
+    /// Whether a command that began then may stay where it is.
+    fn may_hold(&self, command: &str, at: i64) -> bool {
+        let age = (jiff::Timestamp::now().as_second() - at) / 86_400;
+        self.days.is_some_and(|days| self.far || age + LEEWAY >= i64::from(days))
+            || self.excluded.iter().any(|kind| command.starts_with(kind.beginning()))
+    }
+}
+
 /// Everything.
 pub struct World {
     devices: Vec<Device>,
     relays: Vec<Relay>,
     up: Vec<bool>,
     model: Model,
-    commands: BTreeMap<Id, String>,
+    /// What every record says, and when it began, in seconds since 1970.
+    commands: BTreeMap<Id, (String, i64)>,
     made: u64,
+    limits: Limits,
 }
 
 impl World {
@@ -48,6 +78,7 @@ impl World {
     pub fn run(plan: &Plan) -> Verdict {
         let mut world = Self::set_up(plan);
         for (step, op) in plan.ops.iter().enumerate() {
+            world.model.apart |= op.may_break_off();
             world.apply(op).map_err(|problem| format!("in step {step}, {op:?}: {problem}"))?;
         }
         world.settle().map_err(|problem| format!("in the end: {problem}"))
@@ -63,10 +94,19 @@ impl World {
             }
         });
         let mut model = Model::new(devices.len(), relays.len());
+        model.apart = relays.len() > 1;
         for place in model.homes.iter_mut().chain(model.relays.first_mut()) {
             place.learn(Fact::Account, Sure);
         }
-        Self { up: vec![true; relays.len()], model, devices, relays, commands: BTreeMap::new(), made: 0 }
+        Self {
+            up: vec![true; relays.len()],
+            model,
+            devices,
+            relays,
+            commands: BTreeMap::new(),
+            made: 0,
+            limits: Limits::default(),
+        }
     }
 
     fn apply(&mut self, op: &Op) -> Verdict {
@@ -79,7 +119,19 @@ impl World {
                 let what = if paused { "pause" } else { "resume" };
                 expect(&self.devices[home].finish(["sync", what], b""), 0)
             }
-            Op::Set { home } => self.set(home),
+            Op::Set { home } => {
+                let value = format!("model-{}", self.made);
+                self.set(home, Preference::Model, &value)
+            }
+            Op::Window { home, days } => {
+                self.limits.window(days);
+                self.set(home, Preference::Window, &days.map_or("unlimited".into(), |days| days.to_string()))
+            }
+            Op::Rules { home, exclude } => {
+                self.limits.excluded.extend(exclude);
+                let rule = exclude.map(|kind| format!("exclude command \"{}*\"", kind.beginning()));
+                self.set(home, Preference::Rules, &rule.unwrap_or_default())
+            }
             Op::Rotate { home } => self.rotate(home),
             Op::Exchange { home } => self.exchange(home).map(drop),
             Op::Together { ref homes } => self.together(homes),
@@ -109,6 +161,8 @@ impl World {
                 Ok(())
             }
             Op::Clock { home, hours } => {
+                self.limits.far |= hours.abs() > NEAR;
+                self.doubt();
                 self.devices[home].set_clock(hours);
                 Ok(())
             }
@@ -123,7 +177,7 @@ impl World {
             let command = kind.command(self.made);
             let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * (self.made as i64 * 7 % DAYS) + 30);
             lines += &format!("{}\n", json!({ "command": command, "at": at.to_string(), "cwd": "/src" }));
-            commands.push(command);
+            commands.push((command, at.as_second()));
         }
         let run = self.devices[home].finish(["history", "add"], lines.as_bytes());
         expect(&run, 0)?;
@@ -131,8 +185,8 @@ impl World {
         if ids.len() != commands.len() {
             return Err(format!("not every record was acknowledged: {run:?}"));
         }
-        for (id, command) in ids.into_iter().zip(commands) {
-            self.learn(home, id, command, 0);
+        for (id, (command, at)) in ids.into_iter().zip(commands) {
+            self.learn(home, id, command, at, 0);
         }
         self.look(home)
     }
@@ -146,14 +200,19 @@ impl World {
         for (id, record) in self.devices[home].records()? {
             // An entry that was there is not added again, in whatever state it is.
             if !before.contains_key(&id) {
-                self.learn(home, id, text(&record, "command"), state(&record));
+                let at: jiff::Timestamp =
+                    text(&record, "started_at").parse().map_err(|error| format!("{error}: {record}"))?;
+                self.learn(home, id, text(&record, "command"), at.as_second(), state(&record));
             }
         }
         self.look(home)
     }
 
-    fn learn(&mut self, home: usize, id: Id, command: String, state: u32) {
-        self.commands.insert(id.clone(), command);
+    fn learn(&mut self, home: usize, id: Id, command: String, at: i64, state: u32) {
+        if self.limits.may_hold(&command, at) {
+            self.model.doubtful.insert(id.clone());
+        }
+        self.commands.insert(id.clone(), (command, at));
         self.model.homes[home].learn(Fact::Content(id, state), Sure);
     }
 
@@ -189,18 +248,34 @@ impl World {
         self.look(home)
     }
 
-    /// Sets the preference. Where it is not known what this device has seen, it is not known who comes after whom.
-    fn set(&mut self, home: usize) -> Verdict {
+    /// Marks what the limits that were ever set may keep out of sync.
+    fn doubt(&mut self) {
+        let held = self.commands.iter().filter(|(_, (command, at))| self.limits.may_hold(command, *at));
+        self.model.doubtful.extend(held.map(|(id, _)| id.clone()));
+    }
+
+    /// Sets a preference. Where it is not known what this device has seen, it is not known who comes after whom.
+    fn set(&mut self, home: usize, preference: Preference, value: &str) -> Verdict {
+        self.doubt();
         let now = self.devices[home].now();
-        let [certain, possible] = self.model.homes[home].last_set();
+        let [certain, possible] = self.model.homes[home].last_set(preference);
         if possible > certain.max(now) {
             return Ok(());
         }
         self.made += 1;
-        let value = format!("model-{}", self.made);
-        expect(&self.devices[home].finish(["config", "set", PREFERENCE, &value], b""), 0)?;
-        self.model.homes[home].learn(Fact::Set(now.max(certain + 1), value), Sure);
+        self.tell(home, preference, value)?;
+        self.model.homes[home].learn(Fact::Set(preference, now.max(certain + 1), value.to_owned()), Sure);
         self.look(home)
+    }
+
+    /// Has a device set a preference, or unset it.
+    fn tell(&self, home: usize, preference: Preference, value: &str) -> Verdict {
+        let set = ["config", "set", preference.name(), value];
+        let run = match value {
+            "" => self.devices[home].finish(["config", "unset", preference.name()], b""),
+            _ => self.devices[home].finish(set, b""),
+        };
+        expect(&run, 0)
     }
 
     fn reachable(&self, home: usize) -> bool {
@@ -236,7 +311,11 @@ impl World {
     }
 
     fn exchange(&mut self, home: usize) -> Result<Moved, String> {
-        let run = self.devices[home].finish(EXCHANGE, b"");
+        self.exchange_as(home, &EXCHANGE)
+    }
+
+    fn exchange_as(&mut self, home: usize, how: &[&str]) -> Result<Moved, String> {
+        let run = self.devices[home].finish(how, b"");
         self.after(home, &run, false)
     }
 
@@ -371,7 +450,10 @@ impl World {
             }
         }
         let last = self.model.in_the_end(relay);
-        let (expected, values) = (last.expected(), last.preference());
+        if self.limits != Limits::default() {
+            self.lift(&last)?;
+        }
+        let (expected, values) = (last.expected(), last.preference(Preference::Model));
         for round in 0.. {
             let mut moved = vec![];
             for home in 0..self.devices.len() {
@@ -392,9 +474,7 @@ impl World {
         let first = self.devices[0].records()?;
         self.compare(&expected, &first)?;
         // The same one on all of them, where several may be.
-        let value = self.devices[0].preference();
-        self.prefers(0, &values)?;
-        (1..self.devices.len()).try_for_each(|home| self.prefers(home, &BTreeSet::from([value.clone()])))?;
+        self.agree_on(Preference::Model, &values)?;
         for device in &self.devices[1..] {
             let records = device.records()?;
             let differing: Vec<_> =
@@ -416,13 +496,36 @@ impl World {
     fn look(&self, home: usize) -> Verdict {
         let records = self.devices[home].records()?;
         self.compare(&self.model.homes[home].expected(), &records)
-            .and_then(|()| self.prefers(home, &self.model.homes[home].preference()))
+            .and_then(|()| self.prefers(home, Preference::Model, &self.model.homes[home].preference(Preference::Model)))
             .map_err(|problem| format!("on {}: {problem}", self.devices[home].sync.name))
     }
 
-    fn prefers(&self, home: usize, values: &BTreeSet<String>) -> Verdict {
-        let value = self.devices[home].preference();
-        if values.contains(&value) { Ok(()) } else { Err(format!("the preference is {value:?} and not of {values:?}")) }
+    fn prefers(&self, home: usize, preference: Preference, values: &BTreeSet<String>) -> Verdict {
+        let value = self.devices[home].preference(preference);
+        if values.contains(&value) { Ok(()) } else { Err(format!("{preference:?} is {value:?} and not of {values:?}")) }
+    }
+
+    /// All devices have the same value of a preference, where several may be.
+    fn agree_on(&self, preference: Preference, values: &BTreeSet<String>) -> Verdict {
+        self.prefers(0, preference, values)?;
+        let value = BTreeSet::from([self.devices[0].preference(preference)]);
+        (1..self.devices.len()).try_for_each(|home| self.prefers(home, preference, &value))
+    }
+
+    /// All meet under the limits that won and agree on them; then nothing is kept out of sync any more.
+    fn lift(&mut self, last: &Place) -> Verdict {
+        for how in [&EXCHANGE[..], &AGREEING, &AGREEING] {
+            for home in 0..self.devices.len() {
+                self.exchange_as(home, how)?;
+            }
+        }
+        for preference in [Preference::Window, Preference::Rules] {
+            self.agree_on(preference, &last.preference(preference))?;
+            for home in 0..self.devices.len() {
+                self.tell(home, preference, preference.initial())?;
+            }
+        }
+        Ok(())
     }
 
     fn compare(&self, expected: &Expected, records: &BTreeMap<Id, Value>) -> Verdict {
@@ -431,7 +534,7 @@ impl World {
             return Err(complaint);
         }
         for (id, record) in records {
-            if Some(&text(record, "command")) != self.commands.get(id) {
+            if self.commands.get(id).map(|(command, _)| command) != Some(&text(record, "command")) {
                 return Err(format!("{id} is not what was recorded: {record}"));
             }
         }
