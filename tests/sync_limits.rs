@@ -104,6 +104,30 @@ fn a_segment_that_falls_out_of_the_window_retires_and_every_device_keeps_its_rec
 }
 
 #[test]
+fn what_its_own_device_lost_others_bring_when_the_window_begins_earlier_again() {
+    let relay = Relay::new();
+    let (a, b, c) = (SyncHome::new("laptop"), SyncHome::new("desktop"), SyncHome::new("server"));
+    let phrase = a.init(&relay.url());
+    b.restored(&relay.url(), &phrase);
+    add_ago(&a, "long ago", 60 * DAY);
+    a.now();
+    b.now();
+    for device in [&a, &b] {
+        device.ok(["config", "set", "sync.retention_days", "30"]);
+        device.now();
+    }
+    // Its own device never comes back.
+    b.ok(["config", "set", "sync.retention_days", "unlimited"]);
+    assert_eq!(b.now().sent, 0, "its own device comes first");
+    let later = b.home.file("clock", "700");
+    now_at(&b, &later);
+    c.restored(&relay.url(), &phrase);
+    assert_eq!(c.commands(), ["long ago"]);
+    now_at(&b, &later);
+    assert_eq!(b.now().sent, 0, "once");
+}
+
+#[test]
 fn long_commands_go_up_cut_and_stay_whole_where_they_ran() {
     let relay = Relay::new();
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));

@@ -4,7 +4,8 @@
 //! out of the window retires: any device says so in the index, and it is erased everywhere. What has retired is not
 //! sent again; its line says how new its newest record was, so that a record which its writer added unseen by whoever
 //! retired it still goes up. Days are counted back from a time that a wrong clock cannot move far (`trusted_time`); should
-//! the window begin earlier again all the same, what then lies nowhere is queued once more.
+//! the window begin earlier again all the same, what then lies nowhere is queued once more: each device brings its own, and a
+//! while later what another has not brought, since it may have lost it.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,10 @@ const DAY: i64 = 86_400_000_000_000;
 const DECIDED_BY: &str = "sync_limits";
 /// Since when records were kept in sync at the last exchange.
 const BEGAN: &str = "sync_window";
+/// When to look at what is here of other devices, after the window began earlier again.
+const OTHERS_AT: &str = "sync_others_at";
+/// How long the others have to bring it themselves.
+const OTHERS_AFTER: i64 = 600_000_000_000;
 
 /// Since when records are kept in sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +106,8 @@ pub(super) fn outgoing(settings: &Settings, record: Record) -> Option<Record> {
 }
 
 /// The window of this exchange. After a change of the limits, or if it begins earlier than the last one, what had been
-/// left out is looked at again. After a wrong clock that goes for what is here of other devices too: they may be
-/// gone, and what they had in sync was retired.
+/// left out is looked at again. That goes for what is here of other devices too, which may be gone or have lost it: after a
+/// wrong clock at once, since what was in sync was retired; else when they had time to bring it.
 pub(super) fn reconsider(engine: &Engine) -> Result<Window, SyncError> {
     let history = &engine.history;
     let window = Window::of(engine)?;
@@ -114,6 +119,13 @@ pub(super) fn reconsider(engine: &Engine) -> Result<Window, SyncError> {
         let wrong_clock = !changed && before.is_some_and(|before| window.is_long_before(&before));
         history.queue_unplaced((!wrong_clock).then_some(engine.device), window.from())?;
         history.meta_set(DECIDED_BY, Some(&limits))?;
+        let at = (engine.now)().0.saturating_add(OTHERS_AFTER).to_string();
+        history.meta_set(OTHERS_AT, (!wrong_clock && before.is_some()).then_some(&at))?;
+    } else if let Some(at) = history.meta_get(OTHERS_AT)?
+        && at.parse().is_ok_and(|at: i64| at <= (engine.now)().0)
+    {
+        history.queue_unplaced(None, window.from())?;
+        history.meta_set(OTHERS_AT, None)?;
     }
     // What is queued now counts.
     let window = Window::of(engine)?;

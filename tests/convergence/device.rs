@@ -103,6 +103,12 @@ impl Device {
         std::fs::write(&self.clock, (hours * 3600).to_string()).expect("the clock is set");
     }
 
+    /// An hour passes.
+    pub fn pass_an_hour(&self) {
+        let off: i64 = std::fs::read_to_string(&self.clock).expect("a clock").parse().expect("seconds");
+        std::fs::write(&self.clock, (off + 3600).to_string()).expect("the clock is set");
+    }
+
     /// The sync store is gone.
     pub fn lose_store(&self) {
         for name in STORE {

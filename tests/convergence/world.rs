@@ -520,10 +520,18 @@ impl World {
             }
         }
         for preference in [Preference::Window, Preference::Rules] {
-            self.agree_on(preference, &last.preference(preference))?;
+            // Rules that were set apart unite: it is enough that all have the same.
+            let united = BTreeSet::from([self.devices[0].preference(preference)]);
+            let values = if preference == Preference::Rules { united } else { last.preference(preference) };
+            self.agree_on(preference, &values)?;
             for home in 0..self.devices.len() {
                 self.tell(home, preference, preference.initial())?;
             }
+        }
+        // Each brings its own first; what it may have lost, others bring after a while.
+        for home in 0..self.devices.len() {
+            self.exchange(home)?;
+            self.devices[home].pass_an_hour();
         }
         Ok(())
     }
