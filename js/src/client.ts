@@ -6,11 +6,11 @@
  * its group is ignored by everyone without a word; maps carry the exact time, for last-writer-wins.
  */
 
-import { LocalNode, type AgentSecret, type CoValueCore, type JsonValue, type RawAccountID, type RawCoID, type RawCoStream, type SessionID } from "cojson";
+import { LocalNode, type AgentSecret, type CoValueCore, type JsonValue, type RawAccountID, type RawCoID, type RawCoMap, type RawCoStream, type SessionID } from "cojson";
 import { accountId, coarse, createAccount, groupOf, loadedMap, profileId, registriesOf, rootId, rootText } from "./account";
 import { CaroCrypto } from "./crypto";
 import { RelayLink } from "./link";
-import { emit, Failure, type Handlers, type Item, type Outcome, type Requests, type Written } from "./protocol";
+import { emit, Failure, type Handlers, type Item, type Outcome, type Positions, type Requests, type Written } from "./protocol";
 import { forgetSession, heldIds, openStorage } from "./storage";
 
 const HOUR_MS = 3_600_000;
@@ -41,7 +41,10 @@ export class Client {
 
     const client = new Client(node, params.peer === null ? undefined : new RelayLink(node, params.peer));
     client.link?.connect();
-    if (!params.create) await client.need(id, "account_unknown", params.timeoutMs);
+    if (!params.create) {
+      client.askAhead(params.ahead, params.timeoutMs).catch((error) => console.debug("the store does not have it all", error));
+      await client.need(id, "account_unknown", params.timeoutMs);
+    }
     return client;
   }
 
@@ -63,16 +66,16 @@ export class Client {
     exchange: async ({ ids, timeoutMs }) => ({
       outcomes: await this.exchange(ids, timeoutMs),
     }),
+    exchangeUnread: ({ read, timeoutMs }) => this.exchangeUnread(read, timeoutMs),
     entries: async ({ id }) => {
       const map = loadedMap(this.node, id);
-      this.read.set(id, this.byOthers(map.core));
-      const entries: Record<string, string> = {};
-      for (const key of map.keys()) {
-        const value = map.get(key);
-        if (typeof value === "string") entries[key] = value;
-      }
       const transactions = Object.values(map.core.knownState().sessions).reduce((sum, count) => sum + count, 0);
-      return { entries, transactions };
+      return { entries: this.entries(map), transactions };
+    },
+    changedEntries: async ({ id, known }) => {
+      const map = loadedMap(this.node, id);
+      const state = JSON.stringify(map.core.knownState().sessions);
+      return { state, entries: state === known ? null : this.entries(map) };
     },
     set: async ({ id, entries }) => {
       const map = loadedMap(this.node, id);
@@ -89,9 +92,9 @@ export class Client {
       const stream = groupOf(this.node).createStream(undefined, "private", null, coarse(this.node.crypto, month));
       return { id: stream.id };
     },
-    append: ({ id, values }) => this.write(this.segment(id), values),
+    append: async ({ id, values }) => this.write(await this.segment(id), values),
     items: async ({ id, after }) => {
-      const segment = this.segment(id);
+      const segment = await this.segment(id);
       this.read.set(id, this.byOthers(segment.core));
       return { items: itemsAfter(segment, after) };
     },
@@ -127,6 +130,50 @@ export class Client {
 
   get session(): SessionID {
     return this.node.currentSessionID;
+  }
+
+  /**
+   * Asks the relay in one go about all that the store knows to hang from the account, and about these segments: step
+   * by step each would cost a way to the relay and back. Whoever needs one of them finds the answer there, or waits for it.
+   */
+  private async askAhead(segments: Positions, patienceMs: number): Promise<void> {
+    if (!this.link) return;
+    const { relay } = this.link;
+    // What comes from the store is asked about as it comes.
+    const stored = (id: string) => this.node.loadCoValueCore(id as RawCoID, relay, true);
+    await stored(this.account);
+    await stored(rootId(this.node));
+    await Promise.all(Object.values(registriesOf(this.node)).map(stored));
+    await this.exchangeUnread(segments, patienceMs);
+  }
+
+  private entries(map: RawCoMap): Record<string, string> {
+    this.read.set(map.id, this.byOthers(map.core));
+    const entries: Record<string, string> = {};
+    for (const key of map.keys()) {
+      const value = map.get(key);
+      if (typeof value === "string") entries[key] = value;
+    }
+    return entries;
+  }
+
+  private async exchangeUnread(read: Positions, patienceMs: number): Promise<Requests["exchangeUnread"]["result"]> {
+    const { link } = this;
+    const ids = Object.keys(read);
+    if (!link) return { outcomes: await this.exchange(ids, patienceMs), unchanged: [] };
+    const outcomes: Record<string, Outcome> = {};
+    const unchanged: string[] = [];
+    const look = async (id: string) => {
+      const outcome = await link.exchange(id, patienceMs, read[id]);
+      if (outcome !== "unchanged") {
+        outcomes[id] = this.legible(id, outcome);
+        return;
+      }
+      unchanged.push(id);
+      this.read.set(id, this.byOthers(this.node.getCoValue(id as RawCoID)));
+    };
+    await Promise.all(ids.map(look));
+    return { outcomes, unchanged };
   }
 
   private async exchange(ids: string[], patienceMs: number): Promise<Record<string, Outcome>> {
@@ -232,8 +279,8 @@ export class Client {
     throw new Failure("damaged", "the account did not pass verification");
   }
 
-  private segment(id: string): RawCoStream {
-    const core = this.node.getCoValue(id as RawCoID);
+  private async segment(id: string): Promise<RawCoStream> {
+    const core = await this.node.loadCoValueCore(id as RawCoID, this.link?.relay, true);
     if (!core.isAvailable()) throw new Failure("misuse", "that segment is not loaded");
     const content = core.getCurrentContent();
     if (content.type !== "costream") throw new Failure("damaged", "the relay holds something else in place of a segment");

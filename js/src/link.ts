@@ -72,6 +72,11 @@ export class RelayLink {
     });
   }
 
+  /** What the relay is called in the SDK's records. */
+  get relay(): string {
+    return this.peerId;
+  }
+
   connect(): void {
     this.connection.enable();
   }
@@ -88,17 +93,20 @@ export class RelayLink {
 
   /**
    * Brings one CoValue up to date in both directions, or says why that cannot be. The relay may stay
-   * silent for so long; as long as something moves there is no hurry.
+   * silent for so long; as long as something moves there is no hurry. What the host has read, if it says so, need
+   * not come into memory.
    */
-  async exchange(id: string, patienceMs: number): Promise<Outcome> {
+  async exchange(id: string, patienceMs: number): Promise<Outcome>;
+  async exchange(id: string, patienceMs: number, read: Sessions | undefined): Promise<Outcome | "unchanged">;
+  async exchange(id: string, patienceMs: number, read?: Sessions): Promise<Outcome | "unchanged"> {
     const begun = performance.now();
     const core = this.node.getCoValue(id as RawCoID);
-    if (!core.isAvailable()) void this.node.loadCoValueCore(id as RawCoID, undefined, true);
+    if (!core.isAvailable()) this.begin(core, read);
     for (;;) {
       // What cannot be stored is never held, however long one waits.
       const refusal = storageRefusal();
       if (refusal !== undefined) throw new Failure("storage", refusal);
-      const outcome = this.outcome(core);
+      const outcome = this.outcome(core, read);
       if (outcome) return outcome;
       const refusedAt = this.refusedAt(core);
       const until = this.givesUpAt(begun, patienceMs);
@@ -120,23 +128,40 @@ export class RelayLink {
     return this.open && said && said.count < written && !core.isDeleted ? said.repeatedAt : undefined;
   }
 
+  /** Asks the relay about a CoValue that is not in memory; from the store comes only what the host has not read. */
+  private begin(core: CoValueCore, read: Sessions | undefined): void {
+    const load = () => void this.node.loadCoValueCore(core.id, undefined, true);
+    if (!read) return load();
+    core.getKnownStateFromStorage((stored) => {
+      if (!stored || !sameSessions(stored.sessions, read)) return load();
+      const peer = this.node.syncManager.peers[this.peerId];
+      if (peer && !peer.loadRequestSent.has(core.id)) peer.sendLoadRequest(core, "high-priority");
+    });
+  }
+
   private givesUpAt(begun: number, patienceMs: number): number {
     const silent = Math.min(Math.max(begun, this.heardAt) + patienceMs, begun + LONGEST_MS);
     return this.open ? silent : Math.min(silent, Math.max(begun, this.lostAt) + LOST_MS);
   }
 
-  private outcome(core: CoValueCore): Outcome | undefined {
+  private outcome(core: CoValueCore, read: Sessions | undefined): Outcome | "unchanged" | undefined {
     if (core.isErroredInPeer(this.peerId) && isDiscontinued(core.id, this.node.currentSessionID)) throw forked();
     if (this.damaged.has(core.id) || core.isErroredInPeer(this.peerId)) return "damaged";
     const told = this.node.syncManager.peers[this.peerId]?.getKnownState(core.id);
+    const held = core.knownState();
+    if (read && told?.header && held.header && sameSessions(held.sessions, read) && sameSessions(told.sessions, read)) {
+      return "unchanged";
+    }
     if (!core.isAvailable()) {
+      // It lies in the store and is on its way from there.
+      if (held.header) return undefined;
       const asked = core.getLoadingStateForPeer(this.peerId);
       return asked === "unavailable" && told && !told.header ? "absent" : undefined;
     }
     if (!told?.header || core.isStreaming() || core.hasMissingDependencies()) return undefined;
     // Ours is done only when the relay knows of it, so that it cannot bring the content back.
     if (core.isDeleted) return Object.keys(told.sessions).some(isDeletion) ? "deleted" : undefined;
-    return sameSessions(told.sessions, core.knownState().sessions) ? "current" : undefined;
+    return sameSessions(told.sessions, held.sessions) ? "current" : undefined;
   }
 
   /** Resolves when something about the CoValue may have changed, or after `ms`. */

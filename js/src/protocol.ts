@@ -25,6 +25,9 @@ export type Outcome =
 export type Registries = Record<RegistryName, string>;
 export type RegistryName = "index" | "preferences" | "devices" | "usage" | "deletions" | "keyring";
 
+/** How many transactions of each session the host has read, by CoValue. */
+export type Positions = Record<string, Record<string, number>>;
+
 /** One item of a segment: the session that wrote it, the transaction's number there, the value. */
 export type Item = [session: string, transaction: number, value: string];
 
@@ -46,6 +49,8 @@ export interface Requests {
       /** Names the relay in the SDK's records; null: none is configured. */
       peer: string | null;
       month: string;
+      /** Segments that will be asked for, with what was read of them: the relay is asked about all at once. */
+      ahead: Positions;
       timeoutMs: number;
     };
     result: { account: string; session: string };
@@ -66,8 +71,21 @@ export interface Requests {
   };
   /** Brings CoValues up to date with the relay, in both directions. */
   exchange: { params: { ids: string[]; timeoutMs: number }; result: { outcomes: Record<string, Outcome> } };
+  /**
+   * The same for segments of which the host has read something, as `read` says. Where that is all that the store and the
+   * relay have, the segment is `unchanged`, and stays in the store.
+   */
+  exchangeUnread: {
+    params: { read: Positions; timeoutMs: number };
+    result: { outcomes: Record<string, Outcome>; unchanged: string[] };
+  };
   /** The current value of every key of a map. */
   entries: { params: { id: string }; result: { entries: Record<string, string>; transactions: number } };
+  /** The same with a name for the map's state; no values where that is `known`. */
+  changedEntries: {
+    params: { id: string; known: string | null };
+    result: { state: string; entries: Record<string, string> | null };
+  };
   /** Sets keys of a map in one transaction; in the store when it answers. */
   set: { params: { id: string; entries: Record<string, string> }; result: Record<string, never> };
   /** Makes a new, empty map. */

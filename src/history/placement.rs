@@ -255,18 +255,17 @@ impl History {
         })
     }
 
-    /// How many records of `device` lie in no segment, are not queued, and began before `before`.
+    /// When the records of `device` began that lie in no segment and are not queued.
     ///
     /// # Errors
     /// What the database says.
-    pub fn unplaced_count(&self, device: Uuid, before: UnixNanos) -> Result<u64> {
-        let count: i64 = self
-            .db
-            .prepare_cached(&format!(
-                "SELECT count(*) FROM records WHERE device_id = ?1 AND started_at < ?2 AND {NOWHERE}"
-            ))?
-            .query_row(params![device.as_bytes(), before.0], |row| row.get(0))?;
-        Ok(count.unsigned_abs())
+    pub fn unplaced(&self, device: Uuid) -> Result<Vec<UnixNanos>> {
+        let sql = format!("SELECT started_at FROM records WHERE device_id = ?1 AND {NOWHERE}");
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let began = statement
+            .query_map([device.as_bytes()], |row| row.get(0).map(UnixNanos))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(began)
     }
 
     /// How many records lie in no segment: as far as this device knows, they may be nowhere else.

@@ -265,6 +265,21 @@ impl History {
         self.write(|db| set_meta(db, key, value))
     }
 
+    /// [`meta_set`](Self::meta_set) for what may be lost again in a power cut: it goes to disk with whatever is written
+    /// next, and is not waited for.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn meta_note(&self, key: &str, value: &str) -> Result<()> {
+        if self.meta_get(key)?.as_deref() == Some(value) {
+            return Ok(());
+        }
+        self.db.pragma_update(None, "synchronous", "NORMAL")?;
+        let noted = self.meta_set(key, Some(value));
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        noted
+    }
+
     /// Runs `work` in one write transaction: all of it becomes durable, or none.
     pub(super) fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;

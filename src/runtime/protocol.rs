@@ -15,17 +15,16 @@ pub trait Request: Serialize {
     type Answer: DeserializeOwned;
     /// Whether the script waits for the relay, and so says itself when that has been too long.
     const WAITS_FOR_RELAY: bool = false;
+    /// Whether something of this device is in the store when the script answers.
+    const WRITES: bool = false;
 }
 
 macro_rules! request {
-    ($request:ident, $method:literal, $answer:ty) => {
-        request!($request, $method, $answer, false);
-    };
-    ($request:ident, $method:literal, $answer:ty, $waits:literal) => {
+    ($request:ident, $method:literal, $answer:ty $(, $property:ident)?) => {
         impl Request for $request {
             const METHOD: &'static str = $method;
             type Answer = $answer;
-            const WAITS_FOR_RELAY: bool = $waits;
+            $(const $property: bool = true;)?
         }
     };
 }
@@ -33,6 +32,9 @@ macro_rules! request {
 /// The answer of requests that have nothing to say.
 #[derive(Debug, Deserialize)]
 pub struct Done {}
+
+/// How many transactions of each session were read, by CoValue.
+pub type Positions = BTreeMap<String, BTreeMap<String, u64>>;
 
 /// Opens the account, or makes it. The first request of a client's isolate.
 #[derive(Serialize)]
@@ -48,6 +50,8 @@ pub struct Open<'a> {
     pub peer: Option<&'a str>,
     /// First day of the month, RFC 3339: the only time that headers carry.
     pub month: &'a str,
+    /// Segments that will be asked for, with what was read of them: the relay is asked about all at once.
+    pub ahead: &'a Positions,
     /// How long to wait for the relay.
     pub timeout_ms: u64,
 }
@@ -65,6 +69,7 @@ impl Request for Open<'_> {
     const METHOD: &'static str = "open";
     type Answer = Opened;
     const WAITS_FOR_RELAY: bool = true;
+    const WRITES: bool = true;
 }
 
 /// What became of a CoValue that was to be brought up to date.
@@ -129,7 +134,7 @@ pub struct RegistriesLoaded {
     /// The relay held less of the account than this device when it came: it lost something, or is another one.
     pub relay_was_behind: bool,
 }
-request!(LoadRegistries, "registries", RegistriesLoaded, true);
+request!(LoadRegistries, "registries", RegistriesLoaded, WAITS_FOR_RELAY);
 
 /// Brings CoValues up to date with the relay, in both directions.
 #[derive(Serialize)]
@@ -147,7 +152,28 @@ pub struct Exchanged {
     /// By id.
     pub outcomes: BTreeMap<String, Outcome>,
 }
-request!(Exchange, "exchange", Exchanged, true);
+request!(Exchange, "exchange", Exchanged, WAITS_FOR_RELAY);
+
+/// As [`Exchange`], for segments of which something was read. Where that is all that this device and the relay have,
+/// nothing is taken out of the store.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeUnread {
+    /// Which ones, and what was read of each.
+    pub read: Positions,
+    /// How long to wait for the relay.
+    pub timeout_ms: u64,
+}
+
+/// What became of each.
+#[derive(Debug, Deserialize)]
+pub struct ExchangedUnread {
+    /// By id, of those that may bring something.
+    pub outcomes: BTreeMap<String, Outcome>,
+    /// Those that bring nothing.
+    pub unchanged: Vec<String>,
+}
+request!(ExchangeUnread, "exchangeUnread", ExchangedUnread, WAITS_FOR_RELAY);
 
 /// Reads a map.
 #[derive(Serialize)]
@@ -166,6 +192,25 @@ pub struct EntriesRead {
 }
 request!(Entries, "entries", EntriesRead);
 
+/// Reads a map unless it is as it was.
+#[derive(Serialize)]
+pub struct ChangedEntries {
+    /// The map.
+    pub id: String,
+    /// The name of the state in which it was read last.
+    pub known: Option<String>,
+}
+
+/// What a map holds now.
+#[derive(Debug, Deserialize)]
+pub struct ChangedEntriesRead {
+    /// Names its state.
+    pub state: String,
+    /// By key; none where the state is the one that was known.
+    pub entries: Option<BTreeMap<String, String>>,
+}
+request!(ChangedEntries, "changedEntries", ChangedEntriesRead);
+
 /// Sets keys of a map in one transaction; in the store when it answers.
 #[derive(Serialize)]
 pub struct Set {
@@ -174,7 +219,7 @@ pub struct Set {
     /// New values by key.
     pub entries: BTreeMap<String, String>,
 }
-request!(Set, "set", Done);
+request!(Set, "set", Done, WRITES);
 
 /// Makes an empty map, which is stored with the first that is set in it.
 #[derive(Serialize)]
@@ -189,7 +234,7 @@ pub struct MapCreated {
     /// Its id.
     pub id: String,
 }
-request!(CreateMap, "createMap", MapCreated);
+request!(CreateMap, "createMap", MapCreated, WRITES);
 
 /// Makes an empty segment.
 #[derive(Serialize)]
@@ -204,7 +249,7 @@ pub struct SegmentCreated {
     /// Its id.
     pub id: String,
 }
-request!(CreateSegment, "createSegment", SegmentCreated);
+request!(CreateSegment, "createSegment", SegmentCreated, WRITES);
 
 /// Where values were written, and what the segment holds with them.
 #[derive(Debug, Deserialize)]
@@ -225,7 +270,7 @@ pub struct Append {
     /// Sealed blobs.
     pub values: Vec<String>,
 }
-request!(Append, "append", Written);
+request!(Append, "append", Written, WRITES);
 
 /// Reads a segment from a position on.
 #[derive(Serialize)]
@@ -260,7 +305,7 @@ pub struct Erased {
     /// Those that are not held here.
     pub absent: Vec<String>,
 }
-request!(Erase, "erase", Erased);
+request!(Erase, "erase", Erased, WRITES);
 
 /// Asks what of this account the store holds and could be deleted.
 #[derive(Serialize)]

@@ -62,9 +62,11 @@ fn write_run(engine: &mut Engine, segment: &Segment, run: &[Batch]) -> Result<bo
         Err(error) if is_misuse(&error) && is_erased(engine, id)? => return Ok(false),
         Err(error) => return Err(error),
     };
-    if written.entries >= ENTRIES_IN_SEGMENT || written.bytes >= SEGMENT_BYTES {
+    let full = written.entries >= ENTRIES_IN_SEGMENT || written.bytes >= SEGMENT_BYTES;
+    if full || segment.description.compact {
         let newest = run.iter().map(|batch| batch.newest.0).max().max(segment.description.newest);
-        let description = Description { entries: written.entries, full: true, newest, ..segment.description.clone() };
+        let mut description = Description { entries: written.entries, full, newest, ..segment.description.clone() };
+        description.written.insert(engine.session.clone(), written.transaction + 1);
         announce(engine, vec![Segment { description, ..segment.clone() }])?;
     }
     engine.wrote(id.clone());

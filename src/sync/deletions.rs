@@ -19,6 +19,8 @@ use crate::history::Cursor;
 use crate::runtime::protocol::{Entries, Set};
 use crate::seal::Purpose;
 
+/// Begins the names of the notes that batches were taken over.
+const TAKEN: &str = "deletions/";
 /// Ids in one batch at most.
 const IDS_IN_BATCH: usize = 500;
 
@@ -49,11 +51,12 @@ pub(super) fn pull(engine: &mut Engine) -> Result<Pulled, SyncError> {
     engine.confirm(vec![map.clone()])?;
     let mut pulled = Pulled::default();
     let mut withdrawn = Vec::new();
+    let taken: BTreeSet<String> = engine.history.cursors_in(TAKEN)?.into_iter().map(|(name, _)| name).collect();
     for (name, value) in engine.ask(&Entries { id: map.clone() })?.entries {
-        let key = format!("deletions/{name}");
-        if engine.history.cursor(&key)?.is_some() {
+        if taken.contains(&name) {
             continue;
         }
+        let key = format!("{TAKEN}{name}");
         match opened(engine, &map, &name, &value)? {
             Some(told) if told.kept_by == Some(engine.device) => withdrawn.push((key, told.ids)),
             Some(told) => {
@@ -109,7 +112,7 @@ fn tell(engine: &mut Engine, kept_by: Option<Uuid>, told: &BTreeSet<Uuid>) -> Re
             engine.ask(&Set { id: map.clone(), entries: BTreeMap::from([(name.clone(), sealed)]) })?;
             engine.wrote(map.clone());
             engine.flush()?;
-            let key = format!("deletions/{name}");
+            let key = format!("{TAKEN}{name}");
             engine.history.ingest(&[], Some(Cursor { key: &key, value: 1 }))?;
         }
         engine.history.acknowledge_deletions(&pending)?;

@@ -7,7 +7,7 @@
 //! A segment that was announced and never came, since its writer was lost before the relay had it, is gone too, after a while
 //! (`give_up`): until then nothing that it replaces is erased, and nobody knows what of its month lies where.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::alive::{Alive, SILENCE};
 use super::engine::Engine;
@@ -17,6 +17,8 @@ use super::{SyncError, append};
 use crate::history::{Cursor, UnixNanos};
 use crate::runtime::protocol::{Erase, Exchange, Outcome, Release};
 
+/// Begins the names of the notes that segments are erased.
+const GONE: &str = "gone/";
 /// Segments that are asked about at a time.
 const AT_A_TIME: usize = 32;
 /// Since when segments have been missing at the relay, in the history's small pieces of state.
@@ -90,13 +92,15 @@ pub(super) fn release(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncEr
 /// Erases what is still there of segments that are gone, here and on the relay; but not what is to be replaced by something
 /// that the relay does not have yet.
 pub(super) fn erase(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncError> {
-    let mut ids = Vec::new();
-    let is_due = |segment: &&Segment| segment.description.gone.is_some() && !pulled.awaits_what_replaces(segment);
-    for segment in engine.index.segments.iter().filter(is_due) {
-        if engine.history.cursor(&note(engine, &segment.id))?.is_none() {
-            ids.push(segment.id.clone());
-        }
-    }
+    let noted: BTreeSet<String> = engine.history.cursors_in(GONE)?.into_iter().map(|(note, _)| note).collect();
+    let relay = engine.relay_fingerprint();
+    let is_due = |segment: &&Segment| {
+        segment.description.gone.is_some()
+            && !pulled.awaits_what_replaces(segment)
+            && !noted.contains(&format!("{}/{relay}", segment.id))
+    };
+    let ids: Vec<String> =
+        engine.index.segments.iter().filter(is_due).map(|segment| segment.id.clone()).collect();
     for ids in ids.chunks(AT_A_TIME) {
         let mut left = settle(engine, ids.to_vec())?;
         if !left.is_empty() {
@@ -130,5 +134,5 @@ fn settle(engine: &Engine, ids: Vec<String>) -> Result<Vec<String>, SyncError> {
 
 /// The name of the note that a segment is erased, as far as the relay in use goes.
 fn note(engine: &Engine, segment: &str) -> String {
-    format!("gone/{segment}/{}", engine.relay_fingerprint())
+    format!("{GONE}{segment}/{}", engine.relay_fingerprint())
 }

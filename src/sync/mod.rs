@@ -61,7 +61,7 @@ use std::path::{Path, PathBuf};
 pub use closing::{MetClosed, Reason};
 pub use config::SyncConfig;
 pub use devices::{Device, known as known_devices};
-pub use engine::{Engine, Progress, Report, Setting};
+pub use engine::{Ending, Engine, Progress, Report, Setting};
 pub use erasure::{Closing, Erasing, Proof, delete_everywhere};
 pub use error::SyncError;
 pub use heads::withheld_devices;

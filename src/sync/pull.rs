@@ -11,14 +11,19 @@ use super::index::{ERASED, Segment};
 use super::month::Month;
 use super::vault::Opening;
 use super::{SyncError, append};
-use crate::history::{Cursor, Record, decode_batch};
-use crate::runtime::protocol::{Exchange, Item, Items, Outcome, Release};
+use crate::history::{Cursor, History, Record, decode_batch};
+use crate::runtime::protocol::{Exchange, ExchangeUnread, ExchangedUnread, Item, Items, Outcome, Positions, Release};
 use crate::seal::Purpose;
 
-/// Begins the name of every position in a segment.
+/// Begins the names of all that is noted of segments.
 const SEGMENT: &str = "segment/";
 /// Begins the name of the note that a segment is done with.
 pub(super) const DONE: &str = "done/";
+/// Begins the name of the note how far a segment was read, as its line in the index said.
+const LINE: &str = "line/";
+/// The account, and its segments that might have brought something at the last exchange, in the history's small pieces
+/// of state.
+const OPEN: &str = "sync_open";
 /// Segments that are fetched at a time.
 const FETCH: usize = 8;
 /// Segments that are fetched before all others.
@@ -65,26 +70,41 @@ pub(super) const LINES: usize = 500;
 /// Reads everything new, newest month first.
 pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> Result<Pulled, SyncError> {
     let mut pulled = Pulled::default();
-    if store_was_set_back(engine)? {
+    let mut noted = Noted::load(&engine.history)?;
+    if store_was_set_back(engine, &noted) {
         engine.start_over()?;
+        noted = Noted::default();
     }
-    let wanted = unfinished(engine)?;
+    let wanted = unfinished(engine, &noted);
     let total = wanted.len() as u64;
     let mut fetched = 0;
     let mut lost = Vec::new();
     // The very newest alone, so that they are there at once.
     let (first, rest) = wanted.split_at(wanted.len().min(FETCH_FIRST));
     for group in std::iter::once(first).chain(rest.chunks(FETCH)).filter(|group| !group.is_empty()) {
-        let ids: Vec<String> = group.iter().map(|segment| segment.id.clone()).collect();
         let mut tell = |segment: &Segment, records, fetched| {
             progress(Progress::Receiving { month: segment.description.month.0, records, done: fetched, total });
         };
         tell(&group[0], pulled.records, fetched);
-        let outcomes = engine.ask(&Exchange { ids: ids.clone(), timeout_ms: engine.patience_ms() })?.outcomes;
+        // A full segment is asked for whole: only when all of its entries are there is it done with.
+        let read_of = |segment: &Segment| match segment.description.full {
+            true => BTreeMap::new(),
+            false => noted.positions(&segment.id),
+        };
+        let read_before = group.iter().map(|segment| (segment.id.clone(), read_of(segment))).collect();
+        let ExchangedUnread { outcomes, unchanged } =
+            engine.ask(&ExchangeUnread { read: read_before, timeout_ms: engine.patience_ms() })?;
         for segment in group {
+            if unchanged.contains(&segment.id) {
+                fetched += 1;
+                if segment.description.full {
+                    pulled.missing.push(segment.clone());
+                }
+                continue;
+            }
             match outcomes.get(&segment.id).copied().unwrap_or(Outcome::Late) {
                 Outcome::Current | Outcome::Local => {
-                    read(engine, segment, &mut pulled, &mut |records| tell(segment, records, fetched))?;
+                    read(engine, segment, &mut noted, &mut pulled, &mut |records| tell(segment, records, fetched))?;
                 }
                 // Erased, and then a device that did not know has written the line in the index once more.
                 Outcome::Deleted => lost.push(segment.gone(ERASED)),
@@ -100,25 +120,25 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
             fetched += 1;
             tell(segment, pulled.records, fetched);
         }
-        // Segments that are still written to stay in memory: push() appends to them.
+        // Segments that are still written to stay in memory: push() may append to them.
         let closed = group.iter().filter(|s| s.description.full).map(|s| s.id.clone()).collect();
         engine.ask(&Release { ids: closed })?;
     }
     for lines in lost.chunks(LINES) {
         append::announce(engine, lines.to_vec())?;
     }
-    read_replaced(engine, &mut pulled)?;
+    read_replaced(engine, &mut noted, &mut pulled)?;
+    note_how_far(engine, &wanted)?;
     Ok(pulled)
 }
 
 /// Reads what other devices have replaced, where the relay does not have the replacement: it may never come.
-fn read_replaced(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncError> {
-    let mut replaced = Vec::new();
-    for segment in engine.index.segments.iter().filter(|segment| pulled.awaits_what_replaces(segment)) {
-        if segment.device != engine.device && engine.history.cursor(&engine.done(&segment.id))?.is_none() {
-            replaced.push(segment.clone());
-        }
-    }
+fn read_replaced(engine: &mut Engine, noted: &mut Noted, pulled: &mut Pulled) -> Result<(), SyncError> {
+    let relay = engine.relay_fingerprint();
+    let is_wanted = |segment: &&Segment| {
+        pulled.awaits_what_replaces(segment) && segment.device != engine.device && !noted.is_read(segment, &relay)
+    };
+    let replaced: Vec<Segment> = engine.index.segments.iter().filter(is_wanted).cloned().collect();
     for segments in replaced.chunks(FETCH) {
         let ids: Vec<String> = segments.iter().map(|segment| segment.id.clone()).collect();
         let outcomes = engine.ask(&Exchange { ids: ids.clone(), timeout_ms: engine.patience_ms() })?.outcomes;
@@ -126,7 +146,7 @@ fn read_replaced(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncErr
             if let Some(Outcome::Current | Outcome::Local) = outcomes.get(&segment.id) {
                 // What cannot be read of it concerns nobody.
                 let mut aside = Pulled::default();
-                read(engine, segment, &mut aside, &mut |_| ())?;
+                read(engine, segment, noted, &mut aside, &mut |_| ())?;
                 pulled.records += aside.records;
             }
         }
@@ -135,27 +155,99 @@ fn read_replaced(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncErr
     Ok(())
 }
 
-/// The segments that may still bring something, the newest first.
-pub(super) fn unfinished(engine: &Engine) -> Result<Vec<Segment>, SyncError> {
-    let mut unfinished = Vec::new();
-    for segment in engine.index.live() {
-        if engine.history.cursor(&engine.done(&segment.id))?.is_none() {
-            unfinished.push(segment.clone());
+/// Notes of segments that were asked for which of them need not be asked for again, and which will be.
+fn note_how_far(engine: &Engine, asked: &[Segment]) -> Result<(), SyncError> {
+    let (noted, relay) = (Noted::load(&engine.history)?, engine.relay_fingerprint());
+    let mut open = vec![engine.account.clone()];
+    for segment in asked {
+        let Segment { id, description, .. } = segment;
+        if noted.is_read(segment, &relay) {
+            continue;
+        }
+        if !description.full && !description.written.is_empty() && noted.positions(id) == description.written {
+            let key = key(id, &format!("{LINE}{relay}"));
+            engine.history.ingest(&[], Some(Cursor { key: &key, value: description.transactions() }))?;
+        } else {
+            open.push(id.clone());
         }
     }
-    Ok(unfinished)
+    engine.history.meta_note(OPEN, &open.join(" "))?;
+    Ok(())
+}
+
+/// The segments that the next exchange will probably ask for, and how far they were read: so that it can ask before
+/// it has seen the index. None of another account, whose segments must not come into this one's store.
+pub(super) fn ahead(history: &History, account: &str) -> Result<Positions, SyncError> {
+    let noted = Noted::load(history)?;
+    let open = history.meta_get(OPEN)?.unwrap_or_default();
+    let Some(open) = open.strip_prefix(account).filter(|_| !account.is_empty()) else { return Ok(Positions::new()) };
+    let read = open.split_whitespace().map(|id| (id.to_owned(), noted.positions(id)));
+    Ok(read.filter(|(_, read)| !read.is_empty()).collect())
+}
+
+/// What the history has noted of segments: how far they were read, and with which relay they are done.
+#[derive(Default)]
+pub(super) struct Noted {
+    segments: BTreeMap<String, OfSegment>,
+}
+
+#[derive(Default)]
+struct OfSegment {
+    /// Transactions that were read, by session.
+    read: BTreeMap<String, u64>,
+    /// Relays that had it whole when it was read to its end.
+    done: BTreeSet<String>,
+    /// How far it was read, as its line in the index said, by the relay that had it so far.
+    line: BTreeMap<String, u64>,
+}
+
+impl Noted {
+    /// Everything that was noted, in one go: asking for each segment would take long in an old home.
+    pub(super) fn load(history: &History) -> Result<Self, SyncError> {
+        let mut noted = Self::default();
+        for (note, value) in history.cursors_in(SEGMENT)? {
+            let Some((id, of)) = note.split_once('/') else { continue };
+            let segment = noted.segments.entry(id.to_owned()).or_default();
+            if let Some(relay) = of.strip_prefix(DONE) {
+                segment.done.insert(relay.to_owned());
+            } else if let Some(relay) = of.strip_prefix(LINE) {
+                segment.line.insert(relay.to_owned(), value);
+            } else if value > 0 {
+                segment.read.insert(of.to_owned(), value);
+            }
+        }
+        Ok(noted)
+    }
+
+    /// How far a segment was read.
+    fn positions(&self, segment: &str) -> BTreeMap<String, u64> {
+        self.segments.get(segment).map(|of| of.read.clone()).unwrap_or_default()
+    }
+
+    /// Whether a segment brings nothing: it was read to its end, or as far as its line says.
+    fn is_read(&self, segment: &Segment, relay: &str) -> bool {
+        let Some(of) = self.segments.get(&segment.id) else { return false };
+        let to_its_line = || of.line.get(relay) == Some(&segment.description.transactions());
+        of.done.contains(relay) || !segment.description.full && to_its_line()
+    }
+}
+
+/// The segments that may still bring something, the newest first.
+pub(super) fn unfinished(engine: &Engine, noted: &Noted) -> Vec<Segment> {
+    let relay = engine.relay_fingerprint();
+    engine.index.live().filter(|segment| !noted.is_read(segment, &relay)).cloned().collect()
 }
 
 /// Reads one segment from where it was left, and tells how many records there are so far.
 fn read(
     engine: &mut Engine,
     segment: &Segment,
+    noted: &mut Noted,
     pulled: &mut Pulled,
     tell: &mut dyn FnMut(u64),
 ) -> Result<(), SyncError> {
-    let mut read = positions(engine, &segment.id)?;
-    // A full segment is asked for whole: the index may have overtaken its last entries, and only when all
-    // of them are there is it done with.
+    let mut read = noted.positions(&segment.id);
+    // The index may have overtaken the last entries of a full segment.
     let full = segment.description.full;
     let own = segment.device == engine.device;
     // Of what this device has written, the last is asked for again, to see that it is still there.
@@ -167,6 +259,7 @@ fn read(
         // The store is older than the history; what it lacks and no relay has is in no segment any more.
         engine.start_over()?;
         pulled.started_over = true;
+        *noted = Noted::default();
         read.clear();
     }
     let mut complete = full && items.len() as u64 >= segment.description.entries;
@@ -233,22 +326,15 @@ pub(super) fn open(engine: &Engine, segment: &Segment, entries: &[Item]) -> Resu
     Ok(Opened::Records(records))
 }
 
-/// Positions in a segment by session.
-fn positions(engine: &Engine, segment: &str) -> Result<BTreeMap<String, u64>, SyncError> {
-    let cursors = engine.history.cursors_in(&key(segment, ""))?;
-    Ok(cursors.into_iter().filter(|(session, read)| !session.starts_with(DONE) && *read > 0).collect())
-}
-
 /// Whether segments that were read or written here are unknown to the index: then the store is older than
 /// the history, and what never reached the relay is in no segment any more.
-fn store_was_set_back(engine: &Engine) -> Result<bool, SyncError> {
+fn store_was_set_back(engine: &Engine, noted: &Noted) -> bool {
     if engine.index.newer > 0 {
         // Not all of the index can be read, so nothing follows from what is not seen in it.
-        return Ok(false);
+        return false;
     }
     let known: HashSet<&str> = engine.index.segments.iter().map(|segment| segment.id.as_str()).collect();
-    let cursors = engine.history.cursors_in(SEGMENT)?;
-    Ok(cursors.iter().filter_map(|(key, _)| key.split_once('/')).any(|(id, _)| !known.contains(id)))
+    noted.segments.keys().any(|id| !known.contains(id.as_str()))
 }
 
 /// The position in an own segment after a transaction that this device has just written, which it need not read

@@ -129,7 +129,7 @@ pub(super) fn reconsider(engine: &Engine) -> Result<Window, SyncError> {
     }
     // What is queued now counts.
     let window = Window::of(engine)?;
-    history.meta_set(BEGAN, Some(&format!("{} {}", window.days.0, window.number.0)))?;
+    history.meta_note(BEGAN, &format!("{} {}", window.days.0, window.number.0))?;
     Ok(window)
 }
 
@@ -169,17 +169,16 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
 /// [`SyncError::History`].
 pub fn local_only(history: &History, settings: &Settings, now: UnixNanos) -> Result<LocalOnly, SyncError> {
     let window = Window::at(history, settings, now)?;
-    let device = history.device_id()?;
-    let before = |time| history.unplaced_count(device, time);
-    let too_old = before(window.days)?;
-    let outside = before(window.from())?;
-    let all = before(UnixNanos(i64::MAX))?;
-    Ok(LocalOnly {
-        too_old,
-        beyond_limit: outside.saturating_sub(too_old),
-        too_large: all.saturating_sub(outside),
-        filtered: history.held_count()?,
-    })
+    let mut local = LocalOnly { filtered: history.held_count()?, ..LocalOnly::default() };
+    for began in history.unplaced(history.device_id()?)? {
+        let reason = match began {
+            began if began < window.days => &mut local.too_old,
+            began if began < window.from() => &mut local.beyond_limit,
+            _ => &mut local.too_large,
+        };
+        *reason += 1;
+    }
+    Ok(local)
 }
 
 #[cfg(test)]

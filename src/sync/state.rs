@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::closing::MetClosed;
+use super::engine::FoundSound;
 use super::erasure::Closing;
 use super::revoke::Revoking;
 use super::{SyncError, SyncPaths};
@@ -63,6 +64,9 @@ pub struct SyncState {
     /// Another device writes data of this version, which is newer than what this program knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newer_schema: Option<u32>,
+    /// When the sync store was last read whole because something had gone wrong, and was sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_sound: Option<FoundSound>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub unknown: serde_json::Map<String, serde_json::Value>,
@@ -171,6 +175,7 @@ impl SyncState {
             parked: BTreeMap::new(),
             rebuild: false,
             newer_schema: None,
+            found_sound: None,
             unknown: serde_json::Map::new(),
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn settle(engine: &Engine) -> Result<(), SyncError> {
     if noted.ahead_since.is_some() {
         tracing::warn!("the clock of this device is far ahead of what is known of the others");
     }
-    engine.history.meta_set(NOTED, Some(&noted.text()))?;
+    engine.history.meta_note(NOTED, &noted.text())?;
     Ok(())
 }
 

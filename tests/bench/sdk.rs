@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use caro::net::{Connection, Network, Proxies, RelayAddress};
 use caro::runtime::protocol::{
-    Append, CreateSegment, Entries, Event, Exchange, Items, LoadRegistries, Open, Outcome, Registries, Set, Watch,
+    Append, CreateSegment, Entries, Event, Exchange, Items, LoadRegistries, Open, Outcome, Positions, Registries, Set,
+    Watch,
 };
 use caro::runtime::{Isolate, IsolateOptions, crypto, open_database_deferred};
 
@@ -146,6 +147,7 @@ impl Device {
             create,
             peer: Some(&peer),
             month: MONTH,
+            ahead: &Positions::new(),
             timeout_ms: PATIENCE_MS,
         };
         isolate.call(&open, PATIENCE).expect("the account opens");

@@ -88,6 +88,10 @@ fn ours(folder: &Path, history: &Path, size: usize) -> Figures {
     note("6 one command down, ms", ms(median(&mut downs)));
     note("7 one command up, bytes on the wire", bytes[bytes.len() / 2] as f64);
 
+    let nothing = |home: &Home| ms(median(&mut [(); RUNS].map(|()| home.run(&["sync", "now"]))));
+    note("7 nothing to do, young home, ms", nothing(&a));
+    note("7 nothing to do, 2 years of 5 devices, ms", nothing(&old_home(&folder.join("old"), &relay.url)));
+
     for home in [&a, &b] {
         home.run(&["config", "set", "sync.frequency", "realtime"]);
     }
@@ -119,6 +123,30 @@ fn ours(folder: &Path, history: &Path, size: usize) -> Figures {
     note("9 idle daemon, CPU ms an hour", per_hour * 1e3);
     note("9 idle daemon, MB resident", daemons[1].resident() as f64 / 1e6);
     figures
+}
+
+/// A home in an account of five devices, each of which has two years of history in sync.
+fn old_home(folder: &Path, url: &str) -> Home {
+    fs::create_dir_all(folder).expect("a folder");
+    let phrase = folder.join("phrase").to_string_lossy().into_owned();
+    let homes: Vec<Home> = (0..5).map(|n| Home { folder: folder.join(n.to_string()) }).collect();
+    for (n, home) in homes.iter().enumerate() {
+        let history = folder.join(format!("history-{n}"));
+        write_history_of(&history, 2_400, 730);
+        home.run(&["config", "set", "sync.retention_days", "unlimited"]);
+        home.run(&["config", "set", "sync.max_records", "unlimited"]);
+        home.run(&["config", "set", "sync.frequency", "manual"]);
+        home.run(&["history", "import", "bash", "--file", &history.to_string_lossy()]);
+        match n {
+            0 => home.run(&["sync", "init", "--new", "--relay", url, "--phrase-out", &phrase, "--yes"]),
+            _ => home.run(&["sync", "restore", "--relay", url, "--phrase-file", &phrase, "--yes"]),
+        };
+    }
+    // What every device brings and says comes to all of them.
+    for home in homes.iter().chain(&homes) {
+        home.run(&["sync", "now"]);
+    }
+    homes.into_iter().next().expect("the first home")
 }
 
 fn theirs(atuin: &Atuin, folder: &Path, history: &Path, size: usize) -> Figures {
@@ -182,8 +210,13 @@ fn theirs(atuin: &Atuin, folder: &Path, history: &Path, size: usize) -> Figures 
 
 /// Commands as a person types them, spread over the days that sync by default.
 fn write_history(path: &Path, count: usize) {
+    write_history_of(path, count, DAYS);
+}
+
+/// Commands spread over so many days up to now.
+fn write_history_of(path: &Path, count: usize, days: u64) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let span = DAYS * 86_400;
+    let span = days * 86_400;
     let lines = (0..count as u64).map(|n| {
         let at = now - span + n * span / count as u64;
         format!("#{at}\ngit commit -m 'change {n}: {}' && cargo test --test run{n}\n", n * n)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use caro::runtime::protocol::{Append, Close, FailureCode, Open, Serve, Watch};
+use caro::runtime::protocol::{Append, Close, FailureCode, Open, Positions, Serve, Watch};
 use caro::runtime::{Dialer, Frames, Isolate, IsolateError, IsolateOptions, TestHooks, open_database};
 use futures::FutureExt;
 use serde_json::json;
@@ -65,6 +65,7 @@ fn open_client(isolate: &Isolate) {
         create: true,
         peer: None,
         month: "2026-11-01T00:00:00.000Z",
+        ahead: &Positions::new(),
         timeout_ms: 10_000,
     };
     isolate.call(&open, DEADLINE).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use caro::runtime::protocol::{
-    Append, Close, CreateSegment, Event, Exchange, FailureCode, Items, LoadRegistries, Open, Set,
+    Append, Close, CreateSegment, Event, Exchange, FailureCode, Items, LoadRegistries, Open, Positions, Set,
 };
 use caro::runtime::{Isolate, IsolateError, IsolateOptions, open_database};
 use rusqlite::Connection;
@@ -126,7 +126,15 @@ fn open(database: Connection, secret: &str, create: bool) -> (Isolate, String) {
     let isolate = Isolate::start(IsolateOptions { database, dialer: None, memory_limit: 256 << 20 }).unwrap();
     isolate
         .call(
-            &Open { agent_secret: secret, session: None, create, peer: None, month: MONTH, timeout_ms: 20_000 },
+            &Open {
+                agent_secret: secret,
+                session: None,
+                create,
+                peer: None,
+                month: MONTH,
+                ahead: &Positions::new(),
+                timeout_ms: 20_000,
+            },
             DEADLINE,
         )
         .unwrap();

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use caro::net::{Connection, Network};
-use caro::runtime::protocol::{Append, CreateSegment, Event, Exchange, Open, Outcome};
+use caro::runtime::protocol::{Append, CreateSegment, Event, Exchange, Open, Outcome, Positions};
 use caro::runtime::{Isolate, IsolateOptions, open_database};
 use futures::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
@@ -47,6 +47,7 @@ impl Client {
             create: true,
             peer: Some("relay"),
             month: MONTH,
+            ahead: &Positions::new(),
             timeout_ms: 20_000,
         };
         isolate.call(&open, DEADLINE).unwrap();

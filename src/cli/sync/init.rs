@@ -117,7 +117,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
     let report = engine.exchange("init", &mut show_progress(ui))?;
     engine.close()?;
     ui.status(format_args!("Sync is set up, and {} went up to the relay.", commands(report.sent)));
-    say_what_stays(ui, local_only(home)?);
+    say_what_stays(ui, local_only(home, &home.open_history()?)?);
     Ok(())
 }
 

@@ -296,9 +296,9 @@ fn account_settings(home: &Home) -> Result<impl Fn() -> Result<Setting, SyncErro
 }
 
 /// What sync leaves on this machine.
-fn local_only(home: &Home) -> Result<LocalOnly, CliError> {
+fn local_only(home: &Home, history: &History) -> Result<LocalOnly, CliError> {
     let settings = Settings::load(&home.prefs().sync)?;
-    Ok(sync::local_only(&home.open_history()?, &settings, time::now())?)
+    Ok(sync::local_only(history, &settings, time::now())?)
 }
 
 /// Says in one line how many commands stay on this machine, and why.

@@ -10,8 +10,10 @@ use super::{
     show_progress, standing, state,
 };
 use crate::cli::{CliError, Home, Ui, config};
+use crate::history::History;
+use crate::prefs::PreferenceStore;
 use crate::sync::daemon::socket::{self, Ask};
-use crate::sync::{Engine, LocalOnly, Report, SyncConfig, SyncError};
+use crate::sync::{Ending, Engine, LocalOnly, Report, SyncConfig, SyncError};
 
 /// Exchange with the relay once: what others wrote comes down, what waits here goes up.
 #[derive(Debug, Args)]
@@ -61,17 +63,30 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(), CliErr
         return background::run(ui, home, &args.keys);
     }
     let begun = Instant::now();
-    let report = match through_daemon(home, args)? {
-        Some(report) => report,
-        None => {
-            let report = as_whoever_this_is(|| exchange(ui, home, args));
-            note::outcome(home, "now", TRIGGER, report.as_ref().map(|report| (report, begun.elapsed())));
-            report?
-        }
-    };
+    if let Some(report) = through_daemon(home, args)? {
+        return tell(ui, home, args, &report, &home.open_history()?, begun);
+    }
+    let exchanged = as_whoever_this_is(|| exchange(ui, home, args));
+    let outcome = exchanged.as_ref().map(|(report, ..)| (report, begun.elapsed()));
+    note::outcome(home, "now", TRIGGER, outcome);
+    let (report, ending, history) = exchanged?;
+    tell(ui, home, args, &report, &history, begun)?;
+    Ok(ending.wait()?)
+}
+
+/// Says what came of it, and what else a user should know.
+fn tell(
+    ui: &mut Ui,
+    home: &Home,
+    args: &NowArgs,
+    report: &Report,
+    history: &History,
+    begun: Instant,
+) -> Result<(), CliError> {
     standing::tell(ui, home)?;
-    config::announce(ui, home, &config::store(home)?, args.accept)?;
-    print(ui, args, &report, local_only(home)?, begun.elapsed())
+    let preferences = PreferenceStore::open(home.prefs(), history.device_id()?);
+    config::announce(ui, home, &preferences, args.accept)?;
+    print(ui, args, report, local_only(home, history)?, begun.elapsed())
 }
 
 /// Has the daemon exchange, if one answers; none where this command has to do it itself.
@@ -91,7 +106,8 @@ fn through_daemon(home: &Home, args: &NowArgs) -> Result<Option<Report>, CliErro
     }
 }
 
-fn exchange(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<Report, CliError> {
+/// Exchanges; the engine closes while its outcome is told.
+fn exchange(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<(Report, Ending, History), CliError> {
     let state = state(home)?;
     let config = SyncConfig::load(&paths(home).config)?;
     let relay = address(&config)?.ok_or(SyncError::NoRelay)?;
@@ -102,8 +118,8 @@ fn exchange(ui: &mut Ui, home: &Home, args: &NowArgs) -> Result<Report, CliError
     let setting = setting(home, history, Some(relay), patience)?;
     let mut engine = Engine::open(setting, &state, credentials.master(), TRIGGER)?;
     let report = engine.exchange(TRIGGER, &mut show_progress(ui))?;
-    engine.close()?;
-    Ok(report)
+    let (ending, history) = engine.close_meanwhile()?;
+    Ok((report, ending, history))
 }
 
 fn print(ui: &mut Ui, args: &NowArgs, report: &Report, local: LocalOnly, took: Duration) -> Result<(), CliError> {

@@ -72,7 +72,7 @@ pub(super) fn join(ui: &mut Ui, home: &Home, args: &SetupArgs, phrase: Phrase) -
         history.count()?,
         if devices == 1 { "" } else { "s" },
     ));
-    say_what_stays(ui, local_only(home)?);
+    say_what_stays(ui, local_only(home, &home.open_history()?)?);
     if report.missing > 0 {
         ui.warn(format_args!(
             "{} parts of the history are not on the relay yet; run `caro sync now` on your other devices, then here",

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::Engine;
 use crate::net::RelayAddress;
 use crate::runtime::protocol::{Exchange, FailureCode, Outcome, Request};
-use crate::runtime::{IsolateError, flush_database, is_damaged};
+use crate::runtime::{IsolateError, flush_database};
 use crate::sync::{SyncError, twins};
 
 /// How long the script may take over what needs no relay.
-const LOCAL: Duration = Duration::from_secs(120);
+pub(super) const LOCAL: Duration = Duration::from_secs(120);
 /// How long a request may wait for the relay in all. The script gives up long before, when the relay is
 /// silent; but a large history on a slow line takes its time.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
@@ -20,11 +20,16 @@ impl Engine {
     /// The store is not synced with each of its transactions: what a power cut takes from a download comes down
     /// again, and nothing is written to the account before this device has caught up with the relay.
     pub(in crate::sync) fn flush(&self) -> Result<(), SyncError> {
+        if !self.unflushed.get() {
+            return Ok(());
+        }
         flush_database(&self.paths.database).map_err(|source| SyncError::File {
             file: self.paths.database.display().to_string(),
             action: "written",
             source,
-        })
+        })?;
+        self.unflushed.set(false);
+        Ok(())
     }
 
     /// Waits until the relay has all of these.
@@ -59,6 +64,9 @@ impl Engine {
 
     /// Asks the isolate; its failures become ours.
     pub(in crate::sync) fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, SyncError> {
+        if R::WRITES {
+            self.unflushed.set(true);
+        }
         let deadline = if R::WAITS_FOR_RELAY { LONGEST } else { LOCAL };
         let explain = |error| match &self.consent {
             Some(consent) => consent.explain(error),
@@ -71,7 +79,7 @@ impl Engine {
                     FailureCode::Offline | FailureCode::Late => self.lost_relay(),
                     FailureCode::Damaged => self.damage("what the relay sent"),
                     FailureCode::Forked => twins::forked(self).unwrap_or_else(|| self.lost_relay()),
-                    _ if is_damaged(&self.paths.database) => SyncError::StoreDamaged,
+                    _ if self.store_is_damaged() => SyncError::StoreDamaged,
                     FailureCode::Storage => SyncError::Store(failure.message),
                     FailureCode::Misuse | FailureCode::Failed => SyncError::Engine(IsolateError::Failed(failure)),
                 },
@@ -87,17 +95,13 @@ impl Engine {
 
     /// Something is not what its owner wrote: where the store on this device is broken, nobody else is to blame.
     pub(in crate::sync) fn damage(&self, what: &str) -> SyncError {
-        if is_damaged(&self.paths.database) {
-            SyncError::StoreDamaged
-        } else {
-            SyncError::Damaged { what: what.into() }
-        }
+        if self.store_is_damaged() { SyncError::StoreDamaged } else { SyncError::Damaged { what: what.into() } }
     }
 
     /// The relay stopped answering.
     pub(in crate::sync) fn lost_relay(&self) -> SyncError {
         let reason = self.last_failure.lock().ok().and_then(|failure| failure.clone());
-        if reason.is_none() && is_damaged(&self.paths.database) {
+        if reason.is_none() && self.store_is_damaged() {
             // What it says to the relay makes no sense, and so there is no answer.
             return SyncError::StoreDamaged;
         }
