@@ -112,6 +112,11 @@ pub fn local(at: UnixNanos, zone: &TimeZone) -> String {
     to_timestamp(at).to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// An RFC 3339 time as [`local`] shows it; any other text as it is.
+pub fn local_text(at: &str) -> String {
+    parse_rfc3339(at).map_or_else(|| at.to_owned(), |at| local(at, &local_zone()))
+}
+
 /// How long something took, in at most five characters where that is possible.
 pub fn duration(nanoseconds: i64) -> String {
     let seconds = nanoseconds as f64 / 1e9;

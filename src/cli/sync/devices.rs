@@ -96,8 +96,9 @@ fn list(ui: &mut Ui, home: &Home, args: &ListArgs) -> Result<(), CliError> {
         return ui.json(&DevicesJson { schema_version: 1, devices });
     }
     let wide = devices.iter().map(|device| visible(&device.name).chars().count()).max().unwrap_or(0);
+    let zone = time::local_zone();
     for device in &devices {
-        let last = device.last_sync.map_or_else(|| "never said".into(), |at| time::rfc3339(UnixNanos(at)));
+        let last = device.last_sync.map_or_else(|| "never said".into(), |at| time::local(UnixNanos(at), &zone));
         let mark = match (device.id == this, device.removed) {
             (_, true) => "  (removed)",
             (true, false) => "  (this device)",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::daemon::doing_in_words;
 use super::super::{address, paths, relay_test, service};
 use super::{DoctorArgs, Finding, Verdict};
-use crate::cli::{CliError, Home, Ui};
+use crate::cli::{CliError, Home, Ui, time};
 use crate::identity::Protection;
 use crate::sync::daemon::socket::{self, Ask};
 use crate::sync::{SyncConfig, SyncError, SyncState, health};
@@ -213,11 +213,11 @@ fn last_exchange(state: &SyncState) -> Finding {
     match &state.last_exchange {
         None => ok("exchange", "none yet"),
         Some(last) => match &last.error {
-            None => ok("exchange", format!("the last went well, at {}", last.at)),
+            None => ok("exchange", format!("the last went well, at {}", time::local_text(&last.at))),
             Some(error) => Finding {
                 check: "exchange",
                 verdict: Verdict::Problem,
-                message: format!("the last failed, at {}: {error}", last.at),
+                message: format!("the last failed, at {}: {error}", time::local_text(&last.at)),
                 remedy: last.remedy.clone().or_else(|| Some("`caro sync logs` says more.".into())),
             },
         },

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::daemon::doing_in_words;
 use super::{LastJson, NextJson, Probe, StatusArgs, StatusJson, gather};
-use crate::cli::{CliError, Home, Ui, ui};
+use crate::cli::{CliError, Home, Ui, time, ui};
 
 /// How often to look for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
@@ -76,7 +76,7 @@ fn in_words(status: &StatusJson) -> String {
     line("Relay", &format_args!("{}{reached}", status.relay.as_deref().unwrap_or("none")));
     match &status.daemon {
         Some(daemon) => {
-            line("Daemon", &format_args!("{} since {}", doing_in_words(daemon.doing), to_the_second(&daemon.since)));
+            line("Daemon", &format_args!("{} since {}", doing_in_words(daemon.doing), time::local_text(&daemon.since)));
         }
         None => line("Daemon", &"not running"),
     }
@@ -84,7 +84,9 @@ fn in_words(status: &StatusJson) -> String {
     if status.held > 0 {
         line("Held", &format_args!("{} stay here (`caro sync filter test` says why)", status.held));
     }
-    line("Commands", &format_args!("{} from {} devices", status.commands, status.devices.len()));
+    let devices = status.devices.len();
+    let plural = if devices == 1 { "" } else { "s" };
+    line("Commands", &format_args!("{} from {devices} device{plural}", status.commands));
     for device in &status.devices {
         let mark = match (device.this_device, device.withheld) {
             (true, _) => " (this device)",
@@ -96,15 +98,15 @@ fn in_words(status: &StatusJson) -> String {
     }
     match &status.last_exchange {
         Some(LastJson { at, trigger, sent, received, error: None, .. }) => {
-            line("Last", &format_args!("{} ({trigger}): sent {sent}, received {received}", to_the_second(at)));
+            line("Last", &format_args!("{} ({trigger}): sent {sent}, received {received}", time::local_text(at)));
         }
         Some(LastJson { at, trigger, error: Some(error), .. }) => {
-            line("Last", &format_args!("{} ({trigger}): failed: {error}", to_the_second(at)));
+            line("Last", &format_args!("{} ({trigger}): failed: {error}", time::local_text(at)));
         }
         None => line("Last", &"never"),
     }
     match &status.next_exchange {
-        Some(NextJson { at: Some(at), trigger }) => line("Next", &format_args!("{} ({trigger})", to_the_second(at))),
+        Some(NextJson { at: Some(at), trigger }) => line("Next", &format_args!("{} ({trigger})", time::local_text(at))),
         Some(NextJson { at: None, trigger }) if trigger == "capture" => line("Next", &"after the next command"),
         Some(NextJson { at: None, trigger }) => line("Next", trigger),
         None => line("Next", &"when you run `caro sync now`"),
@@ -145,9 +147,4 @@ fn advise(ui: &Ui, status: &StatusJson) {
         }
         _ => {}
     }
-}
-
-/// A time without the fractions of its second.
-fn to_the_second(at: &str) -> String {
-    at.split_once('.').map_or_else(|| at.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
