@@ -189,3 +189,22 @@ fn a_copy_without_its_keys_joins_again_as_it_is_told() {
     assert_eq!(assert_equal_histories(&[&a, &b, &copy]), 11);
     assert_ne!(device(&a), device(&copy));
 }
+
+/// A rule on its name, which the copy no longer has.
+#[test]
+fn what_is_kept_on_a_device_is_kept_on_its_copy() {
+    let (_relay, a, b) = two_devices();
+    a.ok(["sync", "filter", "add", "exclude", "device", "laptop"]);
+    a.add_one("kept on the laptop");
+    a.now();
+    let copy = SyncHome::new("copy");
+    copy_home(&a, copy.home.path());
+    copy.add_one("kept on the copy");
+    copy.now();
+    assert_ne!(device(&a), device(&copy));
+    copy.now();
+    a.now();
+    b.now();
+    let commands = b.commands();
+    assert!(!commands.iter().any(|command| command.contains("kept")), "{commands:?}");
+}

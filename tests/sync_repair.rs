@@ -1,6 +1,7 @@
 //! `sync verify --repair` where something was damaged in a file: at the relay, in the sync store, in the history.
 //!
-//! What a relay has damaged is seen only by a device that fetches it from there.
+//! What a relay has damaged is seen only by a device that fetches it from there; it says so to the others, and whoever has it
+//! whole writes it anew.
 
 use std::path::Path;
 
@@ -156,14 +157,31 @@ fn a_bit_that_flipped_in_the_relays_store_is_missed_by_who_joins_and_mended_by_w
 }
 
 #[test]
-fn what_a_relay_hands_out_damaged_is_told_and_comes_whole_from_an_honest_one() {
+fn what_a_relay_hands_out_damaged_is_told_by_who_fetches_it_and_written_anew_by_who_wrote_it() {
     let scene = Scene::new();
     let (c, _line) = scene.joining_over_a_damaged_copy();
     let found = verify(&c, &[]);
     assert_eq!((found.code, found.json["parts_damaged"].as_u64()), (Some(6), Some(1)), "{found:?}");
     assert!(found.said.contains("1 parts of the history are damaged"), "{found:?}");
     assert!(found.said.contains("caro sync verify --repair"), "{found:?}");
-    c.ok(["sync", "relay", "set", &scene.relay.url(), "--yes"]);
+
+    // It does not have what is damaged; it can only say so to the others.
+    let found = verify(&c, &["--repair"]);
+    assert_eq!(found.code, Some(6), "{found:?}");
+    assert!(found.said.contains("run `caro sync now` there, then here"), "{found:?}");
+    let found = verify(&scene.a, &[]);
+    assert_eq!((found.code, found.json["parts_damaged"].as_u64()), (Some(6), Some(1)), "{found:?}");
+    scene.a.now();
+    scene.all_agree(&[&c]);
+}
+
+#[test]
+fn what_a_relay_hands_out_damaged_is_written_anew_by_another_device_that_has_it() {
+    let scene = Scene::new();
+    let (c, _line) = scene.joining_over_a_damaged_copy();
+    assert_eq!(verify(&c, &["--repair"]).code, Some(6));
+    let found = verify(&scene.b, &["--repair"]);
+    assert_eq!((found.code, found.json["agree"].as_bool()), (Some(0), Some(true)), "{found:?}");
     scene.all_agree(&[&c]);
 }
 

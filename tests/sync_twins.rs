@@ -185,3 +185,14 @@ fn a_machine_that_is_set_back_to_a_snapshot_stays_the_device_it_was() {
     assert!(!relay.log().contains("signature"), "the relay refused nothing: {}", relay.log());
     assert_equal_histories(&[&b]);
 }
+
+#[test]
+fn a_machine_that_is_busy_for_days_does_not_take_itself_for_a_copy() {
+    let (_relay, one, _, _) = copied();
+    let device = one.device();
+    for hour in 1..=44 {
+        one.add(&format!("hour {hour}"), hour * 3700);
+        assert_eq!(one.now(hour * 3700).sent, 1);
+    }
+    assert_eq!(one.device(), device);
+}

@@ -145,8 +145,12 @@ export class RelayLink {
   }
 
   private outcome(core: CoValueCore, read: Sessions | undefined): Outcome | "unchanged" | undefined {
-    if (core.isErroredInPeer(this.peerId) && isDiscontinued(core.id, this.node.currentSessionID)) throw forked();
-    if (this.damaged.has(core.id) || core.isErroredInPeer(this.peerId)) return "damaged";
+    if (core.isErroredInPeer(this.peerId)) {
+      if (isDiscontinued(core.id, this.node.currentSessionID)) throw forked();
+      // Also when it is asked for again: the relay takes it for delivered.
+      this.damaged.add(core.id);
+    }
+    if (this.damaged.has(core.id)) return "damaged";
     const told = this.node.syncManager.peers[this.peerId]?.getKnownState(core.id);
     const held = core.knownState();
     if (read && told?.header && held.header && sameSessions(held.sessions, read) && sameSessions(told.sessions, read)) {

@@ -205,7 +205,8 @@ impl History {
             Ok(db.execute_batch(
                 "DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors; \
                  UPDATE records SET synced = 0 WHERE synced <> 0; \
-                 DELETE FROM meta WHERE key IN ('sync_copies', 'sync_orphans');",
+                 DELETE FROM meta WHERE key IN ('sync_copies', 'sync_orphans', 'sync_missing', 'sync_heads', 'sync_withheld', \
+                 'sync_others_at', 'sync_open', 'succession_looked') OR key GLOB 'succession/*';",
             )?)
         })
     }

@@ -62,11 +62,9 @@ fn write_run(engine: &mut Engine, segment: &Segment, run: &[Batch]) -> Result<bo
         Err(error) if is_misuse(&error) && is_erased(engine, id)? => return Ok(false),
         Err(error) => return Err(error),
     };
-    let full = written.entries >= ENTRIES_IN_SEGMENT || written.bytes >= SEGMENT_BYTES;
-    if full || segment.description.compact {
+    if written.entries >= ENTRIES_IN_SEGMENT || written.bytes >= SEGMENT_BYTES {
         let newest = run.iter().map(|batch| batch.newest.0).max().max(segment.description.newest);
-        let mut description = Description { entries: written.entries, full, newest, ..segment.description.clone() };
-        description.written.insert(engine.session.clone(), written.transaction + 1);
+        let description = Description { entries: written.entries, full: true, newest, ..segment.description.clone() };
         announce(engine, vec![Segment { description, ..segment.clone() }])?;
     }
     engine.wrote(id.clone());

@@ -43,12 +43,7 @@ impl Copies {
     /// looked at, there are none.
     pub(super) fn due(engine: &Engine, alive: &Alive) -> Result<BTreeSet<String>, SyncError> {
         let Some(noted) = engine.history.meta_get(COPIES)? else { return Ok(BTreeSet::new()) };
-        let mut hasher = DefaultHasher::new();
-        for segment in engine.index.live() {
-            (&segment.id, alive.acts_for(segment.device)).hash(&mut hasher);
-        }
-        let seen = hasher.finish().to_string();
-        if noted == seen {
+        if noted == seen(engine, alive) {
             return Ok(BTreeSet::new());
         }
         let live: HashSet<&str> = engine.index.live().map(|segment| segment.id.as_str()).collect();
@@ -66,10 +61,20 @@ impl Copies {
                 due.insert(segment.id.clone());
             }
         }
-        if due.is_empty() {
-            engine.history.meta_set(COPIES, (!copies.is_empty()).then_some(seen.as_str()))?;
+        if due.is_empty() && copies.is_empty() {
+            engine.history.meta_set(COPIES, None)?;
+        } else if due.is_empty() {
+            Self::looked(engine, alive)?;
         }
         Ok(due)
+    }
+
+    /// Notes that nothing can be done about the copies that there are, until other segments come.
+    pub(super) fn looked(engine: &Engine, alive: &Alive) -> Result<(), SyncError> {
+        if engine.history.meta_get(COPIES)?.is_some() {
+            engine.history.meta_set(COPIES, Some(&seen(engine, alive)))?;
+        }
+        Ok(())
     }
 
     /// Takes out of what stays of segments `from` the records that another live segment with a smaller id holds in
@@ -100,4 +105,13 @@ impl Copies {
         }
         Ok(())
     }
+}
+
+/// The segments that there are, and whose this device writes anew.
+fn seen(engine: &Engine, alive: &Alive) -> String {
+    let mut hasher = DefaultHasher::new();
+    for segment in engine.index.live() {
+        (&segment.id, alive.acts_for(segment.device)).hash(&mut hasher);
+    }
+    hasher.finish().to_string()
 }

@@ -136,7 +136,7 @@ impl Devices {
     }
 
     /// The name that counts, and when it was given.
-    fn name(&self, id: Uuid) -> Option<(&str, i64)> {
+    pub(super) fn name(&self, id: Uuid) -> Option<(&str, i64)> {
         let own = self.records.get(&id).map(|record| (record.name.as_str(), record.named_at()));
         let given = self.names.get(&id).map(|given| (given.name.as_str(), given.named_at));
         match (own, given) {

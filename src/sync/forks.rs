@@ -53,4 +53,4 @@ pub(super) fn settle(setting: &Setting, state: &SyncState) -> Result<SyncState, 
 }
 
 /// What the name of a copy ends with, until the user gives it another.
-const COPY: &str = " (copy)";
+pub(super) const COPY: &str = " (copy)";

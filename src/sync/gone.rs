@@ -99,8 +99,7 @@ pub(super) fn erase(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncErro
             && !pulled.awaits_what_replaces(segment)
             && !noted.contains(&format!("{}/{relay}", segment.id))
     };
-    let ids: Vec<String> =
-        engine.index.segments.iter().filter(is_due).map(|segment| segment.id.clone()).collect();
+    let ids: Vec<String> = engine.index.segments.iter().filter(is_due).map(|segment| segment.id.clone()).collect();
     for ids in ids.chunks(AT_A_TIME) {
         let mut left = settle(engine, ids.to_vec())?;
         if !left.is_empty() {

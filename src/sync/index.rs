@@ -45,10 +45,6 @@ pub(super) struct Description {
     /// The device that wrote it, where another one wrote this line.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<Uuid>,
-    /// How many transactions its writer had in it, by session, as of when this was written. Only what seldom grows has
-    /// it: whoever has read so far need not ask the relay about it until this changes.
-    #[serde(rename = "p", default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub written: BTreeMap<String, u64>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, ciborium::Value>,
@@ -72,14 +68,8 @@ impl Description {
             damaged: false,
             replaced_by: Vec::new(),
             writer: None,
-            written: BTreeMap::new(),
             unknown: BTreeMap::new(),
         }
-    }
-
-    /// How many transactions it had as of when this was written; 0 where that was not said.
-    pub(super) fn transactions(&self) -> u64 {
-        self.written.values().sum()
     }
 
     /// Whether nobody waits for its entries any more: it is gone, or was given up by its writer.

@@ -19,8 +19,6 @@ use crate::seal::Purpose;
 const SEGMENT: &str = "segment/";
 /// Begins the name of the note that a segment is done with.
 pub(super) const DONE: &str = "done/";
-/// Begins the name of the note how far a segment was read, as its line in the index said.
-const LINE: &str = "line/";
 /// The account, and its segments that might have brought something at the last exchange, in the history's small pieces
 /// of state.
 const OPEN: &str = "sync_open";
@@ -43,6 +41,8 @@ pub(super) struct Pulled {
     pub unread: BTreeSet<String>,
     /// Months of which something that is there could not be read.
     unread_months: BTreeSet<Month>,
+    /// Segments that are gone, whose replacement never came, and of which not everything could be read here.
+    unread_replaced: BTreeSet<String>,
     /// Where everything lies was forgotten in the middle of it.
     started_over: bool,
 }
@@ -58,9 +58,11 @@ impl Pulled {
         self.unread_months.is_empty() && self.missing.is_empty() && !self.started_over
     }
 
-    /// Whether the relay does not have what was to replace a segment that is gone.
+    /// Whether the relay does not have what was to replace a segment that is gone, or will never have it and this
+    /// device could not read the segment.
     pub(super) fn awaits_what_replaces(&self, gone: &Segment) -> bool {
-        gone.description.replaced_by.iter().any(|id| self.missing.iter().any(|segment| segment.id == *id))
+        self.unread_replaced.contains(&gone.id)
+            || gone.description.replaced_by.iter().any(|id| self.missing.iter().any(|segment| segment.id == *id))
     }
 }
 
@@ -128,7 +130,7 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
         append::announce(engine, lines.to_vec())?;
     }
     read_replaced(engine, &mut noted, &mut pulled)?;
-    note_how_far(engine, &wanted)?;
+    note_open(engine)?;
     Ok(pulled)
 }
 
@@ -143,11 +145,18 @@ fn read_replaced(engine: &mut Engine, noted: &mut Noted, pulled: &mut Pulled) ->
         let ids: Vec<String> = segments.iter().map(|segment| segment.id.clone()).collect();
         let outcomes = engine.ask(&Exchange { ids: ids.clone(), timeout_ms: engine.patience_ms() })?.outcomes;
         for segment in segments {
-            if let Some(Outcome::Current | Outcome::Local) = outcomes.get(&segment.id) {
-                // What cannot be read of it concerns nobody.
-                let mut aside = Pulled::default();
-                read(engine, segment, noted, &mut aside, &mut |_| ())?;
-                pulled.records += aside.records;
+            match outcomes.get(&segment.id) {
+                Some(Outcome::Current | Outcome::Local) => {
+                    // What cannot be read of it keeps nothing else from being read, but must not be erased unread.
+                    let mut aside = Pulled::default();
+                    read(engine, segment, noted, &mut aside, &mut |_| ())?;
+                    pulled.records += aside.records;
+                    if !aside.is_complete() {
+                        pulled.unread_replaced.insert(segment.id.clone());
+                    }
+                }
+                Some(Outcome::Deleted | Outcome::Absent) => {}
+                _ => drop(pulled.unread_replaced.insert(segment.id.clone())),
             }
         }
         engine.ask(&Release { ids })?;
@@ -155,24 +164,11 @@ fn read_replaced(engine: &mut Engine, noted: &mut Noted, pulled: &mut Pulled) ->
     Ok(())
 }
 
-/// Notes of segments that were asked for which of them need not be asked for again, and which will be.
-fn note_how_far(engine: &Engine, asked: &[Segment]) -> Result<(), SyncError> {
-    let (noted, relay) = (Noted::load(&engine.history)?, engine.relay_fingerprint());
+/// Notes which segments the next exchange will ask for.
+fn note_open(engine: &Engine) -> Result<(), SyncError> {
     let mut open = vec![engine.account.clone()];
-    for segment in asked {
-        let Segment { id, description, .. } = segment;
-        if noted.is_read(segment, &relay) {
-            continue;
-        }
-        if !description.full && !description.written.is_empty() && noted.positions(id) == description.written {
-            let key = key(id, &format!("{LINE}{relay}"));
-            engine.history.ingest(&[], Some(Cursor { key: &key, value: description.transactions() }))?;
-        } else {
-            open.push(id.clone());
-        }
-    }
-    engine.history.meta_note(OPEN, &open.join(" "))?;
-    Ok(())
+    open.extend(unfinished(engine, &Noted::load(&engine.history)?).into_iter().map(|segment| segment.id));
+    engine.history.meta_note(OPEN, &open.join(" ")).map_err(SyncError::from)
 }
 
 /// The segments that the next exchange will probably ask for, and how far they were read: so that it can ask before
@@ -197,8 +193,6 @@ struct OfSegment {
     read: BTreeMap<String, u64>,
     /// Relays that had it whole when it was read to its end.
     done: BTreeSet<String>,
-    /// How far it was read, as its line in the index said, by the relay that had it so far.
-    line: BTreeMap<String, u64>,
 }
 
 impl Noted {
@@ -210,8 +204,6 @@ impl Noted {
             let segment = noted.segments.entry(id.to_owned()).or_default();
             if let Some(relay) = of.strip_prefix(DONE) {
                 segment.done.insert(relay.to_owned());
-            } else if let Some(relay) = of.strip_prefix(LINE) {
-                segment.line.insert(relay.to_owned(), value);
             } else if value > 0 {
                 segment.read.insert(of.to_owned(), value);
             }
@@ -224,11 +216,9 @@ impl Noted {
         self.segments.get(segment).map(|of| of.read.clone()).unwrap_or_default()
     }
 
-    /// Whether a segment brings nothing: it was read to its end, or as far as its line says.
+    /// Whether a segment was read to its end, and the relay has it whole.
     fn is_read(&self, segment: &Segment, relay: &str) -> bool {
-        let Some(of) = self.segments.get(&segment.id) else { return false };
-        let to_its_line = || of.line.get(relay) == Some(&segment.description.transactions());
-        of.done.contains(relay) || !segment.description.full && to_its_line()
+        self.segments.get(&segment.id).is_some_and(|of| of.done.contains(relay))
     }
 }
 

@@ -39,10 +39,15 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
     let others = holding_deleted(engine, PATIENCE.saturating_mul(alive.rank().saturating_add(2)))?;
     let copies = Copies::due(engine, &alive)?;
     let loose = loose(engine)?;
+    let mut only_copies = BTreeSet::new();
     for segment in engine.index.live() {
         let holding = if segment.device == engine.device { &own } else { &others };
         let damaged = segment.description.damaged && alive.acts_for(segment.device);
-        if damaged || [holding, &copies, &loose].iter().any(|due| due.contains(&segment.id)) {
+        let is_due = damaged || holding.contains(&segment.id) || loose.contains(&segment.id);
+        if !is_due && copies.contains(&segment.id) {
+            only_copies.insert(segment.id.clone());
+        }
+        if is_due || copies.contains(&segment.id) {
             due.entry(segment.description.month).or_default().push(segment.clone());
         }
     }
@@ -50,17 +55,23 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
         return Ok(());
     }
     let copies = Copies::load(engine)?;
+    let mut written = false;
     for segments in due.into_values().rev() {
         for some in segments.chunks(AT_ONCE) {
-            rewrite(engine, &copies, some)?;
+            let must = !some.iter().all(|segment| only_copies.contains(&segment.id));
+            written |= rewrite(engine, &copies, some, must)?;
         }
+    }
+    if !written {
+        Copies::looked(engine, &alive)?;
     }
     Ok(())
 }
 
 /// Rewrites a segment that this device can read whole, and that another one cannot.
 pub(super) fn anew(engine: &mut Engine, segment: &Segment) -> Result<(), SyncError> {
-    rewrite(engine, &Copies::default(), std::slice::from_ref(segment))
+    rewrite(engine, &Copies::default(), std::slice::from_ref(segment), true)?;
+    Ok(())
 }
 
 /// The segments with records that were deleted here, or whose deletion has been known here for so long.
@@ -92,8 +103,10 @@ fn loose(engine: &Engine) -> Result<BTreeSet<String>, SyncError> {
     Ok(loose)
 }
 
-/// Writes what stays of segments of one month to another one, and says in the index that they are gone.
-fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment]) -> Result<(), SyncError> {
+/// Writes what stays of segments of one month to another one, and says in the index that they are gone; unless it
+/// must, only where fewer records stay. Says whether it did.
+fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment], must: bool) -> Result<bool, SyncError> {
+    let mut held = 0;
     let mut stay = Staying::new();
     let mut gone = Vec::new();
     // By their ids, so that the first to have a record is the smallest.
@@ -103,6 +116,7 @@ fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment]) -> Result
             tracing::warn!("a segment cannot be read whole and is not rewritten");
             continue;
         };
+        held += records.len();
         for record in records {
             if engine.history.is_deleted(record.id)? {
                 continue;
@@ -117,6 +131,10 @@ fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment]) -> Result
     }
     let ids: Vec<String> = gone.iter().map(|segment| segment.id.clone()).collect();
     copies.leave_out(engine, &ids, &mut stay)?;
+    if !must && stay.len() == held {
+        engine.ask(&Release { ids })?;
+        return Ok(false);
+    }
     tracing::info!(segments = ids.len(), records = stay.len(), "rewriting part of the history");
     let mut records: Vec<Record> = stay.into_values().map(|(record, _)| record).collect();
     records.sort_by_key(|record| (record.started_at, record.id));
@@ -136,7 +154,7 @@ fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment]) -> Result
         engine.history.release_segment(&segment.id, &key(&segment.id, ""), only, None)?;
     }
     engine.ask(&Release { ids })?;
-    Ok(())
+    Ok(true)
 }
 
 /// Every record of a segment; none where not all of it is there or can be read.

@@ -46,12 +46,12 @@ impl Tokens {
         session.doubted_at = self.doubted_at;
     }
 
+    /// Notes a token as the last one.
     fn remember(&mut self, token: &str) {
-        if !self.known.iter().any(|known| known == token) {
-            self.known.push(token.to_owned());
-            let surplus = self.known.len().saturating_sub(KEPT);
-            self.known.drain(..surplus);
-        }
+        self.known.retain(|known| known != token);
+        self.known.push(token.to_owned());
+        let surplus = self.known.len().saturating_sub(KEPT);
+        self.known.drain(..surplus);
     }
 }
 
@@ -73,6 +73,8 @@ pub(super) fn check(engine: &mut Engine, standing: &[String]) -> Result<(), Sync
     let is_new = engine.tokens.known.is_empty();
     let foreign: Vec<&String> = standing.iter().filter(|token| !engine.tokens.known.contains(token)).collect();
     if foreign.is_empty() {
+        // What stands there may be older than all that was written since, and must not be forgotten for it.
+        standing.iter().for_each(|token| engine.tokens.remember(token));
         return Ok(());
     }
     if !is_new {
@@ -85,9 +87,7 @@ pub(super) fn check(engine: &mut Engine, standing: &[String]) -> Result<(), Sync
         engine.tokens.doubted_at = now;
         engine.tokens.in_doubt = true;
     }
-    for token in foreign.into_iter().cloned().collect::<Vec<_>>() {
-        engine.tokens.remember(&token);
-    }
+    standing.iter().for_each(|token| engine.tokens.remember(token));
     save(engine)
 }
 

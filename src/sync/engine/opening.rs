@@ -75,7 +75,11 @@ impl Engine {
         state: &SyncState,
         session: Option<&str>,
     ) -> Result<Self, SyncError> {
-        let ahead = pull::ahead(&setting.history, &state.account)?;
+        // A session that begins meets a relay, or a store, of which nothing is known.
+        let ahead = match session {
+            Some(_) => pull::ahead(&setting.history, &state.account)?,
+            None => Positions::new(),
+        };
         let mut engine = Self::connect_ahead(setting, lock, master, state.device, session, false, &ahead)?;
         if engine.account != state.account {
             // Keys that were read before this device took another phrase.
