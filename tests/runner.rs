@@ -16,6 +16,7 @@ mod isolate;
 mod keyring_secret_service;
 mod official_peers;
 mod relay_durability;
+mod shell_capture;
 mod spec_acceptance;
 mod spec_coverage;
 mod spec_edge_cases;

@@ -7,11 +7,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use etcetera::BaseStrategy;
 
 use super::error::CliError;
-use crate::history::{History, Place};
+use crate::history::{History, HistoryError, Place, Waiting};
 use crate::machine;
 use crate::prefs::PrefsPaths;
 
@@ -76,12 +77,37 @@ impl Home {
     /// # Errors
     /// See [`History::open`].
     pub fn open_history(&self) -> Result<History, CliError> {
+        let history = History::open(self.history_path())?;
+        self.settle(&history)?;
+        Ok(history)
+    }
+
+    /// [`open_history`](Self::open_history) for the prompt, which would rather put a command
+    /// [aside](Self::waiting) than wait longer than `patience` for another process.
+    ///
+    /// # Errors
+    /// See [`History::open_within`].
+    pub fn open_history_within(&self, patience: Duration) -> Result<History, HistoryError> {
+        let history = History::open_within(self.history_path(), patience)?;
+        self.settle(&history)?;
+        Ok(history)
+    }
+
+    /// Commands that could not be stored at once; opening the history takes them in.
+    pub fn waiting(&self) -> Waiting {
+        Waiting::new(self.data_dir.join("waiting"))
+    }
+
+    fn settle(&self, history: &History) -> Result<(), HistoryError> {
         let path = self.history_path();
-        let history = History::open(&path)?;
         let path = path.canonicalize().unwrap_or(path);
         let path = machine::cloned_place().map_or(path, PathBuf::from);
         history.settle(&Place { machine: machine::id().unwrap_or_default(), path })?;
-        Ok(history)
+        match history.take_in(&self.waiting()) {
+            // The next one will.
+            Ok(_) | Err(HistoryError::Busy(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod error;
 mod export;
 pub mod history;
 mod host;
+mod init;
 mod relay;
 mod sync;
 pub mod terminal;
@@ -60,6 +61,7 @@ struct Cli {
 /// The commands; each variant is a module of the same name.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     /// The commands you ran: add, list, search, import
     #[command(subcommand)]
     History(history::Command),
@@ -78,6 +80,7 @@ enum Command {
 impl Command {
     fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         match self {
+            Self::Init(args) => init::run(&args, ui),
             Self::History(command) => command.run(ui, home),
             Self::Config(command) => command.run(ui, home),
             Self::Sync(command) => command.run(ui, home),

@@ -8,6 +8,7 @@
 //! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
 //! - `placement`: in which segments of the synced history a record lies.
 //! - `deletions`: deleted records and the marks that keep them deleted.
+//! - `waiting`: commands that could not be stored at once.
 //! - `usage`: counters that outlive the records, per device and day.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
@@ -34,6 +35,7 @@ pub(crate) mod testing;
 mod text_index;
 mod truncation;
 mod usage;
+mod waiting;
 
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
@@ -46,3 +48,4 @@ pub use record::{
 pub use search::{Filter, Search, SearchMode};
 pub use store::{History, Stored};
 pub use usage::{Counts, Usage, UsageRow, day_of};
+pub use waiting::Waiting;

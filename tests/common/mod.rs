@@ -7,4 +7,5 @@ pub mod node;
 pub mod pty;
 pub mod random;
 pub mod sync;
+pub mod tmux;
 pub mod wire;

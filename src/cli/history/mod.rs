@@ -3,6 +3,7 @@
 mod add;
 mod clear;
 mod delete;
+mod hidden;
 mod import;
 mod input;
 mod last;
@@ -30,6 +31,10 @@ pub enum Command {
     Start(start::StartArgs),
     /// Complete a command that `caro history start` recorded
     End(start::EndArgs),
+    /// Record nothing more in this shell session
+    Pause(hidden::Args),
+    /// Record again in this shell session
+    Resume(hidden::Args),
     /// List commands, the newest last
     List(list::Args),
     /// Find commands by what they contain or what you had asked for
@@ -74,6 +79,8 @@ impl Command {
             Self::Add(args) => add::run(args, ui, home),
             Self::Start(args) => start::start(args, ui, home),
             Self::End(args) => start::end(&args, home),
+            Self::Pause(args) => hidden::pause(&args, ui, home),
+            Self::Resume(args) => hidden::resume(&args, ui, home),
             Self::List(args) => list::run(&args, ui, home),
             Self::Search(args) => search::run(&args, ui, home),
             Self::Show(args) => show::run(&args, ui, home),

@@ -1,13 +1,22 @@
 //! `caro history start` and `end`: a command as it runs, recorded by the shell's hooks.
 //!
-//! The prompt waits for both, so each is one small transaction and nothing else. Any number of shells may do so at
-//! once.
+//! The prompt waits for the first, so that is one small transaction and nothing else; where another process keeps
+//! the database to itself, the command is put aside instead. Any number of shells may do so at once.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::time::Duration;
 
 use clap::ArgAction;
+use uuid::Uuid;
 
 use super::super::{CliError, Home, Ui, host, time};
+use super::hidden;
 use super::select::directory;
-use crate::history::{HistoryError, Record, UnixNanos, new_id};
+use crate::history::{HistoryError, MAX_TEXT_BYTES, Record, UnixNanos, new_id};
+
+/// How long a prompt waits for another process.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Records a command that begins to run, and prints its id for `caro history end`.
 #[derive(Debug, clap::Args)]
@@ -18,8 +27,14 @@ Example:
 ")]
 pub struct StartArgs {
     /// The command line, after `--`
-    #[arg(value_name = "CMD", required = true, last = true, num_args = 1.., action = ArgAction::Append)]
-    command: Vec<String>,
+    #[arg(value_name = "CMD", required_unless_present = "stdin", last = true, num_args = 1.., action = ArgAction::Append)]
+    command: Vec<OsString>,
+    /// Read the command line from standard input: one that is too long for an argument
+    #[arg(long, conflicts_with = "command")]
+    stdin: bool,
+    /// The id to record it under, a UUID that nothing else has [default: a new one]
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
     /// Where it runs [default: the current directory]
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
@@ -47,13 +62,15 @@ pub struct EndArgs {
 
 /// Runs `caro history start`.
 pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
-    let command = args.command.join(" ");
+    let command = command_line(&args)?;
     if command.trim().is_empty() {
         return Err(CliError::usage("the command is empty").hinted("Give the command line after `--`."));
     }
-    let history = home.open_history()?;
+    if args.session.as_deref().is_some_and(|session| hidden::is_hidden(home, session)) {
+        return Ok(());
+    }
     let now = time::now();
-    let mut record = Record::with_id(new_id(now), command, now, history.device_id()?);
+    let mut record = Record::with_id(args.id.unwrap_or_else(|| new_id(now)), command, now, Uuid::nil());
     // A directory that was deleted under the shell has no name; the command is recorded anyway.
     record.cwd = match args.cwd {
         Some(given) => Some(directory(&given)?),
@@ -62,8 +79,31 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
     record.session = args.session;
     record.shell = args.shell;
     record.host = host::name();
-    history.begin(&record)?;
+    let stored = home.open_history_within(PATIENCE).and_then(|history| {
+        record.device_id = history.device_id()?;
+        history.begin(&record)
+    });
+    match stored {
+        Err(HistoryError::Busy(_)) => home.waiting().put(&record)?,
+        stored => drop(stored?),
+    }
     ui.line(record.id)
+}
+
+/// The command line, as text: what is not UTF-8 in it is replaced by a mark.
+fn command_line(args: &StartArgs) -> Result<String, CliError> {
+    if !args.stdin {
+        let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
+        return Ok(words.join(" "));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(MAX_TEXT_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| CliError::failed("standard input could not be read").caused_by(error))?;
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
 
 /// Runs `caro history end`.

@@ -1,0 +1,86 @@
+# Records what you run in this shell; `caro init bash` prints it.
+#
+# PS0 is expanded after a command was read and before it runs, PROMPT_COMMAND is run after it. The hooks change
+# neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there.
+
+if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)); then
+    # Names this shell, so that ids made here are made nowhere else.
+    printf -v __caro_base '%04x%04x%04x' $((RANDOM * 2 + RANDOM % 2)) $((RANDOM * 2 + RANDOM % 2)) $(($$ & 0xffff))
+    printf -v CARO_SESSION '%(%s)T-%s' -1 "$__caro_base"
+    export CARO_SESSION
+    __caro_serial=0
+    __caro_begun=0
+    __caro_ran=
+    __caro_none=-
+
+    # The id of the command that runs: a UUID of version 7 from when it began, this shell and its serial number.
+    __caro_id() {
+        local time
+        printf -v time '%012x' $((__caro_begun / 1000))
+        printf -v "$1" '%s-%s-7%03x-%04x-%s' "${time:0:8}" "${time:8:4}" $((__caro_begun % 1000)) \
+            $((0x8000 | __caro_serial & 0x3fff)) "$__caro_base"
+    }
+
+    # In a subshell: records the newest entry of bash's own history.
+    __caro_preexec() {
+        local entry number id
+        type -P caro || return
+        entry=$(HISTTIMEFORMAT='' builtin history 1)
+        entry=${entry#"${entry%%[![:space:]]*}"}
+        number=${entry%%[!0-9]*}
+        # The number is followed by a mark and a space.
+        entry=${entry#"$number"}
+        entry=${entry:2}
+        case $entry in '' | [[:space:]]*) return ;; esac
+        # No new entry: the same command again, unless there are commands that bash is told to ignore.
+        [[ -n ${HISTIGNORE-} && $number -lt ${__caro_next-0} ]] && return
+        __caro_id id
+        if ((${#entry} < 30000)); then
+            command caro history start --id "$id" --session "$CARO_SESSION" --shell bash -- "$entry" </dev/null
+        else
+            command caro history start --id "$id" --session "$CARO_SESSION" --shell bash --stdin <<<"$entry"
+        fi
+    } >/dev/null 2>&1
+
+    # Completes the command that ran, in the background.
+    __caro_precmd() {
+        local status=$? id entry number
+        # A command with a leading space is to be forgotten, which the hook before it cannot see if bash leaves
+        # it out of its history. So it is put there and taken out here, before anything is written to a file.
+        case ${HISTCONTROL-} in
+            *ignoreboth*) HISTCONTROL=${HISTCONTROL//ignoreboth/ignoredups} __caro_hides=1 ;;
+            *ignorespace*) HISTCONTROL=${HISTCONTROL//ignorespace/} __caro_hides=1 ;;
+        esac
+        if [[ -n $__caro_ran ]]; then
+            __caro_ran=
+            __caro_id id
+            if type -P caro; then
+                if [[ -n ${EPOCHREALTIME-} ]]; then
+                    number=$(((${EPOCHREALTIME//[!0-9]/} - __caro_begun) * 1000))
+                    ((number >= 0)) || number=0
+                    (command caro history end "$id" --exit "$status" --duration-ns "$number" </dev/null &)
+                else
+                    (command caro history end "$id" --exit "$status" </dev/null &)
+                fi
+            fi
+            if [[ -n ${__caro_hides-} ]]; then
+                entry=$(HISTTIMEFORMAT='' builtin history 1)
+                entry=${entry#"${entry%%[![:space:]]*}"}
+                number=${entry%%[!0-9]*}
+                entry=${entry#"$number"}
+                case ${entry:2} in [[:space:]]*) builtin history -d "$number" ;; esac
+            fi
+        fi
+        [[ -n ${EPOCHREALTIME-} ]] || printf -v __caro_begun '%(%s)T000000' -1
+        __caro_next=${HISTCMD-0}
+        # What comes after it in PROMPT_COMMAND sees the same status; under `set -e` it would end the shell.
+        [[ $- == *e* ]] || return "$status"
+    } >/dev/null 2>&1
+
+    PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME//[!0-9]/} + 0 ? ${EPOCHREALTIME//[!0-9]/} + 0 : __caro_begun + 1, 1)):0}$(__caro_preexec)'
+    if [[ $(declare -p PROMPT_COMMAND 2>/dev/null) == 'declare -a'* ]]; then
+        PROMPT_COMMAND=(__caro_precmd "${PROMPT_COMMAND[@]}")
+    else
+        PROMPT_COMMAND=__caro_precmd${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
+    fi
+fi

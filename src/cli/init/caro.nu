@@ -1,0 +1,30 @@
+# Records what you run in this shell; `caro init nu` prints it. Save it to a file and `source` that in config.nu.
+#
+# Where caro is missing or fails the shell goes on as if the hooks were not there.
+
+$env.CARO_SESSION = (random uuid)
+$env.__CARO_ID = ""
+
+$env.config = ($env.config | upsert hooks.pre_execution (
+    ($env.config.hooks.pre_execution? | default []) | append {||
+        $env.__CARO_ID = ""
+        let line = (commandline)
+        # A leading space hides.
+        if ($line | is-not-empty) and ($line !~ '^\s') and (which caro | is-not-empty) {
+            let begun = ($line | ^caro history start --session $env.CARO_SESSION --shell nu --stdin | complete)
+            $env.__CARO_ID = ($begun.stdout | str trim)
+        }
+    }
+))
+
+$env.config = ($env.config | upsert hooks.pre_prompt (
+    ($env.config.hooks.pre_prompt? | default []) | append {||
+        let exit = $env.LAST_EXIT_CODE
+        if ($env.__CARO_ID? | is-not-empty) {
+            let ran = ($env.CMD_DURATION_MS? | default "0")
+            let ran = (if ($ran =~ '^[0-9]+$') { $"($ran)000000" } else { "0" })
+            ^caro history end $env.__CARO_ID --exit $exit --duration-ns $ran | complete | ignore
+            $env.__CARO_ID = ""
+        }
+    }
+))

@@ -1,0 +1,41 @@
+# Records what you run in this shell; `caro init zsh` prints it.
+#
+# The hooks change neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there.
+
+if [[ -o interactive && -z ${__caro_ready-} ]]; then
+    typeset -g __caro_ready=1 __caro_id= __caro_begun=0
+    zmodload zsh/datetime 2>/dev/null
+    autoload -Uz add-zsh-hook
+    export CARO_SESSION=${EPOCHSECONDS:-0}-$$-$RANDOM
+
+    # Records a command that begins to run.
+    __caro_preexec() {
+        emulate -L zsh
+        __caro_id= __caro_begun=${EPOCHREALTIME:-0}
+        # A leading space hides.
+        [[ -n $1 && $1 != [[:space:]]* ]] && (( $+commands[caro] )) || return 0
+        if (( $#1 < 30000 )); then
+            __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh -- "$1" 2>/dev/null </dev/null)
+        else
+            __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh --stdin 2>/dev/null <<<"$1")
+        fi
+        return 0
+    }
+
+    # Completes it, in the background.
+    __caro_precmd() {
+        local exit=$?
+        emulate -L zsh
+        [[ -n $__caro_id ]] || return $exit
+        local -i ran=0
+        (( __caro_begun )) && (( ran = (EPOCHREALTIME - __caro_begun) * 1000000000 ))
+        (( ran >= 0 )) || ran=0
+        (command caro history end $__caro_id --exit $exit --duration-ns $ran &) >/dev/null 2>&1 </dev/null
+        __caro_id=
+        return $exit
+    }
+
+    add-zsh-hook preexec __caro_preexec
+    # Before the others, so that what they do takes no part of the time.
+    precmd_functions=(__caro_precmd ${precmd_functions[@]})
+fi

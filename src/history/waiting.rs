@@ -1,0 +1,149 @@
+//! Commands that could not be stored at once, because another process kept the database to itself.
+//!
+//! A prompt never waits for a lock. What cannot be stored within its patience goes into a folder beside the
+//! database, one private file a record, which is durable when [`Waiting::put`] returns; whoever opens the history
+//! next [takes it in](History::take_in). Records are stored before their files go, and storing is idempotent, so a
+//! process that dies in between loses nothing and doubles nothing.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::encoding::{decode_batch, encode_batch};
+use super::error::{HistoryError, Result};
+use super::record::Record;
+use super::store::History;
+use crate::private_file;
+
+/// How the names of files end that could not be read as records; they are left where they are.
+const DAMAGED: &str = "damaged";
+
+/// The folder of records that wait to be stored.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    folder: PathBuf,
+}
+
+impl Waiting {
+    /// The folder at this path; it exists only while something waits.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Keeps a record of a command that begins to run. The device it names does not matter: it is stored as
+    /// this device's.
+    ///
+    /// # Errors
+    /// [`HistoryError::Io`]; then nothing was kept.
+    pub fn put(&self, record: &Record) -> Result<()> {
+        let path = self.folder.join(record.id.to_string());
+        private_file::make_folder(&self.folder)
+            .and_then(|()| private_file::replace(&path, &encode_batch(std::slice::from_ref(record))))
+            .map_err(|source| HistoryError::Io { path, source })
+    }
+
+    /// The files that are there.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| self.failed(error))?,
+        };
+        let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
+        let is_record = |path: &PathBuf| {
+            path.file_name().and_then(OsStr::to_str).is_some_and(|name| uuid::Uuid::try_parse(name).is_ok())
+        };
+        Ok(paths.map_err(|error| self.failed(error))?.into_iter().filter(is_record).collect())
+    }
+
+    fn failed(&self, source: io::Error) -> HistoryError {
+        HistoryError::Io { path: self.folder.clone(), source }
+    }
+}
+
+impl History {
+    /// Stores what waits, and says how many records that were.
+    ///
+    /// # Errors
+    /// What the database or the file system says; what was not stored goes on waiting.
+    pub fn take_in(&self, waiting: &Waiting) -> Result<usize> {
+        let files = waiting.files()?;
+        for path in &files {
+            self.take_in_one(path)?;
+        }
+        if !files.is_empty() {
+            // Fails where more has come in meanwhile, which is as well.
+            drop(fs::remove_dir(&waiting.folder));
+        }
+        Ok(files.len())
+    }
+
+    fn take_in_one(&self, path: &Path) -> Result<()> {
+        let failed = |source| HistoryError::Io { path: path.to_owned(), source };
+        let bytes = match fs::read(path) {
+            // Another process has taken it in.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            bytes => bytes.map_err(failed)?,
+        };
+        let Ok(records) = decode_batch(&bytes) else {
+            return fs::rename(path, path.with_extension(DAMAGED)).map_err(failed);
+        };
+        let device_id = self.device_id()?;
+        for record in records {
+            let record = Record { device_id, ..record };
+            // Its end may be known already, from a process that took it in at the same time.
+            if self.get(record.id)?.is_none() {
+                self.begin(&record)?;
+            }
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::plain;
+    use super::*;
+
+    #[test]
+    fn what_waits_is_stored_once_by_whoever_comes_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let waiting = Waiting::new(folder.path().join("waiting"));
+        let history = History::in_memory().unwrap();
+        assert_eq!(history.take_in(&waiting).unwrap(), 0);
+        let record = plain("make test", 1);
+        waiting.put(&record).unwrap();
+        waiting.put(&record).unwrap();
+        assert_eq!(history.take_in(&waiting).unwrap(), 1);
+        let stored = history.get(record.id).unwrap().unwrap();
+        assert_eq!(stored.device_id, history.device_id().unwrap());
+        assert!(!waiting.folder.exists());
+        assert_eq!(history.take_in(&waiting).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_command_that_has_ended_meanwhile_stays_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let waiting = Waiting::new(folder.path());
+        let history = History::in_memory().unwrap();
+        let begun = plain("make test", 1);
+        history.add(&Record { exit: Some(2), ..begun.clone() }).unwrap();
+        waiting.put(&begun).unwrap();
+        history.take_in(&waiting).unwrap();
+        assert_eq!(history.get(begun.id).unwrap().unwrap().exit, Some(2));
+    }
+
+    #[test]
+    fn a_file_that_is_no_record_is_kept_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let waiting = Waiting::new(folder.path());
+        let name = uuid::Uuid::new_v4().to_string();
+        fs::write(folder.path().join(&name), b"torn").unwrap();
+        let history = History::in_memory().unwrap();
+        history.take_in(&waiting).unwrap();
+        assert_eq!(history.take_in(&waiting).unwrap(), 0);
+        assert!(folder.path().join(name).with_extension(DAMAGED).exists());
+    }
+}

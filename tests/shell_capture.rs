@@ -1,0 +1,359 @@
+//! Shell integration in real shells at a real terminal: what is recorded, and that the shell goes on as before.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use caro::history::{Filter, Record};
+
+use crate::common::home::{BETWEEN_LOOKS, DEADLINE, TestHome};
+use crate::common::tmux::Screen;
+
+/// A shell with the integration in the file it reads when it starts.
+struct Shell {
+    home: TestHome,
+    screen: Screen,
+    /// How many commands were run, each followed by a line that numbers it.
+    ran: std::cell::Cell<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+const ALL: [Kind; 3] = [Kind::Bash, Kind::Zsh, Kind::Fish];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
+
+    /// Starts with `before` and `after` around the integration in its start-up file. Its prompt counts.
+    fn start(self, before: &str, after: &str) -> Shell {
+        let home = TestHome::new();
+        let shell = self.name();
+        let screen = match self {
+            Self::Bash => {
+                let rc = format!("PS1='ready> '\n{before}\neval \"$(caro init bash)\"\n{after}\n");
+                let rc = home.file("bashrc", rc);
+                Screen::start(&home, (120, 50), &[shell, "--noprofile", "--rcfile", path(&rc), "-i"], &[])
+            }
+            Self::Zsh => {
+                let rc = format!("PS1='ready> '; unsetopt prompt_sp\n{before}\neval \"$(caro init zsh)\"\n{after}\n");
+                home.file(".zshrc", rc);
+                Screen::start(&home, (120, 50), &[shell, "-i"], &[("ZDOTDIR", path(home.path()))])
+            }
+            Self::Fish => {
+                let folder = home.path().join("config/fish");
+                fs::create_dir_all(&folder).expect("a folder");
+                let rc = format!(
+                    "set -g fish_greeting\nfunction fish_prompt; echo 'ready> '; end\n{before}\ncaro init fish | source\n{after}\n"
+                );
+                fs::write(folder.join("config.fish"), rc).expect("a file is written");
+                let config = home.path().join("config");
+                Screen::start(&home, (120, 50), &[shell, "-i"], &[("XDG_CONFIG_HOME", path(&config))])
+            }
+        };
+        screen.shows("ready>");
+        Shell { home, screen, ran: 0.into() }
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+impl Shell {
+    /// Runs a line to its end and returns what the screen shows. The line after it, which is not recorded,
+    /// marks the end.
+    #[track_caller]
+    fn run(&self, line: &str) -> String {
+        let number = self.ran.get() + 1;
+        self.ran.set(number);
+        self.screen.enter(line);
+        self.screen.enter(&format!(" echo END-''{number}"));
+        self.screen.shows(&format!("END-{number}\n"))
+    }
+
+    /// The records that have ended, once there are as many.
+    #[track_caller]
+    fn records(&self, count: usize) -> Vec<Record> {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if self.home.history_path().exists() {
+                let mut records = self.home.history().list(&Filter::default()).expect("the history can be read");
+                records.retain(|record| record.exit.is_some());
+                if records.len() == count {
+                    return records;
+                }
+                assert!(Instant::now() < end, "{count} are expected: {records:#?}\n{}", self.screen.text());
+            }
+            assert!(Instant::now() < end, "nothing is recorded: {}", self.screen.text());
+            thread::park_timeout(BETWEEN_LOOKS);
+        }
+    }
+}
+
+#[test]
+fn every_shell_records_what_is_run() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        shell.run("cd /tmp");
+        shell.run("printf 'grüße %s\\n' \"it's\" | cat");
+        shell.run("sh -c 'exit 7'");
+        shell.run("sleep 0.2");
+        let records = shell.records(4);
+        let commands: Vec<&str> = records.iter().map(|record| record.command.as_str()).collect();
+        assert_eq!(commands, ["cd /tmp", "printf 'grüße %s\\n' \"it's\" | cat", "sh -c 'exit 7'", "sleep 0.2"]);
+        let exits: Vec<_> = records.iter().map(|record| record.exit).collect();
+        assert_eq!(exits, [Some(0), Some(0), Some(7), Some(0)]);
+        assert_eq!(records[1].cwd.as_deref(), Some("/tmp"));
+        assert!(records.iter().all(|record| record.shell.as_deref() == Some(kind.name())));
+        assert!(records.iter().all(|record| record.session.is_some() && record.session == records[0].session));
+        assert!(records[3].duration_ns >= Some(200_000_000), "{:?}", records[3]);
+    }
+}
+
+#[test]
+fn a_command_of_several_lines_is_one_record() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        let lines = match kind {
+            Kind::Fish => ["for i in 1 2", "echo line$i", "end"],
+            _ => ["for i in 1 2", "do echo line$i", "done"],
+        };
+        shell.screen.enter(lines[0]);
+        shell.screen.enter(lines[1]);
+        shell.run(lines[2]);
+        let records = shell.records(1);
+        assert!(records[0].command.starts_with("for i in 1 2"), "{records:?}");
+        assert!(records[0].command.contains("echo line$i"), "{records:?}");
+    }
+}
+
+#[test]
+fn a_leading_space_hides() {
+    for kind in ALL {
+        let shell = kind.start(if kind == Kind::Bash { "HISTCONTROL=ignoreboth" } else { "" }, "");
+        shell.run("echo first");
+        shell.run(" echo hidden");
+        shell.run("echo last");
+        shell.run("echo last");
+        let commands: Vec<_> = shell.records(3).into_iter().map(|record| record.command).collect();
+        assert_eq!(commands, ["echo first", "echo last", "echo last"]);
+        if kind == Kind::Bash {
+            let shown = shell.run("history");
+            let listed = shown.rsplit("> history\n").next().expect("a listing");
+            assert!(!listed.contains("hidden"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn a_paused_session_records_nothing_and_others_do() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        shell.run("caro history pause");
+        shell.run("echo unseen");
+        shell.run(" caro history resume");
+        shell.run("echo seen");
+        let commands: Vec<_> = shell.records(2).into_iter().map(|record| record.command).collect();
+        assert_eq!(commands, ["caro history pause", "echo seen"]);
+    }
+}
+
+#[test]
+fn status_and_last_argument_are_what_they_were() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        let (status, ask) = match kind {
+            Kind::Fish => ("false", "echo status:$status"),
+            _ => ("sh -c 'exit 9'", "echo status:$?"),
+        };
+        shell.run("true");
+        // Without a marker between the two.
+        shell.screen.enter(status);
+        shell.screen.enter(ask);
+        shell.screen.shows(if kind == Kind::Fish { "status:1\n" } else { "status:9\n" });
+        if kind != Kind::Fish {
+            shell.screen.enter("echo one two");
+            shell.screen.enter("echo under:$_");
+            shell.screen.shows("under:two\n");
+        }
+    }
+}
+
+#[test]
+fn other_hooks_go_on() {
+    let bash = Kind::Bash
+        .start("PROMPT_COMMAND='seen=\"$?\"'; trap 'debugged=yes' DEBUG; PS0='[PS0]'", "PROMPT_COMMAND+='; after=yes'");
+    bash.screen.enter("sh -c 'exit 4'");
+    bash.screen.enter("echo hooks:$seen:$debugged:$after");
+    let shown = bash.screen.shows("hooks:4:yes:yes\n");
+    assert!(shown.contains("[PS0]"), "{shown}");
+    let zsh = Kind::Zsh.start("precmd() { seen=$?; }; preexec() { line=$1; }", "");
+    zsh.screen.enter("sh -c 'exit 4'");
+    zsh.screen.enter("echo hooks:$seen:$line");
+    zsh.screen.shows("hooks:4:echo hooks:$seen:$line\n");
+    let fish = Kind::Fish.start("function seen --on-event fish_postexec; set -g seen $status; end", "");
+    fish.screen.enter("sh -c 'exit 4'");
+    fish.screen.enter("echo hooks:$seen");
+    fish.screen.shows("hooks:4\n");
+}
+
+#[test]
+fn a_shell_that_ends_on_errors_does_not_end_by_the_hooks() {
+    let bash = Kind::Bash.start("", "");
+    bash.run("set -eu");
+    bash.run("! true");
+    bash.run("echo alive");
+    assert_eq!(bash.records(3)[1].exit, Some(1));
+    let zsh = Kind::Zsh.start("", "");
+    zsh.run("setopt err_exit no_unset");
+    zsh.run("! true");
+    zsh.run("echo alive");
+    assert_eq!(zsh.records(3)[1].exit, Some(1));
+}
+
+#[test]
+fn an_interrupted_command_and_jobs_in_the_background_are_recorded() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        shell.screen.enter("sh -c 'echo begun; exec sleep 1000'");
+        shell.screen.shows("begun\n");
+        shell.screen.press("C-c");
+        shell.run("sleep 0 &");
+        let records = shell.records(2);
+        assert!(records[0].exit.is_some_and(|exit| exit != 0), "{records:?}");
+        assert_eq!(records[1].command, "sleep 0 &");
+    }
+}
+
+#[test]
+fn a_subshell_is_another_session() {
+    for kind in [Kind::Bash, Kind::Zsh] {
+        let shell = kind.start("", "");
+        shell.run("echo outside");
+        let inner = match kind {
+            Kind::Bash => format!("bash --noprofile --rcfile {}", shell.home.path().join("bashrc").display()),
+            _ => "zsh -i".to_owned(),
+        };
+        shell.screen.enter(&inner);
+        shell.run("echo inside");
+        shell.run("exit");
+        // The end of `exit` itself nobody can tell.
+        let records = shell.records(3);
+        let session = |command: &str| {
+            records.iter().find(|record| record.command == command).and_then(|record| record.session.clone())
+        };
+        assert!(session("echo inside").is_some());
+        assert_ne!(session("echo inside"), session("echo outside"));
+    }
+}
+
+#[test]
+fn a_very_long_command_is_recorded_whole() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        // Beyond what is handed over as an argument.
+        let long = format!("echo {} | wc -c", "y".repeat(31_000));
+        shell.run(&long);
+        assert_eq!(shell.records(1)[0].command, long);
+    }
+}
+
+#[test]
+fn where_caro_is_missing_or_fails_the_shell_goes_on() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        shell.run("echo recorded");
+        shell.records(1);
+        // A data directory that cannot be made.
+        shell.run(match kind {
+            Kind::Fish => "set -gx CARO_DATA_DIR /proc/none",
+            _ => "export CARO_DATA_DIR=/proc/none",
+        });
+        let shown = shell.run("echo without-''home");
+        assert!(shown.contains("without-home") && !shown.contains("annot"), "{shown}");
+        shell.run(if kind == Kind::Fish { "set PATH /nonexistent" } else { "PATH=/nonexistent" });
+        let shown = shell.run("echo without-''program");
+        assert!(shown.contains("without-program") && !shown.contains("found"), "{shown}");
+    }
+}
+
+#[test]
+fn a_database_that_another_process_holds_delays_no_prompt_and_loses_no_command() {
+    for kind in ALL {
+        let shell = kind.start("", "");
+        shell.run("echo before");
+        shell.records(1);
+        let db = rusqlite::Connection::open(shell.home.history_path()).expect("the database opens");
+        db.execute_batch("BEGIN IMMEDIATE").expect("it is locked");
+        shell.run("echo during");
+        shell.run("echo still");
+        assert!(fs::read_dir(shell.home.data_dir().join("waiting")).is_ok());
+        db.execute_batch("COMMIT").expect("it is free again");
+        shell.run("echo after");
+        let mut commands: Vec<_> = shell.records(4).into_iter().map(|record| record.command).collect();
+        commands.sort();
+        assert_eq!(commands, ["echo after", "echo before", "echo during", "echo still"]);
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_written_changes_nothing_for_the_shell() {
+    // The administrator may write anywhere.
+    if rustix::process::getuid().is_root() {
+        let home = TestHome::new();
+        home.file("data", "a file where the folder should be");
+        let run = home.run(["history", "start", "--", "ls"]);
+        assert_ne!(run.code, Some(0));
+        assert!(run.stdout.is_empty());
+        return;
+    }
+    let shell = Kind::Bash.start("", "");
+    fs::set_permissions(shell.home.path(), Permissions::from_mode(0o500)).expect("permissions change");
+    shell.run("echo works");
+    fs::set_permissions(shell.home.path(), Permissions::from_mode(0o700)).expect("permissions change");
+}
+
+#[test]
+fn bash_preexec_and_the_integration_get_on() {
+    // What bash-preexec does to a shell: a trap, a prompt command around everything, no ignorespace.
+    let shell = Kind::Bash.start(
+        "HISTCONTROL=ignorespace\n\
+         preexec_functions=(); precmd_functions=()\n\
+         __pre() { local f; [[ $BASH_COMMAND == \"$PROMPT_COMMAND\" ]] && return; for f in \"${preexec_functions[@]}\"; do \"$f\"; done; }\n\
+         trap __pre DEBUG\n\
+         PROMPT_COMMAND=':'",
+        "",
+    );
+    shell.run("echo recorded");
+    shell.run("sh -c 'exit 3'");
+    assert_eq!(shell.records(2)[1].exit, Some(3));
+}
+
+#[test]
+fn scripts_are_valid_in_their_shells() {
+    let home = TestHome::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = home.run(["init", shell]).success().stdout;
+        let file = home.file("script", script);
+        let checked = Command::new(shell).arg("-n").arg(&file).output().expect("the shell starts");
+        assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
+    }
+    for shell in ["nu", "powershell"] {
+        assert!(home.run(["init", shell]).success().stdout.contains("caro history start"));
+    }
+    assert_eq!(home.run(["init", "tcsh"]).code, Some(2));
+}
