@@ -10,6 +10,7 @@ mod crypto_differential;
 mod export_cli;
 mod faults;
 mod history_cli;
+mod history_import;
 mod history_safety;
 mod history_usage;
 mod isolate;

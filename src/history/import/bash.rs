@@ -7,51 +7,14 @@
 //! time, as Bash itself does. Blank lines around a command are dropped, those inside one are kept.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::io::{self, BufRead};
 
-use uuid::Uuid;
-
-use super::lines::{Line, Lines};
-use super::{Content, Item, Origin, Reason, Report, import};
-use crate::history::{History, HistoryError, MAX_TEXT_BYTES, Result, UnixNanos};
-
-/// The name of this source in ids and records.
-pub const KIND: &str = "bash";
-
-/// Imports a history file; `modified_at` is when the file last changed.
-///
-/// # Errors
-/// See [`import`].
-pub fn import_file(
-    history: &History,
-    device_id: Uuid,
-    host: Option<String>,
-    file: impl Read + Seek,
-    modified_at: UnixNanos,
-    progress: impl FnMut(u64),
-) -> Result<Report> {
-    let mut reader = io::BufReader::with_capacity(64 * 1024, file);
-    let first_stamp = first_stamp(&mut reader).map_err(HistoryError::Import)?;
-    reader.seek(SeekFrom::Start(0)).map_err(HistoryError::Import)?;
-    let origin = Origin { kind: KIND, device_id, host, anchor: first_stamp.unwrap_or(modified_at) };
-    import(history, &origin, Entries::new(reader), progress)
-}
-
-/// The first usable time in the file.
-fn first_stamp(reader: impl BufRead) -> io::Result<Option<UnixNanos>> {
-    let mut lines = Lines::new(reader);
-    while let Some(line) = lines.next()? {
-        if let Line::Bytes(line) = line
-            && let Some(Ok(seconds)) = stamp(line)
-        {
-            return Ok(UnixNanos::from_seconds(seconds));
-        }
-    }
-    Ok(None)
-}
+use super::lines::{Line, Lines, decode};
+use super::{Content, Details, Item, Reason};
+use crate::history::{MAX_TEXT_BYTES, UnixNanos};
 
 /// The entries of a history file, read as they are asked for.
-pub struct Entries<R> {
+pub(super) struct Entries<R> {
     lines: Lines<R>,
     /// The command being gathered.
     open: Option<Open>,
@@ -107,7 +70,12 @@ impl Open {
         let content = if self.too_long {
             Content::Skipped(Reason::TooLong)
         } else if !self.command.is_empty() {
-            Content::Entry { command: self.command, stamp: self.stamp, repaired: self.repaired }
+            Content::Entry {
+                command: self.command,
+                stamp: self.stamp,
+                repaired: self.repaired,
+                details: Details::default(),
+            }
         } else if self.stamp.is_some() {
             Content::Skipped(Reason::NoCommand)
         } else {
@@ -119,7 +87,7 @@ impl Open {
 
 impl<R: BufRead> Entries<R> {
     /// Reads entries from `reader`.
-    pub fn new(reader: R) -> Self {
+    pub(super) fn new(reader: R) -> Self {
         Self { lines: Lines::new(reader), open: None, gathering: false, ready: VecDeque::new(), finished: false }
     }
 
@@ -131,7 +99,7 @@ impl<R: BufRead> Entries<R> {
     }
 
     fn emit(&mut self, line: u64, content: Content) {
-        self.ready.push_back(Item { line, bytes: self.lines.bytes(), content });
+        self.ready.push_back(Item { line, done: self.lines.bytes(), content });
     }
 
     /// Takes in one line; false at the end of the file.
@@ -202,20 +170,9 @@ fn parse(line: Line<'_>) -> Parsed {
         Some(Err(reason)) => return Parsed::Unusable(reason),
         None => {}
     }
-    if !bytes.contains(&0) {
-        return text(bytes, None);
-    }
-    let without: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
-    if without.is_empty() {
-        return Parsed::Unusable(Reason::OnlyNul);
-    }
-    text(&without, Some(Reason::Nul))
-}
-
-fn text(bytes: &[u8], repaired: Option<Reason>) -> Parsed {
-    match String::from_utf8_lossy(bytes) {
-        std::borrow::Cow::Borrowed(text) => Parsed::Text(text.to_owned(), repaired),
-        std::borrow::Cow::Owned(text) => Parsed::Text(text, Some(Reason::NotUtf8)),
+    match decode(bytes) {
+        Ok((text, repaired)) => Parsed::Text(text, repaired),
+        Err(reason) => Parsed::Unusable(reason),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Lines of a file of any size, each held in memory only up to the longest command that is kept.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead};
 
+use super::Reason;
 use crate::history::MAX_TEXT_BYTES;
 
 /// A line without its end.
@@ -74,6 +76,49 @@ impl<R: BufRead> Lines<R> {
         }
         let line = self.buffer.strip_suffix(b"\r").unwrap_or(&self.buffer);
         Ok(Some(Line::Bytes(line)))
+    }
+}
+
+/// The text of some bytes, as far as it can be kept, and what had to be changed; or why there is none.
+pub(super) fn decode(bytes: &[u8]) -> Result<(String, Option<Reason>), Reason> {
+    if !bytes.contains(&0) {
+        return Ok(utf8(bytes, None));
+    }
+    let without: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    if without.is_empty() {
+        return Err(Reason::OnlyNul);
+    }
+    Ok(utf8(&without, Some(Reason::Nul)))
+}
+
+fn utf8(bytes: &[u8], repaired: Option<Reason>) -> (String, Option<Reason>) {
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) => (text.to_owned(), repaired),
+        Cow::Owned(text) => (text, Some(Reason::NotUtf8)),
+    }
+}
+
+/// What the tests of several formats need.
+#[cfg(test)]
+pub(super) mod tests_support {
+    use std::io;
+
+    use super::super::{Content, Details, Item};
+
+    /// The line numbers and contents of all items.
+    pub(in super::super) fn read(items: impl Iterator<Item = io::Result<Item>>) -> Vec<(u64, Content)> {
+        items.map(|item| item.unwrap()).map(|item| (item.line, item.content)).collect()
+    }
+
+    /// A command of which at most the time is known.
+    pub(in super::super) fn entry(command: &str, stamp: Option<i64>) -> Content {
+        Content::Entry { command: command.into(), stamp, repaired: None, details: Details::default() }
+    }
+
+    /// The only content there is.
+    pub(in super::super) fn only(mut read: Vec<(u64, Content)>) -> Content {
+        assert_eq!(read.len(), 1, "{read:?}");
+        read.remove(0).1
     }
 }
 

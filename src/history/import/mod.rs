@@ -1,6 +1,6 @@
 //! Taking over the history files of shells, so that a second run adds nothing.
 //!
-//! A source (one file per shell here) yields [`Item`]s as it reads; nothing but the current batch
+//! A source (one file per format here) yields [`Item`]s as it reads; nothing but the current batch
 //! is held in memory, apart from nine bytes for every distinct command, which the ids need.
 //!
 //! **Ids are a function of the source alone.** They are UUIDv7-shaped: the entry's own time, then a
@@ -9,6 +9,7 @@
 //! - With a time: source kind, time, command, and the entry's ordinal among equal pairs of both.
 //!   The device is left out, so that the same file on two machines (a copied home, a backup) does
 //!   not double everything.
+//! - With an id of the source's own (Atuin): source kind and that id.
 //! - Without a time: source kind, device, command, and its ordinal among equal commands; the id's
 //!   time is zero. Nothing else would be stable: line numbers shift when the shell cuts the file at
 //!   its front. A file that has grown gives the old entries their old ids and only the rest is
@@ -19,8 +20,15 @@
 //! now on: one nanosecond apart from a second before the file's last change, or before its first
 //! stamp where stamps begin later in the file. They are not part of the id; the first import counts.
 
-pub mod bash;
+mod bash;
+mod continued;
+mod database;
+mod fish;
 mod lines;
+mod nu;
+mod powershell;
+mod source;
+mod zsh;
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,6 +37,8 @@ use uuid::Uuid;
 use super::error::{HistoryError, Result};
 use super::record::{Record, UnixNanos, id_from_parts};
 use super::store::{History, Stored};
+
+pub use source::{Kind, Source};
 
 /// Entries stored in one transaction: few enough that other processes hardly wait.
 const BATCH: usize = 1_000;
@@ -40,10 +50,10 @@ const BEFORE_ANCHOR: i64 = 1_000_000_000;
 /// One thing read from a history file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Number of its first line, counted from 1.
+    /// Number of its first line, or of its row in a database, counted from 1.
     pub line: u64,
-    /// Bytes of the file read so far.
-    pub bytes: u64,
+    /// Bytes of the file, or rows of the database, read so far.
+    pub done: u64,
     /// What was read.
     pub content: Content,
 }
@@ -59,9 +69,32 @@ pub enum Content {
         stamp: Option<i64>,
         /// Whether something in it could not be kept as it was.
         repaired: Option<Reason>,
+        /// What else the file says about it.
+        details: Details,
     },
     /// Something that is no command.
     Skipped(Reason),
+}
+
+/// What some sources know about a command besides its text and time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Details {
+    /// The source's own id of it, unique wherever it is copied to.
+    pub source_id: Option<String>,
+    /// The part of its time below a second, in nanoseconds.
+    pub subsec_ns: i64,
+    /// How long it ran.
+    pub duration_ns: Option<i64>,
+    /// Its exit status.
+    pub exit: Option<i32>,
+    /// Where it ran.
+    pub cwd: Option<String>,
+    /// The shell session it ran in.
+    pub session: Option<String>,
+    /// The machine it ran on.
+    pub host: Option<String>,
+    /// The shell that ran it, where that is not the one whose file it is.
+    pub shell: Option<String>,
 }
 
 /// What is wrong with a line.
@@ -80,6 +113,8 @@ pub enum Reason {
     BadTime,
     /// No command follows the time.
     NoCommand,
+    /// The line is nothing that this kind of file has.
+    Unknown,
 }
 
 impl Reason {
@@ -92,6 +127,7 @@ impl Reason {
             Self::TooLong => "longer than 1 MiB",
             Self::BadTime => "the time is out of range",
             Self::NoCommand => "a time without a command",
+            Self::Unknown => "not what such a file holds",
         }
     }
 }
@@ -125,8 +161,8 @@ pub struct Report {
 /// Where entries come from.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The kind of file, for example `bash`; goes into ids and `imported_from`.
-    pub kind: &'static str,
+    /// The kind of file; its name goes into ids and `imported_from`.
+    pub kind: Kind,
     /// This device.
     pub device_id: Uuid,
     /// This machine's name, if it is to be recorded.
@@ -135,12 +171,12 @@ pub struct Origin {
     pub anchor: UnixNanos,
 }
 
-/// Stores everything `items` yields. `progress` is told the bytes read, once a batch.
+/// Stores everything `items` yields. `progress` is told how far it is, once a batch.
 ///
 /// # Errors
 /// Where the file cannot be read on, or the database says no; what was stored until then stays, and
 /// a second run completes it.
-pub fn import(
+fn import(
     history: &History,
     origin: &Origin,
     items: impl Iterator<Item = std::io::Result<Item>>,
@@ -150,10 +186,10 @@ pub fn import(
     let mut maker = RecordMaker::new(origin);
     let mut batch = Vec::with_capacity(BATCH);
     for item in items {
-        let Item { line, bytes, content } = item.map_err(HistoryError::Import)?;
+        let Item { line, done, content } = item.map_err(HistoryError::Import)?;
         let reason = match content {
-            Content::Entry { command, stamp, repaired } => {
-                batch.push(maker.record(command, stamp));
+            Content::Entry { command, stamp, repaired, details } => {
+                batch.push(maker.record(command, stamp, details));
                 report.repaired += u64::from(repaired.is_some());
                 repaired
             }
@@ -167,7 +203,7 @@ pub fn import(
         }
         if batch.len() == BATCH {
             flush(history, &mut batch, &mut report)?;
-            progress(bytes);
+            progress(done);
         }
     }
     flush(history, &mut batch, &mut report)?;
@@ -204,15 +240,22 @@ impl<'a> RecordMaker<'a> {
         Self { origin, ordinals: Ordinals::default(), run: (i64::MIN, 0), without_time: 0 }
     }
 
-    fn record(&mut self, command: String, stamp: Option<i64>) -> Record {
+    fn record(&mut self, command: String, stamp: Option<i64>, details: Details) -> Record {
+        let kind = self.origin.kind;
         let mut hasher = blake3::Hasher::new_derive_key("caro history import v1");
-        hasher.update(self.origin.kind.as_bytes());
-        let stamped = stamp.and_then(|seconds| UnixNanos::from_seconds(seconds).map(|at| (seconds, at)));
+        hasher.update(kind.as_str().as_bytes());
+        let stamped = stamp.and_then(|seconds| {
+            let at = UnixNanos::from_seconds(seconds)?.0.checked_add(details.subsec_ns)?;
+            Some((seconds, UnixNanos(at)))
+        });
         let (at, id_time) = match stamped {
             Some((seconds, at)) => {
                 hasher.update(b"\0stamp\0");
                 hasher.update(&seconds.to_le_bytes());
-                (self.after_stamp(seconds, at), at)
+                if details.subsec_ns != 0 {
+                    hasher.update(&details.subsec_ns.to_le_bytes());
+                }
+                (self.after_stamp(at), at)
             }
             None => {
                 hasher.update(b"\0device\0");
@@ -222,25 +265,30 @@ impl<'a> RecordMaker<'a> {
                 (UnixNanos(at), UnixNanos(0))
             }
         };
-        hasher.update(command.as_bytes());
+        let key = details.source_id.as_deref().unwrap_or(&command);
+        hasher.update(key.as_bytes());
         let ordinal = self.ordinals.next(hasher.finalize().as_bytes());
         hasher.update(&ordinal.to_le_bytes());
         let mut rest = [0u8; 10];
         hasher.finalize_xof().fill(&mut rest);
         let id = id_from_parts(id_time, rest);
         let mut record = Record::with_id(id, command, at, self.origin.device_id);
-        record.host.clone_from(&self.origin.host);
-        record.shell = Some(self.origin.kind.to_owned());
-        record.imported_from = Some(self.origin.kind.to_owned());
+        record.host = details.host.or_else(|| self.origin.host.clone());
+        record.shell = details.shell.or_else(|| kind.shell().map(str::to_owned));
+        record.imported_from = Some(kind.as_str().to_owned());
+        record.duration_ns = details.duration_ns;
+        record.exit = details.exit;
+        record.cwd = details.cwd;
+        record.session = details.session;
         record
     }
 
-    /// Entries of one second stay in their order: each is a nanosecond after the one before.
-    fn after_stamp(&mut self, seconds: i64, at: UnixNanos) -> UnixNanos {
-        if self.run.0 == seconds {
+    /// Entries of one moment stay in their order: each is a nanosecond after the one before.
+    fn after_stamp(&mut self, at: UnixNanos) -> UnixNanos {
+        if self.run.0 == at.0 {
             self.run.1 += 1;
         } else {
-            self.run = (seconds, 0);
+            self.run = (at.0, 0);
         }
         UnixNanos(at.0.saturating_add(self.run.1.min(999_999_999)))
     }

@@ -13,7 +13,12 @@ fn run(history: &History, file: &str) -> Report {
 }
 
 fn run_as(history: &History, file: &str, device: Uuid, modified: UnixNanos) -> Report {
-    bash::import_file(history, device, None, Cursor::new(file.as_bytes()), modified, |_| {}).unwrap()
+    let source = Source { kind: Kind::Bash, device_id: device, host: None, modified_at: modified };
+    source.import_text(history, Cursor::new(file.as_bytes()), |_| {}).unwrap()
+}
+
+fn bash() -> Source {
+    Source { kind: Kind::Bash, device_id: DEVICE, host: None, modified_at: MODIFIED }
 }
 
 fn commands(history: &History) -> Vec<String> {
@@ -123,7 +128,7 @@ fn the_report_counts_and_names_the_first_peculiar_lines() {
         bytes.extend_from_slice(b"bad \xff\n\0\n");
     }
     let mut told = 0;
-    let report = bash::import_file(&history, DEVICE, None, Cursor::new(&bytes), MODIFIED, |_| told += 1).unwrap();
+    let report = bash().import_text(&history, Cursor::new(&bytes), |_| told += 1).unwrap();
     assert_eq!((report.added, report.repaired, report.skipped), (21, 20, 20));
     assert_eq!(report.notes.len(), NOTES);
     let first = Note { line: 2, reason: Reason::NotUtf8 };
@@ -136,10 +141,7 @@ fn progress_is_told_once_a_batch() {
     let history = History::in_memory().unwrap();
     let file = "ls\n".repeat(BATCH * 2 + 5);
     let mut told = Vec::new();
-    bash::import_file(&history, DEVICE, None, Cursor::new(&file), MODIFIED, |bytes| {
-        told.push(bytes);
-    })
-    .unwrap();
+    bash().import_text(&history, Cursor::new(&file), |bytes| told.push(bytes)).unwrap();
     assert_eq!(told, [3 * BATCH as u64, 6 * BATCH as u64]);
     assert_eq!(history.count().unwrap(), BATCH as u64 * 2 + 5);
 }

@@ -7,7 +7,7 @@ fn read(bytes: &[u8]) -> Vec<(u64, Content)> {
 }
 
 fn entry(command: &str, stamp: Option<i64>) -> Content {
-    Content::Entry { command: command.into(), stamp, repaired: None }
+    Content::Entry { command: command.into(), stamp, repaired: None, details: Details::default() }
 }
 
 #[test]
@@ -52,8 +52,12 @@ fn a_time_without_a_command_and_a_bad_time_are_skipped() {
 
 #[test]
 fn what_can_be_kept_of_a_bad_line_is_kept() {
-    let repaired =
-        |command: &str, reason| Content::Entry { command: command.into(), stamp: None, repaired: Some(reason) };
+    let repaired = |command: &str, reason| Content::Entry {
+        command: command.into(),
+        stamp: None,
+        repaired: Some(reason),
+        details: Details::default(),
+    };
     assert_eq!(
         read(b"a\xffb\n\0\0\0\nc\0d\n"),
         [

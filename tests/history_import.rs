@@ -1,0 +1,244 @@
+//! Taking over the histories that real shells and Atuin's own client write.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use caro::history::{Filter, Record};
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::common::home::TestHome;
+use crate::common::tmux::Screen;
+
+/// A program in this home's environment.
+fn program(home: &TestHome, program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.env_clear().current_dir(home.work_dir());
+    let plain = home.command([""; 0]);
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("LC_ALL", "C.UTF-8");
+    command
+}
+
+#[track_caller]
+fn succeeds(mut command: Command) -> String {
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+}
+
+/// Imports twice; the report of the first time. The second adds nothing.
+#[track_caller]
+fn import(home: &TestHome, args: &[&str]) -> Value {
+    let args: Vec<&str> = ["history", "import"].iter().chain(args).copied().chain(["--json"]).collect();
+    let first = home.run(&args).success().json().remove(0);
+    let second = home.run(&args).success().json().remove(0);
+    assert_eq!((&second["added"], &second["already_there"]), (&0.into(), &first["added"]), "{second}");
+    first
+}
+
+fn records(home: &TestHome) -> Vec<Record> {
+    home.history().list(&Filter::default()).expect("the history can be read")
+}
+
+fn commands(home: &TestHome) -> Vec<String> {
+    records(home).into_iter().map(|record| record.command).collect()
+}
+
+#[test]
+fn what_zsh_writes() {
+    for (options, timed) in [("setopt extended_history", true), ("unsetopt extended_history", false)] {
+        let home = TestHome::new();
+        let mut zsh = program(&home, "zsh");
+        // À has a byte that Zsh writes in its own way.
+        zsh.args(["-f", "-i", "-c"]).arg(format!(
+            "HISTFILE=$HOME/.zsh_history HISTSIZE=100 SAVEHIST=100; {options}
+             print -rs -- 'echo grüße À'
+             print -rs -- $'for i in 1 2\\ndo echo $i \\\\\\n done'
+             print -rs -- 'ends \\'
+             print -rs -- ': 5:6;colon'
+             fc -W"
+        ));
+        succeeds(zsh);
+        let report = import(&home, &["zsh"]);
+        assert_eq!((&report["source"], &report["added"]), (&"zsh".into(), &4.into()), "{report}");
+        assert_eq!(report["file"], "$HOME/.zsh_history");
+        assert_eq!(commands(&home), ["echo grüße À", "for i in 1 2\ndo echo $i \\\n done", "ends \\", ": 5:6;colon"]);
+        let records = records(&home);
+        assert!(records.iter().all(|record| record.shell.as_deref() == Some("zsh")));
+        assert!(records.iter().all(|record| record.id.get_version_num() == 7));
+        // Without a time of its own an id begins with zeros.
+        assert_eq!(records[0].id.to_string().starts_with("00000000"), !timed);
+    }
+}
+
+#[test]
+fn what_fish_writes() {
+    let home = TestHome::new();
+    let data = home.path().join("share");
+    let vars = [("XDG_DATA_HOME", data.to_str().expect("a plain path"))];
+    fs::create_dir_all(home.path().join(".config/fish")).expect("a folder");
+    home.file(".config/fish/config.fish", "set -g fish_greeting\nfunction fish_prompt; echo 'ready> '; end\n");
+    let screen = Screen::start(&home, (100, 30), &["fish", "-i"], &vars);
+    screen.shows("ready>");
+    screen.enter("echo grüße 'a\\\\b' \\n").shows("grüße");
+    screen.enter("for i in 1 2").enter("echo line$i").enter("end").shows("line2\n");
+    screen.enter("history save; echo saved-''now").shows("saved-now\n");
+    let file = data.join("fish/fish_history");
+    let report = import(&home, &["fish", "--file", file.to_str().expect("a plain path")]);
+    assert_eq!((&report["source"], &report["skipped"]), (&"fish".into(), &0.into()), "{report}");
+    let commands = commands(&home);
+    assert_eq!(commands[0], "echo grüße 'a\\\\b' \\n");
+    assert!(commands[1].starts_with("for i in 1 2\n") && commands[1].ends_with("\nend"), "{commands:?}");
+    assert!(records(&home).iter().all(|record| !record.id.to_string().starts_with("00000000")));
+}
+
+#[test]
+fn what_nu_and_powershell_write() {
+    let home = TestHome::new();
+    for folder in [".config/nushell", ".local/share/powershell/PSReadLine"] {
+        fs::create_dir_all(home.path().join(folder)).expect("a folder");
+    }
+    home.file(".config/nushell/history.txt", "ls\nfor x in [1 2] {<\\n>print $x<\\n>}\n");
+    home.file(
+        ".local/share/powershell/PSReadLine/ConsoleHost_history.txt",
+        "Get-Item .\nforeach ($x in 1) {`\n$x`\n}\n",
+    );
+    assert_eq!(import(&home, &["nu"])["added"], 2);
+    assert_eq!(commands(&home), ["ls", "for x in [1 2] {\nprint $x\n}"]);
+    assert_eq!(import(&home, &["powershell"])["added"], 2);
+    let mut all = commands(&home);
+    // Which file was written first is nobody's concern.
+    all.sort();
+    assert_eq!(all, ["Get-Item .", "for x in [1 2] {\nprint $x\n}", "foreach ($x in 1) {\n$x\n}", "ls"]);
+    let home = TestHome::new();
+    let path = home.path().join("history.sqlite3");
+    let db = Connection::open(&path).expect("a database");
+    db.execute_batch(
+        "CREATE TABLE history (id INTEGER PRIMARY KEY AUTOINCREMENT, command_line TEXT NOT NULL,
+            start_timestamp INTEGER, session_id INTEGER, hostname TEXT, cwd TEXT, duration_ms INTEGER,
+            exit_status INTEGER, more_info TEXT) STRICT;
+         INSERT INTO history VALUES (NULL, 'make', 1700000000123, 9, 'laptop', '/src', 1500, 2, NULL)",
+    )
+    .expect("a history");
+    import(&home, &["nu", "--file", path.to_str().expect("a plain path")]);
+    let record = records(&home).remove(0);
+    assert_eq!(
+        (record.started_at.0, record.duration_ns, record.exit),
+        (1_700_000_000_123_000_000, Some(1_500_000_000), Some(2))
+    );
+    assert_eq!(
+        (record.cwd.as_deref(), record.host.as_deref(), record.session.as_deref()),
+        (Some("/src"), Some("laptop"), Some("9"))
+    );
+}
+
+#[test]
+fn what_the_real_atuin_writes() {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/atuin/client/bin/atuin");
+    if !client.exists() {
+        println!("skipped: `make bench` installs Atuin's client");
+        return;
+    }
+    let home = TestHome::new();
+    let atuin = |args: &[&str]| {
+        let mut command = program(&home, &client);
+        command.args(args).env("ATUIN_SESSION", "0123456789abcdef0123456789abcdef");
+        succeeds(command)
+    };
+    let id = atuin(&["history", "start", "--", "make test"]);
+    atuin(&["history", "end", "--exit", "2", "--duration", "77", &id]);
+    let unfinished = atuin(&["history", "start", "--", "vi notes"]);
+    let report = import(&home, &["atuin"]);
+    assert_eq!((&report["source"], &report["added"]), (&"atuin".into(), &2.into()), "{report}");
+    let found = records(&home);
+    assert_eq!((found[0].command.as_str(), found[0].exit, found[0].duration_ns), ("make test", Some(2), Some(77)));
+    assert_eq!(found[0].cwd.as_deref().map(Path::new), home.work_dir().canonicalize().ok().as_deref());
+    assert!(found[0].host.as_deref().is_some_and(|host| !host.contains(':')));
+    assert_eq!((found[1].command.as_str(), found[1].exit), ("vi notes", None));
+    // What has ended since is completed, under the id it has.
+    atuin(&["history", "end", "--exit", "0", "--duration", "5", &unfinished]);
+    import_again(&home, 0, 2);
+    let after = records(&home);
+    assert_eq!((after[1].id, after[1].exit), (found[1].id, Some(0)));
+}
+
+#[track_caller]
+fn import_again(home: &TestHome, added: u64, already_there: u64) {
+    let report = home.run(["history", "import", "atuin", "--json"]).success().json().remove(0);
+    assert_eq!((report["added"].as_u64(), report["already_there"].as_u64()), (Some(added), Some(already_there)));
+}
+
+#[test]
+fn deleted_commands_and_other_databases_stay_out() {
+    let home = TestHome::new();
+    let path = home.path().join("history.db");
+    let db = Connection::open(&path).expect("a database");
+    db.execute_batch(
+        "CREATE TABLE history (id TEXT PRIMARY KEY, timestamp INTEGER, duration INTEGER, exit INTEGER, command TEXT,
+            cwd TEXT, session TEXT, hostname TEXT, deleted_at INTEGER);
+         INSERT INTO history VALUES ('a', 5, 1, 0, 'kept', '/', 's', 'h:u', NULL), ('b', 6, 1, 0, 'gone', '/', 's', 'h:u', 7)",
+    )
+    .expect("a history");
+    let file = path.to_str().expect("a plain path");
+    assert_eq!(import(&home, &["atuin", "--file", file])["added"], 1);
+    assert_eq!(commands(&home), ["kept"]);
+    db.execute_batch("ALTER TABLE history RENAME TO other").expect("another database");
+    let run = home.run(["history", "import", "atuin", "--file", file]).failure(1);
+    assert!(run.stderr.contains("is not a history of Atuin"), "{run:?}");
+    let text = home.file("text", "ls\n");
+    let run = home.run(["history", "import", "atuin", "--file", text.to_str().expect("a plain path")]).failure(1);
+    assert!(run.stderr.contains("not a database of Atuin"), "{run:?}");
+}
+
+/// A home with histories of two shells, and one that cannot be read.
+fn two_shells() -> TestHome {
+    let home = TestHome::new();
+    home.file(".bash_history", "ls\npwd\n");
+    home.file(".zsh_history", ": 1700000000:0;make\n");
+    fs::create_dir_all(home.path().join(".local/share/atuin")).expect("a folder");
+    home.file(".local/share/atuin/history.db", "rubbish");
+    home
+}
+
+#[test]
+fn auto_takes_what_there_is() {
+    let home = two_shells();
+    let run = home.run(["history", "import", "auto", "--yes", "--json"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let reports = run.json();
+    let sources: Vec<_> = reports.iter().map(|report| (report["source"].as_str(), report["added"].as_u64())).collect();
+    assert_eq!(sources, [(Some("bash"), Some(2)), (Some("zsh"), Some(1))]);
+    insta::assert_snapshot!(run.stderr, @r"
+    Warning: $HOME/.local/share/atuin/history.db is left out: it is not a database of Atuin
+    Found:
+      Bash        2 commands  $HOME/.bash_history
+      Zsh         1 command   $HOME/.zsh_history
+    ");
+    let run = home.run(["history", "import", "auto", "--yes"]);
+    assert!(run.stderr.ends_with(
+        "Added 0 commands from $HOME/.bash_history (2 already there)\nAdded 0 commands from $HOME/.zsh_history (1 already there)\n"
+    ), "{run:?}");
+}
+
+#[test]
+fn auto_asks_or_fails_at_once() {
+    let home = two_shells();
+    let mut command = program(&home, "setsid");
+    command.args(["--wait", env!("CARGO_BIN_EXE_caro"), "history", "import", "auto"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = home.finish(command, &[]).failure(2);
+    assert!(run.stderr.contains("--yes"), "{run:?}");
+    assert!(!home.history_path().exists());
+    let empty = TestHome::new();
+    let run = empty.run(["history", "import", "auto", "--yes"]).failure(1);
+    assert!(run.stderr.contains("no history was found at the usual places"), "{run:?}");
+    let screen = Screen::start(&home, (100, 30), &["sh"], &[]);
+    screen.enter("caro history import auto").shows("Take over all of it?");
+    screen.enter("n").shows("nothing was taken over");
+    screen.enter("caro history import auto; echo end-''now");
+    screen.until("the question", |text| text.matches("Take over all of it?").count() == 2);
+    screen.enter("y").shows("end-now\n");
+    assert_eq!(commands(&home), ["make", "ls", "pwd"]);
+}
