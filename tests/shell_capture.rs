@@ -56,6 +56,8 @@ impl Kind {
             Self::Fish => {
                 let folder = home.path().join("config/fish");
                 fs::create_dir_all(&folder).expect("a folder");
+                // Without it the first start of fish reads all manual pages, which keeps a processor busy for minutes.
+                fs::create_dir_all(home.path().join(".local/share/fish/generated_completions")).expect("a folder");
                 let rc = format!(
                     "set -g fish_greeting\nfunction fish_prompt; echo 'ready> '; end\n{before}\ncaro init fish | source\n{after}\n"
                 );

@@ -5,6 +5,7 @@
 //! [`CliError`]; [`run`] turns that into words and an exit code. Commands of the local history start
 //! no async runtime and touch no network.
 
+mod completions;
 mod config;
 pub mod dirs;
 pub mod error;
@@ -12,6 +13,7 @@ mod export;
 pub mod history;
 mod host;
 mod init;
+mod man;
 mod relay;
 mod sync;
 pub mod terminal;
@@ -40,7 +42,7 @@ pub use ui::Ui;
     arg_required_else_help = true,
     after_long_help = "\
 Examples:
-  caro history import bash          take over what bash remembers
+  caro history import auto          take over what your shells remember
   caro history search docker run    find commands that contain both words
   caro history list --limit 20      the last twenty commands
 "
@@ -72,6 +74,8 @@ enum Command {
     Sync(sync::Command),
     Export(export::Args),
     Doctor(sync::doctor::DoctorArgs),
+    Completions(completions::Args),
+    Man(man::Args),
     /// A relay of your own
     #[command(subcommand)]
     Relay(relay::Command),
@@ -86,6 +90,8 @@ impl Command {
             Self::Sync(command) => command.run(ui, home),
             Self::Export(args) => export::run(&args, ui, home),
             Self::Doctor(args) => sync::doctor::run(ui, home, &args),
+            Self::Completions(args) => completions::run(&args, ui),
+            Self::Man(args) => man::run(&args, ui),
             Self::Relay(command) => command.run(ui, home),
         }
     }
@@ -133,11 +139,19 @@ impl Color {
     }
 }
 
+/// All commands, as clap knows them.
+fn command_tree() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command line `args`, program name first, and says how it went.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
+    if completions::answer(&args) {
+        return ExitCode::SUCCESS;
+    }
     let color = Color::peek(&args);
-    let parser = Cli::command().color(match color {
+    let parser = command_tree().color(match color {
         Color::Auto => clap::ColorChoice::Auto,
         Color::Always => clap::ColorChoice::Always,
         Color::Never => clap::ColorChoice::Never,

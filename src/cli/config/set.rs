@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::super::{CliError, Kind, Ui, time};
+use super::super::{CliError, Kind, Ui, completions, time};
 use super::shown;
 use crate::prefs::{self, PreferenceStore};
 
@@ -10,7 +10,7 @@ use crate::prefs::{self, PreferenceStore};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SetArgs {
     /// Its name
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::preferences())]
     name: String,
 
     /// Its value
@@ -22,7 +22,7 @@ pub(in crate::cli) struct SetArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct UnsetArgs {
     /// The preference
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::preferences())]
     name: String,
 }
 
@@ -32,7 +32,7 @@ pub(in crate::cli) struct UnsetArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct UndoArgs {
     /// The preference
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::preferences())]
     name: String,
 }
 

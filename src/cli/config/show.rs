@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::super::ui::visible;
-use super::super::{CliError, Home, Kind, Ui};
+use super::super::{CliError, Home, Kind, Ui, completions};
 use crate::prefs::{self, ALL, Preference};
 
 /// Print all preferences and their values
@@ -31,7 +31,7 @@ pub(in crate::cli) struct ShowArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct GetArgs {
     /// Its name
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::preferences())]
     name: String,
 
     /// Print as JSON

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::time;
-use super::super::{CliError, Home, Kind, Ui};
+use super::super::{CliError, Home, Kind, Ui, completions};
 use super::output::SCHEMA_VERSION;
 use super::search::Mode;
 use super::select::{Page, Selection, open};
@@ -28,7 +28,7 @@ Examples:
 ")]
 pub struct Args {
     /// The ids of the commands, or as much of their beginnings as no other has
-    #[arg(value_name = "ID", required_unless_present = "query", conflicts_with_all = ["query", "Selection", "Page"])]
+    #[arg(value_name = "ID", add = completions::records(), required_unless_present = "query", conflicts_with_all = ["query", "Selection", "Page"])]
     ids: Vec<String>,
     /// Delete every command that this finds; an empty text finds all
     #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]

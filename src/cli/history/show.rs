@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::super::time;
 use super::super::ui::visible;
-use super::super::{CliError, Home, Ui};
+use super::super::{CliError, Home, Ui, completions};
 use super::output::RecordJson;
 use super::select::open;
 use crate::history::Record;
@@ -21,6 +21,7 @@ Examples:
 ")]
 pub struct Args {
     /// The id of the command, or as much of its beginning as no other has
+    #[arg(add = completions::records())]
     id: String,
     /// Print it as JSON
     #[arg(long)]

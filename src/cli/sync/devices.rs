@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{KeyArgs, open_account, paths, state};
-use crate::cli::{CliError, Home, Kind, Ui, time, ui::visible};
+use crate::cli::{CliError, Home, Kind, Ui, completions, time, ui::visible};
 use crate::history::UnixNanos;
 use crate::sync::{self, Device};
 
@@ -32,6 +32,7 @@ pub(in crate::cli) struct ListArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RenameArgs {
     /// The device: its name, or the beginning of its id
+    #[arg(add = completions::devices())]
     device: String,
 
     /// The new name
@@ -48,6 +49,7 @@ pub(in crate::cli) struct RenameArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RemoveArgs {
     /// The device: its name, or the beginning of its id
+    #[arg(add = completions::devices())]
     device: String,
 
     /// Remove it without being asked

@@ -207,6 +207,12 @@ pub(in crate::cli) fn paths(home: &Home) -> SyncPaths {
     SyncPaths::new(&home.config_dir, &home.data_dir, &home.state_dir)
 }
 
+/// The names of the devices that take part, as far as they are known here.
+pub(super) fn device_names(home: &Home) -> Option<Vec<String>> {
+    let devices = crate::sync::known_devices(&paths(home).devices).ok()?;
+    Some(devices.into_iter().filter(|device| !device.removed).map(|device| device.name).collect())
+}
+
 /// The state of a home where sync is set up.
 fn state(home: &Home) -> Result<SyncState, CliError> {
     Ok(SyncState::load(&paths(home).state)?.ok_or(SyncError::NotSetUp)?)

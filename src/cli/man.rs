@@ -1,0 +1,44 @@
+//! `caro man DIR`: one manual page a command.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use clap::Command;
+use clap_mangen::Man;
+
+use super::{CliError, Ui, command_tree};
+
+/// Write the manual, one page for each command
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Example:
+  caro man ~/.local/share/man/man1 && man caro-history-search
+")]
+pub struct Args {
+    /// The directory for the pages; made where it does not exist
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Runs `caro man`.
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
+    let mut tree = command_tree().disable_help_subcommand(true);
+    tree.build();
+    let written = fs::create_dir_all(&args.dir).and_then(|()| write(tree, &args.dir));
+    let count = written.map_err(|error| {
+        CliError::failed(format!("the manual could not be written to {}: {error}", args.dir.display()))
+            .hinted("Name a directory that is yours.")
+    })?;
+    ui.status(format_args!("Wrote {count} pages to {}", args.dir.display()));
+    Ok(())
+}
+
+/// Writes the pages of a command and of those below it, and says how many there are.
+fn write(command: Command, dir: &Path) -> io::Result<usize> {
+    let mut count = 1;
+    for below in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        count += write(below.clone(), dir)?;
+    }
+    Man::new(command).generate_to(dir)?;
+    Ok(count)
+}

@@ -1,0 +1,126 @@
+//! Completions in real shells, and the manual.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::home::TestHome;
+use crate::common::tmux::Screen;
+
+/// A shell in this home's environment, in which the program under test is found as `caro`.
+fn shell(home: &TestHome, program: &str) -> Command {
+    let folder = PathBuf::from(env!("CARGO_BIN_EXE_caro")).parent().map(Path::to_owned);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(folder.into_iter().chain(std::env::split_paths(&path))).expect("a search path");
+    let mut shell = Command::new(program);
+    shell.env_clear().current_dir(home.work_dir());
+    let plain = home.command([""; 0]);
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.env("PATH", path).env("LC_ALL", "C.UTF-8");
+    shell
+}
+
+/// What a shell prints on its standard output, line by line.
+#[track_caller]
+fn printed(mut shell: Command, script: &str) -> Vec<String> {
+    let output = shell.arg("-c").arg(script).output().expect("the shell starts");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+/// What Bash offers for the last of these words.
+#[track_caller]
+fn bash_offers(home: &TestHome, words: &[&str]) -> Vec<String> {
+    let last = words.len() - 1;
+    let line = words.join(" ");
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let script = format!(
+        "source <(caro completions bash); COMP_WORDS=({}) COMP_CWORD={last} COMP_LINE='{line}' COMP_POINT={} COMP_TYPE=9
+         _clap_complete_caro caro '{}' '{}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        line.len(),
+        words[last],
+        words[last - 1],
+    );
+    let offers = printed(shell(home, "bash"), &script);
+    offers.into_iter().map(|offer| offer.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn bash_completes_commands_preferences_and_ids() {
+    let home = TestHome::new();
+    assert_eq!(bash_offers(&home, &["caro", "hist"]), ["history"]);
+    assert_eq!(bash_offers(&home, &["caro", "config", "get", "safety_l"]), ["safety_level"]);
+    assert_eq!(bash_offers(&home, &["caro", "init", "fi"]), ["fish"]);
+    // Asking creates nothing.
+    assert_eq!(bash_offers(&home, &["caro", "history", "show", "0"]), [""]);
+    assert!(!home.data_dir().exists());
+    let (first, second) = (home.add("ls"), home.add("pwd"));
+    assert_eq!(bash_offers(&home, &["caro", "history", "show", &first[..2]]), [second.as_str(), first.as_str()]);
+    assert_eq!(bash_offers(&home, &["caro", "history", "delete", &second]), [second]);
+}
+
+#[test]
+fn zsh_completes_commands_and_preferences() {
+    let home = TestHome::new();
+    home.file(
+        ".zshrc",
+        "PS1='ready> '; unsetopt prompt_sp; autoload -Uz compinit; compinit -u -d $HOME/dump\nsource <(caro completions zsh)\n",
+    );
+    let folder = home.path().to_str().expect("a plain path");
+    let screen = Screen::start(&home, (120, 50), &["zsh", "-i"], &[("ZDOTDIR", folder)]);
+    screen.shows("ready>");
+    screen.types("caro hist").press("Tab").shows("ready> caro history");
+    screen.press("C-u").types("caro config get safety_l").press("Tab").shows("ready> caro config get safety_level");
+}
+
+#[test]
+fn fish_completes_with_descriptions() {
+    let home = TestHome::new();
+    let id = home.add("make test");
+    let offers = |line: &str| {
+        printed(shell(&home, "fish"), &format!("caro completions fish | source; complete --do-complete '{line}'"))
+    };
+    assert!(offers("caro hist")[0].starts_with("history\t"));
+    assert!(offers("caro config set safety_l")[0].starts_with("safety_level\t"));
+    assert_eq!(offers("caro history show 0"), [format!("{id}\tmake test")]);
+}
+
+#[test]
+fn every_shell_has_its_script() {
+    let home = TestHome::new();
+    for (shell, part) in [
+        ("nu", "export extern \"caro history import zsh\""),
+        ("powershell", "Register-ArgumentCompleter"),
+        ("elvish", "edit:completion:arg-completer[caro]"),
+    ] {
+        assert!(home.run(["completions", shell]).success().stdout.contains(part), "{shell}");
+    }
+    assert_eq!(home.run(["completions", "tcsh"]).code, Some(2));
+    let mut asked = home.command(["--", "caro", "hist"]);
+    asked.env("CARO_COMPLETE", "tcsh");
+    let run = home.finish(asked, &[]);
+    assert!(run.stdout.is_empty() && run.stderr.contains("tcsh"), "{run:?}");
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_command() {
+    let home = TestHome::new();
+    let folder = home.path().join("man/man1");
+    let run = home.run(["man", folder.to_str().expect("a plain path")]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let mut pages: Vec<String> = std::fs::read_dir(&folder)
+        .expect("the pages")
+        .map(|entry| entry.expect("a page").file_name().into_string().expect("a plain name"))
+        .collect();
+    pages.sort();
+    assert_eq!(run.stderr, format!("Wrote {} pages to $HOME/man/man1\n", pages.len()));
+    for name in ["caro.1", "caro-history.1", "caro-history-import-zsh.1", "caro-sync-devices-rename.1", "caro-man.1"] {
+        assert!(pages.iter().any(|page| page == name), "{name}: {pages:?}");
+        let page = std::fs::read_to_string(folder.join(name)).expect("a page");
+        assert!(page.contains(".TH ") && page.contains(".SH SYNOPSIS"), "{page}");
+    }
+    home.file("blocked", "");
+    let blocked = home.path().join("blocked");
+    let run = home.run(["man", blocked.to_str().expect("a plain path")]).failure(1);
+    assert!(run.stderr.contains("Name a directory that is yours"), "{run:?}");
+}
