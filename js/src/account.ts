@@ -71,7 +71,8 @@ export function loadedMap(node: LocalNode, id: string): RawCoMap {
 
 export function rootId(node: LocalNode): string {
   const id = account(node).get("root");
-  if (typeof id !== "string") throw new Failure("damaged", "the account has no root");
+  // Whoever brought it was cut off: the rest of it is elsewhere.
+  if (typeof id !== "string") throw new Failure("account_unknown", "the account has no root yet");
   return id;
 }
 
@@ -79,7 +80,7 @@ export function registriesOf(node: LocalNode): Registries {
   const root = loadedMap(node, rootId(node));
   const found = REGISTRIES.map((name) => [name, root.get(name)] as const);
   for (const [name, id] of found) {
-    if (typeof id !== "string") throw new Failure("damaged", `the account has no registry of ${name}`);
+    if (typeof id !== "string") throw new Failure("account_unknown", `the account has no registry of ${name} yet`);
   }
   return Object.fromEntries(found) as Registries;
 }

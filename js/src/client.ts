@@ -43,15 +43,15 @@ export class Client {
     client.link?.connect();
     if (!params.create) {
       client.askAhead(params.ahead, params.timeoutMs).catch((error) => console.debug("the store does not have it all", error));
-      await client.need(id, "account_unknown", params.timeoutMs);
+      await client.need(id, params.timeoutMs);
     }
     return client;
   }
 
   readonly handlers: Handlers = {
     registries: async ({ timeoutMs }) => {
-      await this.need(this.account, "account_unknown", timeoutMs);
-      await this.need(rootId(this.node), "damaged", timeoutMs);
+      await this.need(this.account, timeoutMs);
+      await this.need(rootId(this.node), timeoutMs);
       const registries = registriesOf(this.node);
       const ids = [...Object.values(registries), groupOf(this.node).id];
       let worst: Outcome = this.link ? "current" : "local";
@@ -270,11 +270,11 @@ export class Client {
     return true;
   }
 
-  /** Loads what nothing works without. */
-  private async need(id: string, whenAbsent: "account_unknown" | "damaged", patienceMs: number): Promise<void> {
+  /** Loads what nothing works without. A relay to which it did not come whole has no account yet. */
+  private async need(id: string, patienceMs: number): Promise<void> {
     const outcome = (await this.exchange([id], patienceMs))[id] ?? "late";
     if (READABLE.has(outcome)) return;
-    if (outcome === "absent") throw new Failure(whenAbsent, "the relay does not hold it");
+    if (outcome === "absent") throw new Failure("account_unknown", "the relay does not hold it");
     if (outcome === "offline" || outcome === "late") throw new Failure(outcome, "the relay did not answer in time");
     throw new Failure("damaged", "the account did not pass verification");
   }

@@ -116,7 +116,7 @@ impl Engine {
         self.relay.as_ref().map(RelayAddress::fingerprint).unwrap_or_default()
     }
 
-    fn relay_shown(&self) -> String {
+    pub(super) fn relay_shown(&self) -> String {
         self.relay.as_ref().map_or_else(|| "this device".into(), RelayAddress::shown)
     }
 }

@@ -20,6 +20,10 @@ impl Engine {
     }
 
     fn settle_registries(&self, loaded: &RegistriesLoaded, first: bool) -> Result<(), SyncError> {
+        if loaded.outcome == Outcome::Absent {
+            // It did not come to this relay whole; another device, or another relay, has the rest.
+            return Err(SyncError::UnknownPhrase { relay: self.relay_shown() });
+        }
         self.expect_current(loaded.outcome, "the account")?;
         if first && loaded.relay_was_behind {
             // Whatever this relay was known to have whole, it may have lost.
