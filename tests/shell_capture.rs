@@ -14,8 +14,9 @@ use crate::common::tmux::Screen;
 
 /// A shell with the integration in the file it reads when it starts.
 struct Shell {
-    home: TestHome,
+    // Ends before its home, where its socket is, goes.
     screen: Screen,
+    home: TestHome,
     /// How many commands were run, each followed by a line that numbers it.
     ran: std::cell::Cell<usize>,
 }
