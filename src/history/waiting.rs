@@ -3,7 +3,8 @@
 //! A prompt never waits for a lock. What cannot be stored within its patience goes into a folder beside the
 //! database, one private file a record, which is durable when [`Waiting::put`] returns; whoever opens the history
 //! next [takes it in](History::take_in). Records are stored before their files go, and storing is idempotent, so a
-//! process that dies in between loses nothing and doubles nothing.
+//! process that dies in between loses nothing and doubles nothing. The folder stays once it is there: another process may
+//! be about to put something into it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The folder at this path; it exists only while something waits.
+    /// The folder at this path; it is made when something has to wait.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
@@ -70,10 +71,6 @@ impl History {
         for path in &files {
             self.take_in_one(path)?;
         }
-        if !files.is_empty() {
-            // Fails where more has come in meanwhile, which is as well.
-            drop(fs::remove_dir(&waiting.folder));
-        }
         Ok(files.len())
     }
 
@@ -85,7 +82,7 @@ impl History {
             bytes => bytes.map_err(failed)?,
         };
         let Ok(records) = decode_batch(&bytes) else {
-            return fs::rename(path, path.with_extension(DAMAGED)).map_err(failed);
+            return unless_gone(fs::rename(path, path.with_extension(DAMAGED))).map_err(failed);
         };
         let device_id = self.device_id()?;
         for record in records {
@@ -95,10 +92,15 @@ impl History {
                 self.begin(&record)?;
             }
         }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-            _ => Ok(()),
-        }
+        unless_gone(fs::remove_file(path)).map_err(failed)
+    }
+}
+
+/// What became of a file that another process may have dealt with meanwhile.
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 
@@ -119,7 +121,7 @@ mod tests {
         assert_eq!(history.take_in(&waiting).unwrap(), 1);
         let stored = history.get(record.id).unwrap().unwrap();
         assert_eq!(stored.device_id, history.device_id().unwrap());
-        assert!(!waiting.folder.exists());
+        assert!(waiting.files().unwrap().is_empty());
         assert_eq!(history.take_in(&waiting).unwrap(), 0);
     }
 
@@ -145,5 +147,26 @@ mod tests {
         history.take_in(&waiting).unwrap();
         assert_eq!(history.take_in(&waiting).unwrap(), 0);
         assert!(folder.path().join(name).with_extension(DAMAGED).exists());
+    }
+
+    #[test]
+    fn what_is_put_aside_while_others_take_in_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let (waiting, path) = (Waiting::new(folder.path().join("waiting")), folder.path().join("history.db"));
+        let history = History::open(&path).unwrap();
+        std::thread::scope(|scope| {
+            for shell in 0..4 {
+                let waiting = &waiting;
+                scope.spawn(move || (0..50).for_each(|n| waiting.put(&plain("ls", shell * 100 + n)).unwrap()));
+            }
+            scope.spawn(|| {
+                let history = History::open(&path).unwrap();
+                for _ in 0..50 {
+                    history.take_in(&waiting).unwrap();
+                }
+            });
+        });
+        history.take_in(&waiting).unwrap();
+        assert_eq!(history.count().unwrap(), 200);
     }
 }
