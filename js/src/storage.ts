@@ -110,6 +110,19 @@ export function heldIds(): string[] {
   return new HostDatabase().query<{ id: string }>("SELECT id FROM coValues ORDER BY id", []).map(({ id }) => id);
 }
 
+/**
+ * The SDK's storage with its tables as this version has them. The SDK changes them statement by statement and cannot begin
+ * again in the middle, so all of it is one transaction: a process that dies in it leaves a store that opens.
+ */
+function migrated(database: HostDatabase): ReturnType<typeof getSqliteStorage> {
+  let storage: ReturnType<typeof getSqliteStorage> | undefined;
+  database.transaction(() => {
+    storage = getSqliteStorage(database);
+  });
+  if (!storage) throw new Error("the store did not open");
+  return storage;
+}
+
 /** How long a deletion waits for further ones, milliseconds; one round erases them all. */
 const ERASE_AFTER_MS = 200;
 
@@ -118,7 +131,7 @@ const ERASE_AFTER_MS = 200;
  * what an earlier process left to erase is found as the store opens.
  */
 export function openStorage(): StorageAPI {
-  const storage = getSqliteStorage(new HostDatabase());
+  const storage = migrated(new HostDatabase());
   let waiting: ReturnType<typeof setTimeout> | undefined;
   const eraseSoon = () => {
     waiting ??= setTimeout(() => {

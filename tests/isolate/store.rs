@@ -215,3 +215,27 @@ fn what_was_answered_is_in_the_file_when_the_process_is_gone() {
     assert_eq!(values, (0..20).map(|n| format!("value-{n}")).collect::<Vec<_>>());
     assert_eq!(again.next_event(Duration::ZERO), None::<Event>);
 }
+
+/// The log is cut after each of its frames: whatever had come to disk when the power went.
+#[test]
+fn a_store_that_was_cut_off_while_it_was_made_opens() {
+    /// What begins a log, and what comes before each page in it (SQLite's file format, section 4.1).
+    const HEADER: usize = 32;
+    const FRAME: usize = 24;
+    let secret = agent_secret();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.db");
+    let (isolate, _) = open(open_database(Some(&path)).unwrap(), &secret, true);
+    let (database, log) = (std::fs::read(&path).unwrap(), std::fs::read(folder.path().join("sync.db-wal")).unwrap());
+    drop(isolate);
+    let page = u32::from_be_bytes(log[8..12].try_into().unwrap()) as usize;
+    let ends: Vec<usize> = (HEADER..=log.len()).step_by(FRAME + page).collect();
+    assert!(ends.len() > 10, "{} frames", ends.len());
+    for end in ends {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sync.db");
+        std::fs::write(&path, &database).unwrap();
+        std::fs::write(folder.path().join("sync.db-wal"), &log[..end]).unwrap();
+        open(open_database(Some(&path)).unwrap(), &secret, true);
+    }
+}
