@@ -268,7 +268,7 @@ fn a_segment_that_the_relay_denies_is_reported_and_not_called_damaged() {
     );
     let run = scene.b.restore(&liar.url(), &scene.phrase);
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.stderr.contains("1 parts of the history are not on the relay yet"), "{run:?}");
+    assert!(run.stderr.contains("1 part of the history is not on the relay yet"), "{run:?}");
     assert_eq!(scene.b.records().len(), COUNT / 2 + 1);
     let again = scene.b.now();
     assert_eq!(again.missing, 1);

@@ -162,7 +162,7 @@ fn what_a_relay_hands_out_damaged_is_told_by_who_fetches_it_and_written_anew_by_
     let (c, _line) = scene.joining_over_a_damaged_copy();
     let found = verify(&c, &[]);
     assert_eq!((found.code, found.json["parts_damaged"].as_u64()), (Some(6), Some(1)), "{found:?}");
-    assert!(found.said.contains("1 parts of the history are damaged"), "{found:?}");
+    assert!(found.said.contains("1 part of the history is damaged"), "{found:?}");
     assert!(found.said.contains("caro sync verify --repair"), "{found:?}");
 
     // It does not have what is damaged; it can only say so to the others.

@@ -130,7 +130,7 @@ pub(super) fn pull(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
         append::announce(engine, lines.to_vec())?;
     }
     read_replaced(engine, &mut noted, &mut pulled)?;
-    note_open(engine)?;
+    note_open(engine, &wanted)?;
     Ok(pulled)
 }
 
@@ -164,11 +164,16 @@ fn read_replaced(engine: &mut Engine, noted: &mut Noted, pulled: &mut Pulled) ->
     Ok(())
 }
 
-/// Notes which segments the next exchange will ask for.
-fn note_open(engine: &Engine) -> Result<(), SyncError> {
-    let mut open = vec![engine.account.clone()];
-    open.extend(unfinished(engine, &Noted::load(&engine.history)?).into_iter().map(|segment| segment.id));
-    engine.history.meta_note(OPEN, &open.join(" ")).map_err(SyncError::from)
+/// Notes which of the segments that were asked for the next exchange will ask for again.
+fn note_open(engine: &Engine, asked: &[Segment]) -> Result<(), SyncError> {
+    let mut open = engine.account.clone();
+    for Segment { id, .. } in asked {
+        if engine.history.cursor(&engine.done(id))?.is_none() {
+            open.push(' ');
+            open.push_str(id);
+        }
+    }
+    Ok(engine.history.meta_note(OPEN, &open)?)
 }
 
 /// The segments that the next exchange will probably ask for, and how far they were read: so that it can ask before

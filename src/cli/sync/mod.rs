@@ -329,6 +329,11 @@ fn commands(count: u64) -> String {
     if count == 1 { "1 command".to_owned() } else { format!("{count} commands") }
 }
 
+/// So many parts of the history, as the beginning of a sentence about them.
+fn parts_are(count: u64) -> String {
+    if count == 1 { "1 part of the history is".to_owned() } else { format!("{count} parts of the history are") }
+}
+
 /// Shows the progress of an exchange on a terminal.
 fn show_progress(ui: &Ui) -> impl FnMut(Progress) {
     let mut receiving = ui.progress(0, "Receiving");

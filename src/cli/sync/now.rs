@@ -6,8 +6,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    KeyArgs, PATIENCE, address, as_whoever_this_is, background, local_only, note, paths, say_what_stays, setting,
-    show_progress, standing, state,
+    KeyArgs, PATIENCE, address, as_whoever_this_is, background, local_only, note, parts_are, paths, say_what_stays,
+    setting, show_progress, standing, state,
 };
 use crate::cli::{CliError, Home, Ui, config};
 use crate::history::History;
@@ -142,7 +142,7 @@ fn print(ui: &mut Ui, args: &NowArgs, report: &Report, local: LocalOnly, took: D
     ui.line(format_args!("sent {sent}, received {received}, pending {pending}"))?;
     say_what_stays(ui, local);
     if missing > 0 {
-        ui.warn(format_args!("{missing} parts of the history are not on the relay yet"));
+        ui.warn(format_args!("{} not on the relay yet", parts_are(missing)));
         ui.hint("Run `caro sync now` on the device that wrote them.");
     }
     if withheld > 0 {
@@ -150,7 +150,7 @@ fn print(ui: &mut Ui, args: &NowArgs, report: &Report, local: LocalOnly, took: D
         ui.hint("`caro sync verify` says of which; try another relay if it stays so.");
     }
     if unreadable > 0 {
-        ui.warn(format_args!("{unreadable} parts of the history cannot be read here yet"));
+        ui.warn(format_args!("{} not readable here yet", parts_are(unreadable)));
         ui.hint("Upgrade caro on this machine, or sync again once your other devices have; they are kept until then.");
     }
     Ok(())

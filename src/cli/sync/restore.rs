@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::setup::{SetupArgs, refuse_second};
-use super::{PATIENCE, commands, consent, local_only, phrase_input, say_what_stays, setting, show_progress};
+use super::{PATIENCE, commands, consent, local_only, parts_are, phrase_input, say_what_stays, setting, show_progress};
 use crate::cli::{CliError, Home, Ui};
 use crate::identity::Phrase;
 use crate::sync::{self, SetUp, SyncError};
@@ -72,11 +72,11 @@ pub(super) fn join(ui: &mut Ui, home: &Home, args: &SetupArgs, phrase: Phrase) -
         history.count()?,
         if devices == 1 { "" } else { "s" },
     ));
-    say_what_stays(ui, local_only(home, &home.open_history()?)?);
+    say_what_stays(ui, local_only(home, &history)?);
     if report.missing > 0 {
         ui.warn(format_args!(
-            "{} parts of the history are not on the relay yet; run `caro sync now` on your other devices, then here",
-            report.missing
+            "{} not on the relay yet; run `caro sync now` on your other devices, then here",
+            parts_are(report.missing)
         ));
     }
     Ok(())

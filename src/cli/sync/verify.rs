@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{KeyArgs, PATIENCE, address, paths, setting, show_progress, state};
+use super::{KeyArgs, PATIENCE, address, parts_are, paths, setting, show_progress, state};
 use crate::cli::{CliError, Home, Kind, Ui};
 use crate::sync::{Engine, SyncConfig, SyncError, Verification, known_devices};
 
@@ -126,7 +126,7 @@ fn print(ui: &mut Ui, found: &VerifiedJson) -> Result<(), CliError> {
         }
     }
     if found.parts_missing > 0 {
-        ui.warn(format_args!("{} parts of the history are not on the relay", found.parts_missing));
+        ui.warn(format_args!("{} not on the relay", parts_are(found.parts_missing)));
     }
     if found.parts_unreadable > 0 {
         ui.warn(format_args!("{} parts need a newer caro, or a key that has not arrived yet", found.parts_unreadable));
@@ -142,7 +142,7 @@ fn print(ui: &mut Ui, found: &VerifiedJson) -> Result<(), CliError> {
 
 fn verdict(found: &Verification, repaired: bool) -> Result<(), CliError> {
     if found.damaged > 0 {
-        let error = CliError::new(Kind::Damaged, format!("{} parts of the history are damaged", found.damaged));
+        let error = CliError::new(Kind::Damaged, format!("{} damaged", parts_are(found.damaged)));
         return Err(if repaired {
             error.hinted(
                 "The device that wrote them can write them anew: run `caro sync now` there, then here. If it is gone, run \

@@ -35,7 +35,7 @@ impl Engine {
 fn is_broken(database: &Path, state: &Path, now: UnixNanos) -> bool {
     let files = files(database);
     let found = SyncState::load(state).ok().flatten().and_then(|state| state.found_sound);
-    if found.is_some_and(|found| found.files == files && (found.at..found.at + HOLDS).contains(&now.0)) {
+    if found.is_some_and(|found| found.files == files && (found.at..found.at.saturating_add(HOLDS)).contains(&now.0)) {
         return false;
     }
     if is_damaged(database) {
