@@ -20,6 +20,8 @@ declare namespace Deno {
     clearImmediate(immediate: object): void;
     immediateRefCount(increase: boolean): void;
     readonly kRefed: symbol;
+    /** What a script calls for an async op, made from the op itself. */
+    setUpAsyncStub(name: string, op: object, ...rest: unknown[]): unknown;
     setUnhandledPromiseRejectionHandler(handler: (promise: Promise<unknown>, reason: unknown) => boolean): void;
     setReportExceptionCallback(report: (error: unknown) => void): void;
   };

@@ -54,6 +54,19 @@ fn slow_an_idle_daemon_costs_next_to_nothing() {
     assert!(wakes < 10 * IDLE.as_secs(), "the relay's keep-alive, and little else: {wakes}");
 }
 
+/// Without it, the free memory of engines that ended adds up in the pools of many threads.
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn all_threads_of_a_daemon_share_one_pool_of_memory() {
+    let relay = Relay::new();
+    let device = SyncHome::new("laptop");
+    device.init(&relay.url());
+    let daemon = device.daemon();
+    // It started itself again, as the same process and with the same arguments: it answers.
+    let environment = std::fs::read(format!("/proc/{}/environ", daemon.pid())).unwrap();
+    assert!(environment.split(|byte| *byte == 0).any(|variable| variable == b"MALLOC_ARENA_MAX=1"));
+}
+
 #[test]
 fn slow_memory_does_not_grow_over_a_month() {
     if !is_slow_run() {

@@ -4,6 +4,7 @@
  */
 
 import "./globals";
+import "./ops";
 import { cojsonInternals } from "cojson";
 import { Client } from "./client";
 import { CaroCrypto } from "./crypto";

@@ -38,6 +38,19 @@ pub struct BootOptions {
 /// which no limit could end. Not part of the snapshot, since an engine makes its own globals anew.
 const WITHOUT: &str = "for (const name of ['Atomics', 'SharedArrayBuffer', 'WebAssembly']) delete globalThis[name];";
 
+/// Cuts what QuickJS's binding never frees off from the heap, which it would keep whole: the prototypes of
+/// ops (those of async ops: `js/src/ops.ts`) and of the methods of a stack's entries, which only an error
+/// hands out, and the handles of the engine's modules, which inherit from what every object does.
+const LET_GO: &str = "{
+    const cut = (method) => delete method.prototype?.constructor;
+    Object.values(Deno.core.ops).forEach(cut);
+    let site;
+    Error.prepareStackTrace = (_error, [first]) => { site = Object.getPrototypeOf(first); };
+    new Error().stack;
+    Object.getOwnPropertyNames(site).forEach((name) => cut(site[name]));
+    for (const key of Reflect.ownKeys(Object.prototype)) delete Object.prototype[key];
+}";
+
 /// Whether the script has run into the limit of its memory.
 struct MemoryExhausted(Arc<AtomicBool>);
 
@@ -71,6 +84,17 @@ pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
     state.put(SessionMaps::default());
     drop(state);
     Ok(runtime)
+}
+
+/// Makes sure that the memory of an engine is given back when it is dropped. None runs in it from here on, and it must not
+/// have been stopped: QuickJS is not fit to run anything then. V8 needs no help.
+pub(super) fn let_go(runtime: &mut JsRuntime) {
+    if cfg!(feature = "engine-v8") {
+        return;
+    }
+    if let Err(error) = runtime.execute_script("end", LET_GO) {
+        tracing::warn!(%error, "the memory of a closed engine is not given back");
+    }
 }
 
 /// Ends the script at the limit, with some room left to unwind.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::boot::{BootOptions, boot, is_stopped};
+use super::boot::{BootOptions, boot, is_stopped, let_go};
 use super::ops::socket::{Dialer, Frames, Sockets};
 use super::ops::{Host, HostMessage};
 use super::protocol::{Event, Failure, Request};
@@ -31,6 +31,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(30);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How long a turn may go on after the handle was dropped: nobody waits for its outcome any more.
 const LAST_TURN: Duration = Duration::from_secs(2);
+/// A turn that is told to end and goes on is let go on for so many looks before it is told again.
+const TELL_AGAIN: u32 = 12;
 /// Stack of the isolate's thread; the engine's own recursion limit is far below.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -83,6 +85,8 @@ struct Shared {
     turn_began: AtomicU64,
     /// Whether a turn took too long and was told to end.
     overran: AtomicBool,
+    /// How often anyone looked at a turn that took too long.
+    looks: AtomicU32,
     engine: Mutex<Option<v8::IsolateHandle>>,
 }
 
@@ -253,7 +257,13 @@ impl Isolate {
         if Duration::from_millis(now.saturating_sub(began - 1)) > longest {
             self.shared.overran.store(true, Ordering::Relaxed);
             if let Some(engine) = lock(&self.shared.engine).as_ref() {
-                engine.terminate_execution();
+                // QuickJS looks up at every ten thousandth call. A chain of tasks in which that always is a call that
+                // may fail goes on, and only frees what it held. Left alone for a while it runs out of memory.
+                match self.shared.looks.fetch_add(1, Ordering::Relaxed) % TELL_AGAIN {
+                    0 => engine.terminate_execution(),
+                    1 => engine.cancel_terminate_execution(),
+                    _ => false,
+                };
             }
         }
     }
@@ -429,29 +439,36 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
             }
         };
 
-        began(millis(started.elapsed()) + 1);
-        let ran =
-            runtime.execute_script("boot", script).and_then(|_| runtime.execute_script("boot", "void caro.run()"));
-        began(0);
-        if let Err(error) = ran {
-            return Err(stopped(&mut runtime).unwrap_or_else(|| error.to_string()));
-        }
-
-        poll_fn(|cx| {
-            while let Poll::Ready(accepted) = accepted.poll_recv(cx) {
-                // Without a handle, whatever is still waited for is of no use to anyone.
-                let Some((frames, handle)) = accepted else { return Poll::Ready(Ok(())) };
-                // The listener may have given up meanwhile; then the connection just ends.
-                let _ = handle.send(state.borrow_mut().borrow_mut::<Sockets>().add(frames));
-            }
+        let ended = async {
             began(millis(started.elapsed()) + 1);
-            let polled = runtime.poll_event_loop(cx, PollEventLoopOptions::default());
+            let ran =
+                runtime.execute_script("boot", script).and_then(|_| runtime.execute_script("boot", "void caro.run()"));
             began(0);
-            if let Some(reason) = stopped(&mut runtime) {
-                return Poll::Ready(Err(reason));
+            if let Err(error) = ran {
+                return Err(stopped(&mut runtime).unwrap_or_else(|| error.to_string()));
             }
-            polled.map_err(|e| e.to_string())
-        })
-        .await
+
+            poll_fn(|cx| {
+                while let Poll::Ready(accepted) = accepted.poll_recv(cx) {
+                    // Without a handle, whatever is still waited for is of no use to anyone.
+                    let Some((frames, handle)) = accepted else { return Poll::Ready(Ok(())) };
+                    // The listener may have given up meanwhile; then the connection just ends.
+                    let _ = handle.send(state.borrow_mut().borrow_mut::<Sockets>().add(frames));
+                }
+                began(millis(started.elapsed()) + 1);
+                let polled = runtime.poll_event_loop(cx, PollEventLoopOptions::default());
+                began(0);
+                if let Some(reason) = stopped(&mut runtime) {
+                    return Poll::Ready(Err(reason));
+                }
+                polled.map_err(|e| e.to_string())
+            })
+            .await
+        }
+        .await;
+        if ended.is_ok() {
+            let_go(&mut runtime);
+        }
+        ended
     })
 }

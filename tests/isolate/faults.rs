@@ -159,7 +159,17 @@ fn an_endless_loop_is_ended_wherever_it_runs() {
         when_asked_to_watch!("setTimeout(() => { for (;;); }, 1);"),
         when_asked_to_watch!("setImmediate(() => { for (;;); });"),
         when_asked_to_watch!("Promise.resolve().then(() => { for (;;); });"),
+        when_asked_to_watch!("const again = () => { Promise.resolve().then(again); }; again();"),
+        // Each promise waits for the next. Where the engine looks up is another place for each of these.
         when_asked_to_watch!("const again = () => Promise.resolve().then(again); again();"),
+        when_asked_to_watch!("const again = () => Promise.resolve().then(again); (() => {})(); again();"),
+        when_asked_to_watch!("const again = () => Promise.resolve().then(again); (() => (() => {})())(); again();"),
+        when_asked_to_watch!(
+            "const again = () => Promise.resolve().then(again); 'aaa'.replace(/a/g, () => ''); again();"
+        ),
+        when_asked_to_watch!(
+            "const again = () => Promise.resolve().then(again); 'aaaa'.replace(/a/g, () => ''); again();"
+        ),
         when_asked_to_watch!("(async () => { for (;;) { try { for (;;); } catch {} finally { for (;;); } } })();"),
         when_asked_to_watch!("/(a+)+$/.test('a'.repeat(60) + 'b');"),
     ] {

@@ -21,6 +21,8 @@ pub(in crate::cli) struct DaemonArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), CliError> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    share_one_pool_of_memory();
     let account = state(home)?.account;
     let history = home.open_history()?;
     let credentials = args.keys.load(ui, home, &history)?;
@@ -65,6 +67,29 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), Cli
         ),
         error => error.into(),
     })
+}
+
+/// Starts this program again in its own place, as the same process, with one pool of memory for all threads.
+///
+/// glibc gives almost each thread a pool of its own, for good. Every engine runs on a new thread, so that in time each pool
+/// would hold what an engine needs: together as much again as all the rest of a daemon.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn share_one_pool_of_memory() {
+    use std::os::unix::process::CommandExt;
+    const POOLS: &str = "MALLOC_ARENA_MAX";
+    if std::env::var_os(POOLS).is_some() {
+        return;
+    }
+    let mut arguments = std::env::args_os();
+    let error = std::env::current_exe().map(|program| {
+        let mut again = std::process::Command::new(program);
+        if let Some(name) = arguments.next() {
+            again.arg0(name);
+        }
+        again.args(arguments).env(POOLS, "1").exec()
+    });
+    // Still here, so it goes on as it is.
+    tracing::debug!(?error, "the daemon could not limit its pools of memory");
 }
 
 /// What the user has chosen, as far as it concerns a daemon.
