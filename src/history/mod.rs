@@ -13,7 +13,8 @@
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
 //! - `truncation`: long records, which sync may cut.
-//! - `search`: filters, listing, searching; `text_index`: what makes that fast. `import`: the history files of shells.
+//! - `search`: filters, listing, searching; [`ranking`]: which match comes first; `text_index`: what makes that fast.
+//! - `import`: the history files of shells.
 
 mod deletions;
 mod encoding;
@@ -25,6 +26,7 @@ mod migrations;
 mod outbox;
 mod place;
 mod placement;
+pub mod ranking;
 mod record;
 mod rows;
 mod search;
@@ -45,7 +47,7 @@ pub(crate) use placement::{COPIES, ORPHANS};
 pub use record::{
     MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts, new_id,
 };
-pub use search::{Filter, Search, SearchMode};
+pub use search::{Filter, Matcher, Search, SearchMode};
 pub use store::{History, Stored};
 pub use usage::{Counts, Usage, UsageRow, day_of};
 pub use waiting::Waiting;

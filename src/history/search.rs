@@ -1,30 +1,35 @@
 //! Finding records: by filters alone (listing) and by a query (searching).
 //!
 //! Results come with the best last, which for a listing is the newest: on a terminal that is the
-//! line next to the prompt. `limit` and `offset` count from the best. Letters match either case
-//! unless the query holds a capital.
+//! line next to the prompt. `limit` and `offset` count from the best. A search that knows where and when it is made
+//! puts matches in the order of `ranking`.
 //!
 //! A full-text query asks the index for candidates. Where it names few, those are read; where it
 //! names many, a scan from the newest on reaches the limit sooner than sorting them would. Every
 //! candidate is checked against its text, so the index only ever narrows the work down.
 
 mod fuzzy;
+mod matcher;
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 
-use regex::{Regex, RegexBuilder};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
 use uuid::Uuid;
 
-use super::error::{HistoryError, Result};
+use super::error::Result;
+use super::ranking::{Facts, Here, points};
 use super::record::{Record, RiskLevel, UnixNanos};
 use super::rows;
 use super::store::History;
 use super::text_index::Candidates;
 
-/// Largest compiled size of a regular expression, in bytes.
-const MAX_PATTERN_BYTES: usize = 4 * 1024 * 1024;
+pub use matcher::Matcher;
+
+/// So many of the newest matches are ranked; older ones follow in the order of time. A fuzzy query ranks all.
+const RANKED: usize = 5_000;
 
 /// Which records are wanted; the default wants all.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -61,7 +66,7 @@ pub enum SearchMode {
     Fulltext,
     /// The command begins with it.
     Prefix,
-    /// The letters of every word of it occur in the command in this order, the closer together
+    /// The letters of every word of it occur in the command, or in the prompt, in this order, the closer together
     /// the better.
     Fuzzy,
     /// It is a regular expression that matches somewhere in the command.
@@ -77,6 +82,9 @@ pub struct Search {
     pub mode: SearchMode,
     /// Which records to look at.
     pub filter: Filter,
+    /// Where and when one searches: matches are then in the order of [`points`]. Without it the newest is the best, of a
+    /// fuzzy query the closest.
+    pub here: Option<Here>,
 }
 
 impl History {
@@ -132,7 +140,7 @@ impl History {
     /// The records that match the query.
     ///
     /// # Errors
-    /// [`HistoryError::InvalidPattern`], or what the database says.
+    /// [`HistoryError::InvalidPattern`](super::HistoryError::InvalidPattern), or what the database says.
     pub fn search(&self, search: &Search) -> Result<Vec<Record>> {
         collect(|push| self.search_each(search, push))
     }
@@ -140,27 +148,13 @@ impl History {
     /// Hands the records that match the query to `each`, one at a time, until it breaks.
     ///
     /// # Errors
-    /// [`HistoryError::InvalidPattern`], or what the database says.
+    /// [`HistoryError::InvalidPattern`](super::HistoryError::InvalidPattern), or what the database says.
     pub fn search_each(&self, search: &Search, mut each: impl FnMut(Record) -> ControlFlow<()>) -> Result<()> {
         if search.text.trim().is_empty() {
             return self.list_each(&search.filter, each);
         }
-        let mut found = match search.mode {
-            SearchMode::Fulltext => self.find_words(search)?,
-            SearchMode::Prefix => {
-                let pattern = literal(&search.text, "^", smart_case(&search.text))?;
-                self.scan(&search.filter, |command, _| pattern.is_match(command))?
-            }
-            SearchMode::Regex => {
-                let pattern = RegexBuilder::new(&search.text)
-                    .case_insensitive(smart_case(&search.text))
-                    .size_limit(MAX_PATTERN_BYTES)
-                    .build()
-                    .map_err(invalid_pattern)?;
-                self.scan(&search.filter, |command, _| pattern.is_match(command))?
-            }
-            SearchMode::Fuzzy => self.find_fuzzily(search)?,
-        };
+        let matcher = Matcher::new(&search.text, search.mode)?;
+        let mut found = self.best(search, &matcher)?;
         if !search.filter.reverse {
             found.reverse();
         }
@@ -176,81 +170,98 @@ impl History {
         Ok(())
     }
 
-    fn find_words(&self, search: &Search) -> Result<Vec<i64>> {
-        let ignore_case = smart_case(&search.text);
-        let words =
-            search.text.split_whitespace().map(|word| literal(word, "", ignore_case)).collect::<Result<Vec<_>>>()?;
-        let matches = |command: &str, prompt: Option<&str>| {
-            words.iter().all(|word| word.is_match(command))
-                || prompt.is_some_and(|prompt| words.iter().all(|word| word.is_match(prompt)))
-        };
-        match self.candidates(&search.text)? {
-            Candidates::Few(rowids, indexed) => {
-                let list: Vec<String> = rowids.iter().map(i64::to_string).collect();
-                let only = format!("(rowid IN ({}) OR rowid > {indexed})", list.join(","));
-                self.scan_where(&search.filter, Some(&only), matches)
-            }
-            Candidates::Many => self.scan(&search.filter, matches),
-        }
-    }
-
-    fn find_fuzzily(&self, search: &Search) -> Result<Vec<i64>> {
-        let query = fuzzy::Query::new(&search.text, smart_case(&search.text));
-        let everything = Filter { limit: None, offset: 0, ..search.filter.clone() };
-        let mut scores = Vec::new();
-        let newest_first = self.scan(&everything, |command, _| match query.score(command) {
-            Some(score) => {
-                scores.push(score);
-                true
-            }
-            None => false,
-        })?;
-        let mut scored: Vec<(u32, i64)> = scores.into_iter().zip(newest_first).collect();
-        // A stable sort: among equals the newest stays first.
-        scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    /// The rows that match, the best first, offset and limit applied.
+    fn best(&self, search: &Search, matcher: &Matcher) -> Result<Vec<i64>> {
         let skip = usize::try_from(search.filter.offset).unwrap_or(usize::MAX);
         let limit = usize::try_from(search.filter.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        Ok(scored.into_iter().skip(skip).take(limit).map(|(_, rowid)| rowid).collect())
+        let fuzzy = search.mode == SearchMode::Fuzzy;
+        // The newest matches are enough, except where an old one may be the best by far.
+        let enough = match &search.here {
+            _ if fuzzy => usize::MAX,
+            Some(_) => skip.saturating_add(limit).max(RANKED),
+            None => skip.saturating_add(limit),
+        };
+        let only = match search.mode {
+            SearchMode::Fulltext => match self.candidates(&search.text)? {
+                Candidates::Few(rowids, indexed) => {
+                    let list: Vec<String> = rowids.iter().map(i64::to_string).collect();
+                    Some(format!("(rowid IN ({}) OR rowid > {indexed})", list.join(",")))
+                }
+                Candidates::Many => None,
+            },
+            SearchMode::Prefix | SearchMode::Regex | SearchMode::Fuzzy => None,
+        };
+        let mut matches = self.scan(search, matcher, only.as_deref(), enough)?;
+        // Stable sorts: among equals the newest stays first.
+        match &search.here {
+            None if fuzzy => matches.sort_by_key(|found| std::cmp::Reverse(found.text)),
+            None => {}
+            Some(here) => {
+                let ranked = if fuzzy { matches.len() } else { matches.len().min(RANKED) };
+                rank(&mut matches[..ranked], here);
+            }
+        }
+        Ok(matches.into_iter().skip(skip).take(limit).map(|found| found.rowid).collect())
     }
 
-    fn scan(&self, filter: &Filter, matches: impl FnMut(&str, Option<&str>) -> bool) -> Result<Vec<i64>> {
-        self.scan_where(filter, None, matches)
-    }
-
-    /// Rows the filter wants and `matches` accepts, the newest first, offset and limit applied.
-    fn scan_where(
-        &self,
-        filter: &Filter,
-        only: Option<&str>,
-        mut matches: impl FnMut(&str, Option<&str>) -> bool,
-    ) -> Result<Vec<i64>> {
-        let (mut condition, values) = conditions(filter);
+    /// At most `enough` rows that the filter wants and the query matches, the newest first.
+    fn scan(&self, search: &Search, matcher: &Matcher, only: Option<&str>, enough: usize) -> Result<Vec<Match>> {
+        let (mut condition, values) = conditions(&search.filter);
         if let Some(only) = only {
             let joint = if condition.is_empty() { "WHERE" } else { "AND" };
             condition = format!("{condition} {joint} {only}");
         }
         let sql = format!(
-            "SELECT rowid, command, prompt FROM records {condition} \
+            "SELECT rowid, command, prompt, exit, started_at, cwd FROM records {condition} \
              ORDER BY started_at DESC, id DESC"
         );
+        let hasher = RandomState::new();
+        let here = search.here.as_ref().and_then(|here| here.cwd.as_deref());
         let mut statement = self.db.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found = Vec::new();
-        let mut skip = filter.offset;
-        while filter.limit.is_none_or(|limit| (found.len() as u64) < limit) {
+        while found.len() < enough {
             let Some(row) = rows.next()? else { break };
             let command = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
             let prompt = row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?;
-            if matches(command, prompt) {
-                if skip > 0 {
-                    skip -= 1;
-                } else {
-                    found.push(row.get(0)?);
-                }
-            }
+            let Some(text) = matcher.quality(command, prompt) else { continue };
+            let cwd = row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+            found.push(Match {
+                rowid: row.get(0)?,
+                text,
+                command: hasher.hash_one(command),
+                exit: row.get(3)?,
+                started_at: row.get(4)?,
+                here: here.is_some() && cwd == here,
+            });
         }
         Ok(found)
     }
+}
+
+/// A row that matches.
+struct Match {
+    rowid: i64,
+    text: u32,
+    /// Equal for equal commands.
+    command: u64,
+    exit: Option<i32>,
+    started_at: i64,
+    here: bool,
+}
+
+/// Sorts by [`points`], the best first. How often a command ran, and with what success, is that of all its runs among
+/// these.
+fn rank(matches: &mut [Match], here: &Here) {
+    let mut commands: HashMap<u64, Facts> = HashMap::new();
+    for found in matches.iter() {
+        commands.entry(found.command).or_default().count(found.exit);
+    }
+    matches.sort_by_cached_key(|found| {
+        let facts = commands.get(&found.command).copied().unwrap_or_default();
+        let age = here.now.0.saturating_sub(found.started_at);
+        std::cmp::Reverse(points(&Facts { text: found.text, age, here: found.here, ..facts }))
+    });
 }
 
 fn collect(run: impl FnOnce(&mut dyn FnMut(Record) -> ControlFlow<()>) -> Result<()>) -> Result<Vec<Record>> {
@@ -292,26 +303,6 @@ fn conditions(filter: &Filter) -> (String, Vec<Value>) {
     let (texts, values): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
     let clause = if texts.is_empty() { String::new() } else { format!("WHERE {}", texts.join(" AND ")) };
     (clause, values)
-}
-
-/// Whether letters match either case: yes, unless the query holds a capital.
-fn smart_case(text: &str) -> bool {
-    !text.chars().any(char::is_uppercase)
-}
-
-fn literal(text: &str, anchor: &str, ignore_case: bool) -> Result<Regex> {
-    RegexBuilder::new(&format!("{anchor}{}", regex::escape(text)))
-        .case_insensitive(ignore_case)
-        .size_limit(MAX_PATTERN_BYTES)
-        .build()
-        .map_err(invalid_pattern)
-}
-
-fn invalid_pattern(error: regex::Error) -> HistoryError {
-    let text = error.to_string();
-    // The engine draws a picture of the pattern over several lines and ends with the reason.
-    let reason = text.lines().last().unwrap_or_default();
-    HistoryError::InvalidPattern(reason.trim_start_matches("error: ").to_owned())
 }
 
 fn to_sql(number: u64) -> i64 {

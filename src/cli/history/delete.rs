@@ -89,7 +89,7 @@ fn found(args: &Args, history: &History) -> Result<Vec<Record>, CliError> {
     if let Some(text) = &args.query {
         let filter = args.selection.filter(&args.page, history)?;
         let mut found = Vec::new();
-        history.search_each(&Search { text: text.clone(), mode: args.mode.into(), filter }, |record| {
+        history.search_each(&Search { text: text.clone(), mode: args.mode.into(), filter, here: None }, |record| {
             found.push(record);
             ControlFlow::Continue(())
         })?;

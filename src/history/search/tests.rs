@@ -10,7 +10,7 @@ fn commands(records: &[Record]) -> Vec<&str> {
 }
 
 fn found(history: &History, mode: SearchMode, text: &str) -> Vec<String> {
-    let search = Search { text: text.into(), mode, filter: Filter::default() };
+    let search = Search { text: text.into(), mode, ..Search::default() };
     let records = history.search(&search).unwrap();
     records.into_iter().map(|record| record.command).collect()
 }
@@ -64,9 +64,9 @@ fn each_filter_narrows_down() {
     for filter in only_full {
         assert_eq!(commands(&history.list(&filter).unwrap()), ["full"], "{filter:?}");
         for mode in [SearchMode::Fulltext, SearchMode::Prefix, SearchMode::Fuzzy, SearchMode::Regex] {
-            let search = Search { text: "ful".into(), mode, filter: filter.clone() };
+            let search = Search { text: "ful".into(), mode, filter: filter.clone(), here: None };
             assert_eq!(commands(&history.search(&search).unwrap()), ["full"]);
-            let search = Search { text: "other".into(), mode, filter: filter.clone() };
+            let search = Search { text: "other".into(), mode, filter: filter.clone(), here: None };
             assert!(history.search(&search).unwrap().is_empty());
         }
     }
@@ -132,6 +132,36 @@ fn a_malformed_pattern_is_explained() {
         history.search(&search).unwrap_err().to_string(),
         "the pattern is not a valid regular expression: unclosed group"
     );
+}
+
+#[test]
+fn where_it_is_known_where_one_is_the_likeliest_is_last() {
+    let history = History::in_memory().unwrap();
+    let day = 86_400;
+    let run = |command: &str, second: i64, cwd: &str, exit: i32| {
+        let mut record = plain(command, second);
+        record.cwd = Some(cwd.into());
+        record.exit = Some(exit);
+        history.add(&record).unwrap();
+    };
+    run("make here", 6 * day, "/src", 0);
+    for second in 0..20 {
+        run("make often", 6 * day + second, "/other", 0);
+    }
+    run("make once", 6 * day + 100, "/other", 0);
+    run("make wrong", 6 * day + 101, "/other", 2);
+    let here = Here { cwd: Some("/src".into()), now: UnixNanos(7 * day * 1_000_000_000) };
+    for mode in [SearchMode::Fulltext, SearchMode::Prefix, SearchMode::Fuzzy, SearchMode::Regex] {
+        let mut search = Search { text: "make".into(), mode, here: Some(here.clone()), ..Search::default() };
+        let records = history.search(&search).unwrap();
+        let mut order = commands(&records);
+        order.dedup();
+        assert_eq!(order, ["make wrong", "make once", "make often", "make here"], "{mode:?}");
+        search.filter.limit = Some(1);
+        assert_eq!(commands(&history.search(&search).unwrap()), ["make here"]);
+        search.filter.offset = 1;
+        assert_eq!(commands(&history.search(&search).unwrap()), ["make often"]);
+    }
 }
 
 proptest! {

@@ -4,15 +4,17 @@ use std::ops::ControlFlow;
 
 use clap::ValueEnum;
 
-use super::super::{CliError, Home, Ui};
+use super::super::{CliError, Home, Ui, time};
 use super::output::{Output, Printer};
 use super::select::{Page, Selection, open};
+use crate::history::ranking::Here;
 use crate::history::{Search, SearchMode};
 
 /// Finds commands by what they contain or what you had asked for, the best match last.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Letters match either case unless the query holds a capital.
+Letters match either case unless the query holds a capital. What ran in this directory, recently, often and with
+success comes first, which is at the bottom.
 
 Examples:
   caro history search docker run              both words, in any order, also within words
@@ -61,6 +63,12 @@ impl From<Mode> for SearchMode {
     }
 }
 
+/// Where and when this is.
+fn here() -> Here {
+    let cwd = std::env::current_dir().ok().map(|cwd| cwd.to_string_lossy().into_owned());
+    Here { cwd, now: time::now() }
+}
+
 /// Runs `caro history search`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = open(home)?;
@@ -68,6 +76,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         text: args.query.join(" "),
         mode: args.mode.into(),
         filter: args.selection.filter(&args.page, &history)?,
+        here: Some(here()),
     };
     let printer = Printer::new(&args.output, ui);
     let mut printed = Ok(());
