@@ -51,6 +51,8 @@ struct ImportContract {
     deleted_earlier: u64,
     repaired: u64,
     skipped: u64,
+    secrets: u64,
+    excluded: u64,
     notes: Vec<NoteContract>,
 }
 
@@ -151,6 +153,8 @@ fn a_second_import_adds_nothing_and_a_grown_file_adds_its_end() {
         deleted_earlier: 0,
         repaired: 0,
         skipped: 0,
+        secrets: 0,
+        excluded: 0,
         notes: Vec::new(),
     };
     assert_eq!(first, expected);

@@ -12,6 +12,7 @@ fn rules(device: &SyncHome, lines: &str) {
 fn secrets_and_what_the_rules_exclude_stay_on_the_device_that_ran_them() {
     let relay = Relay::new();
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    assert_eq!(a.run(["config", "set", "history.secrets", "keep"]).code, Some(0));
     rules(&a, "exclude command \"aws *\"\ninclude command \"aws s3 ls*\"");
     a.add(&["make", "aws iam", "aws s3 ls", "export GITHUB_TOKEN=abcdef0123"].map(str::to_owned));
     let phrase = a.init(&relay.url());

@@ -326,22 +326,34 @@ impl Filter {
     /// does.
     #[must_use]
     pub fn decide(&self, record: &Record, device_name: &str) -> Decision {
-        let texts = [Some(&record.command), record.prompt.as_ref(), record.explanation.as_ref()];
-        if let Some(secret) = texts.into_iter().flatten().find_map(|text| secrets::find(text)) {
-            return Decision::Held { why: Why::Secret(secret.name) };
+        if let Some(why) = secret_in(record) {
+            return Decision::Held { why };
         }
+        match self.rule(record, device_name) {
+            Some(rule) if rule.action == Action::Exclude => Decision::Held { why: Why::Rule(rule.clone()) },
+            rule => Decision::Sync(rule.cloned()),
+        }
+    }
+
+    /// The rule that decides about a record, if one does.
+    #[must_use]
+    pub fn rule(&self, record: &Record, device_name: &str) -> Option<&FilterRule> {
         let matched = self.rules.iter().rev().find(|(rule, matcher)| match rule.field {
             Field::Command => matcher.matches(&record.command),
             Field::Directory => record.cwd.as_deref().is_some_and(|cwd| matcher.covers(cwd)),
             Field::Device => matcher.matches(device_name) || matcher.matches(&record.device_id.to_string()),
             Field::Tag => record.tags.iter().any(|tag| matcher.matches(tag)),
         });
-        match matched {
-            Some((rule, _)) if rule.action == Action::Exclude => Decision::Held { why: Why::Rule(rule.clone()) },
-            Some((rule, _)) => Decision::Sync(Some(rule.clone())),
-            None => Decision::Sync(None),
-        }
+        matched.map(|(rule, _)| rule)
     }
+}
+
+/// The secret that one of a record's texts holds, if one was found.
+#[must_use]
+pub fn secret_in(record: &Record) -> Option<Why> {
+    let texts = [Some(&record.command), record.prompt.as_ref(), record.explanation.as_ref()];
+    let secret = texts.into_iter().flatten().find_map(|text| secrets::find(text))?;
+    Some(Why::Secret(secret.name))
 }
 
 /// Whether some record that the rules `old` keep here might leave by the rules `new`. In doubt, yes.

@@ -10,7 +10,7 @@
 //! - `deletions`: deleted records and the marks that keep them deleted.
 //! - `waiting`: commands that could not be stored at once.
 //! - `usage`: counters that outlive the records, per device and day.
-//! - [`filter`]: which records may leave this device; [`secrets`]: what never does.
+//! - [`filter`]: which records may leave this device; [`secrets`]: what never does. `intake`: what is recorded at all.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
 //! - `truncation`: long records, which sync may cut.
 //! - `search`: filters, listing, searching; [`ranking`]: which match comes first; `text_index`: what makes that fast.
@@ -22,6 +22,7 @@ mod error;
 pub mod filter;
 mod forget;
 pub mod import;
+mod intake;
 mod migrations;
 mod outbox;
 mod place;
@@ -41,6 +42,7 @@ mod waiting;
 
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
+pub use intake::Intake;
 pub use outbox::{Cursor, Ingested};
 pub use place::{Place, Settled};
 pub(crate) use placement::{COPIES, ORPHANS};

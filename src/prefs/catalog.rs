@@ -33,7 +33,7 @@ pub enum Kind {
     Number(u64, u64),
     /// A number from 1 to this one, or `unlimited`.
     Limit(u64),
-    /// Rules of the sync filter, one a line.
+    /// Rules such as those of the sync filter, one a line.
     Rules,
 }
 
@@ -153,6 +153,24 @@ pub static ALL: &[Preference] = &[
         path: &["telemetry", "air_gapped"],
         kind: Kind::Switch,
         about: "whether Caro's generator keeps such reports on this machine",
+        ..PLAIN
+    },
+    Preference {
+        name: "history.secrets",
+        file: File::Sync,
+        path: &["history", "secrets"],
+        kind: Kind::OneOf(&["skip", "keep"]),
+        default: Some("skip"),
+        about: "whether commands that hold a secret are recorded; they never leave this machine",
+        ..PLAIN
+    },
+    Preference {
+        name: "history.filter",
+        file: File::Sync,
+        path: &["history", "filter"],
+        kind: Kind::Rules,
+        default: Some(""),
+        about: "which commands are recorded on this machine, in rules like those of `caro sync filter`",
         ..PLAIN
     },
     Preference {

@@ -2,7 +2,7 @@
 //!
 //! - `catalog`: every preference by name, what it may be, where it is kept, whether it follows the user.
 //! - `document`: TOML files edited in place, so that comments, order and unknown keys stay.
-//! - `settings`: the preferences that sync itself obeys, as typed values.
+//! - `settings`: the preferences that sync and recording obey, as typed values.
 //! - `store`: those that follow the user: which change wins, what lost, what waits to be shown; `register`: one change;
 //!   `content`: the file of all that; `rules`: the sync filter, of which each rule follows by itself.
 //!
@@ -25,7 +25,9 @@ pub use catalog::{ALL, File, Kind, Preference, find, suggestion};
 pub use content::{Arrived, Loser};
 pub use error::{PrefsError, Result};
 pub use register::Register;
-pub use settings::{DEFAULT_MAX_RECORDS, DEFAULT_RETENTION_DAYS, Frequency, LARGE_RECORD, LargeRecords, Settings};
+pub use settings::{
+    DEFAULT_MAX_RECORDS, DEFAULT_RETENTION_DAYS, Frequency, LARGE_RECORD, LargeRecords, Recording, Settings,
+};
 pub use store::{Merged, PreferenceStore};
 
 /// Where one home keeps its preferences.

@@ -1,4 +1,4 @@
-//! The preferences that sync itself obeys, as typed values.
+//! The preferences that sync and recording obey, as typed values.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -121,6 +121,36 @@ impl Settings {
     }
 }
 
+/// The preferences that recording obeys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// Whether commands that hold a secret are recorded.
+    pub keep_secrets: bool,
+    /// Which commands are recorded; the last rule that matches decides.
+    pub filter: Vec<FilterRule>,
+}
+
+impl Recording {
+    /// Reads them from `sync.toml`; the defaults where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`PrefsError::Syntax`], [`PrefsError::InvalidInFile`] or [`PrefsError::File`].
+    pub fn load(sync_toml: &Path) -> Result<Self> {
+        let document = document::read(sync_toml)?;
+        let keep_secrets = document::get(&document, find("history.secrets")?, sync_toml)?.as_deref() == Some("keep");
+        let preference = find("history.filter")?;
+        let lines = document::get(&document, preference, sync_toml)?.unwrap_or_default();
+        let filter = lines.lines().map(FilterRule::from_str).collect::<std::result::Result<_, _>>();
+        let filter = filter.map_err(|_| PrefsError::InvalidInFile {
+            file: sync_toml.to_owned(),
+            name: preference.name,
+            allowed: preference.allowed(),
+        })?;
+        Ok(Self { keep_secrets, filter })
+    }
+}
+
 /// A limit as it is written; none where it is no limit.
 fn limit<N: FromStr>(value: &str) -> Option<Option<N>> {
     if value == "unlimited" { Some(None) } else { value.parse().ok().map(Some) }
@@ -161,6 +191,19 @@ mod tests {
         assert_eq!((settings.retention_days, settings.max_records), (None, Some(5)));
         assert_eq!(settings.large_records, LargeRecords::Exclude);
         assert_eq!(settings.filter.len(), 1);
+    }
+
+    #[test]
+    fn what_is_recorded_can_be_chosen() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("sync.toml");
+        assert_eq!(Recording::load(&path).unwrap(), Recording::default());
+        std::fs::write(&path, "[history]\nsecrets = \"keep\"\nfilter = ['exclude directory ~/clients']\n").unwrap();
+        let recording = Recording::load(&path).unwrap();
+        assert!(recording.keep_secrets);
+        assert_eq!(recording.filter, ["exclude directory \"~/clients\"".parse().unwrap()]);
+        std::fs::write(&path, "[history]\nsecrets = \"all\"\n").unwrap();
+        assert!(Recording::load(&path).is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::history::{Record, UnixNanos};
 /// How long a command may run before it goes up without its end, nanoseconds: a day.
 const UNFINISHED: i64 = 86_400_000_000_000;
 /// Part of what held records were held by: raised with the patterns of secrets, so that they are looked at again.
-const SECRETS: u32 = 2;
+const SECRETS: u32 = 3;
 
 /// The rules of one push.
 pub(super) struct Selection {

@@ -23,6 +23,22 @@ impl Atuin {
         (found.client.exists() && found.server.exists()).then_some(found)
     }
 
+    /// Its client alone, which needs no server.
+    pub fn client() -> Option<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/atuin");
+        let found = Self { client: folder.join("client/bin/atuin"), server: folder.join("server/bin/atuin-server") };
+        found.client.exists().then_some(found)
+    }
+
+    /// A machine that knows no server.
+    pub fn alone(&self, folder: &Path) -> Machine<'_> {
+        let config = folder.join("config");
+        fs::create_dir_all(&config).expect("a folder for the client");
+        let settings = "auto_sync = false\nupdate_check = false\n";
+        fs::write(config.join("config.toml"), settings).expect("the client's settings");
+        Machine { atuin: self, folder: folder.to_owned() }
+    }
+
     /// Starts its server with an empty store.
     pub fn serve(&self, folder: &Path) -> Server {
         fs::create_dir_all(folder).expect("a folder for the server");

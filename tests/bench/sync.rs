@@ -14,6 +14,9 @@ mod meter;
 mod node;
 mod program;
 mod sdk;
+#[path = "../common/secret_set.rs"]
+mod secret_set;
+mod secrets;
 mod side_by_side;
 
 use std::path::Path;
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         println!("{:<34}{:>12.1}{:>14}", step.name, ms(step.time), step.peak_mb());
     }
     side_by_side::print(folder.path(), &[RECORDS, 10 * RECORDS]);
+    secrets::print(folder.path());
     println!("\nnode relay's peak MB {:>35.1}", megabytes(node.relay_peak));
     println!("binary, MB {:>45.1}", megabytes(size(Path::new(program::BINARY))));
     ExitCode::SUCCESS

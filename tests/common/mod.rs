@@ -6,6 +6,7 @@ pub mod line;
 pub mod node;
 pub mod pty;
 pub mod random;
+pub mod secret_set;
 pub mod sync;
 pub mod tmux;
 pub mod wire;

@@ -8,18 +8,22 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
 use serde::Serialize;
 
+use super::super::ui::visible;
 use super::super::{CliError, Home, Kind, Ui, host, time};
-use super::input;
 use super::output::SCHEMA_VERSION;
 use super::select::{directory, moment, safety_parser};
-use crate::history::{History, Record, RiskLevel, Stored, UnixNanos, new_id};
+use super::{input, intake};
+use crate::history::filter::Why;
+use crate::history::{History, Intake, Record, RiskLevel, Stored, UnixNanos, new_id};
 
 /// Most records in one transaction.
 const BATCH: usize = 500;
 /// Longest line of JSON, in bytes: three texts of full length with every character escaped.
 const MAX_LINE: usize = 24 * 1024 * 1024;
 
-/// Records finished commands: one by flags, or many as JSON lines on standard input.
+/// Records finished commands: one by flags, or many as JSON lines on standard input
+///
+/// Commands that hold a secret are left out, and those that the rules in history.filter exclude.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Prints the ids of the records, one a line. On standard input, each line is a JSON object with the
@@ -71,7 +75,7 @@ pub struct Args {
 struct AddedJson {
     schema_version: u32,
     id: String,
-    /// `added`, `updated` or `already_there`.
+    /// `added`, `updated`, `already_there`, or `left_out` for what is not to be recorded.
     stored: &'static str,
 }
 
@@ -82,11 +86,15 @@ pub(super) fn run(args: Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> 
             .hinted("Give `--command TEXT`, or send JSON lines to standard input."));
     }
     let history = home.open_history()?;
-    let json = args.json;
+    let mut adder = Adder { history: &history, intake: intake::load(home)?, json: args.json, secrets: false };
     match record_from(args, &history)? {
-        Some(record) => store(&history, &[record], json, ui),
-        None => add_lines(&history, io::stdin().lock(), json, ui),
+        Some(record) => adder.store(vec![record], ui)?,
+        None => adder.add_lines(io::stdin().lock(), ui)?,
     }
+    if adder.secrets {
+        ui.hint("To record such commands too, on this machine only: caro config set history.secrets keep");
+    }
+    Ok(())
 }
 
 /// The record the flags describe, if they do.
@@ -116,63 +124,93 @@ fn record_from(args: Args, history: &History) -> Result<Option<Record>, CliError
     Ok(Some(record))
 }
 
-fn add_lines(history: &History, input: impl Read, json: bool, ui: &mut Ui) -> Result<(), CliError> {
-    let device = history.device_id()?;
-    let mut reader = BufReader::with_capacity(256 * 1024, input);
-    let mut batch = Vec::new();
-    let mut number = 0u64;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        number += 1;
-        let read = (&mut reader)
-            .take(MAX_LINE as u64 + 1)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| CliError::failed("standard input could not be read").caused_by(error))?;
-        let parsed = match std::str::from_utf8(&line) {
-            _ if line.len() > MAX_LINE => Err("it is too long".to_owned()),
-            Err(_) => Err("not valid UTF-8".to_owned()),
-            Ok(text) if text.trim().is_empty() => Ok(None),
-            Ok(text) => input::parse(text, device, time::now()).map(Some),
-        };
-        let failed = match parsed {
-            Ok(Some(record)) => {
-                batch.push(record);
-                None
-            }
-            Ok(None) => None,
-            Err(reason) => Some(reason),
-        };
-        let more_is_here = reader.buffer().contains(&b'\n');
-        if read == 0 || failed.is_some() || batch.len() >= BATCH || !more_is_here {
-            store(history, &batch, json, ui)?;
-            batch.clear();
-        }
-        if let Some(reason) = failed {
-            return Err(CliError::usage(format!("line {number} is not a record: {reason}")).hinted(
-                "The lines before it are stored, nothing from it on is; correct it and send \
-                     the rest.",
-            ));
-        }
-        if read == 0 {
-            return Ok(());
-        }
-    }
+/// Adds records, one after the other.
+struct Adder<'a> {
+    history: &'a History,
+    intake: Intake,
+    json: bool,
+    /// Whether one was left out because of a secret.
+    secrets: bool,
 }
 
-/// Stores records durably, then prints their ids.
-fn store(history: &History, batch: &[Record], json: bool, ui: &mut Ui) -> Result<(), CliError> {
-    if batch.is_empty() {
-        return Ok(());
+impl Adder<'_> {
+    fn add_lines(&mut self, input: impl Read, ui: &mut Ui) -> Result<(), CliError> {
+        let device = self.history.device_id()?;
+        let mut reader = BufReader::with_capacity(256 * 1024, input);
+        let mut batch = Vec::new();
+        let mut number = 0u64;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            number += 1;
+            let read = (&mut reader)
+                .take(MAX_LINE as u64 + 1)
+                .read_until(b'\n', &mut line)
+                .map_err(|error| CliError::failed("standard input could not be read").caused_by(error))?;
+            let parsed = match std::str::from_utf8(&line) {
+                _ if line.len() > MAX_LINE => Err("it is too long".to_owned()),
+                Err(_) => Err("not valid UTF-8".to_owned()),
+                Ok(text) if text.trim().is_empty() => Ok(None),
+                Ok(text) => input::parse(text, device, time::now()).map(Some),
+            };
+            let failed = match parsed {
+                Ok(Some(record)) => {
+                    batch.push(record);
+                    None
+                }
+                Ok(None) => None,
+                Err(reason) => Some(reason),
+            };
+            let more_is_here = reader.buffer().contains(&b'\n');
+            if read == 0 || failed.is_some() || batch.len() >= BATCH || !more_is_here {
+                self.store(std::mem::take(&mut batch), ui)?;
+            }
+            if let Some(reason) = failed {
+                return Err(CliError::usage(format!("line {number} is not a record: {reason}")).hinted(
+                    "The lines before it are stored, nothing from it on is; correct it and send \
+                         the rest.",
+                ));
+            }
+            if read == 0 {
+                return Ok(());
+            }
+        }
     }
-    let outcomes = history.add_batch(batch)?;
-    let printed = print_ids(batch, &outcomes, json, ui);
-    printed.map_err(|error| match error.kind {
-        // Unlike a listing, this did not do what was asked for: later lines are not stored.
-        Kind::BrokenPipe => CliError::failed("the ids could not be printed: their reader went away")
-            .hinted("The records were stored; adding the same ids again does no harm."),
-        _ => error,
-    })
+
+    /// Stores what is let in durably, then prints its ids.
+    fn store(&mut self, mut batch: Vec<Record>, ui: &mut Ui) -> Result<(), CliError> {
+        let mut left_out = Vec::new();
+        batch.retain(|record| match self.intake.refuses(record) {
+            Some(why) => {
+                left_out.push((record.id, why));
+                false
+            }
+            None => true,
+        });
+        for (id, why) in left_out {
+            match why {
+                Why::Rule(rule) => ui.warn(format_args!("{id} is not recorded: {}", visible(&rule.to_string()))),
+                Why::Secret(name) => {
+                    self.secrets = true;
+                    ui.warn(format_args!("{id} is not recorded: it holds what looks like {name}"));
+                }
+            }
+            if self.json {
+                ui.json(&AddedJson { schema_version: SCHEMA_VERSION, id: id.to_string(), stored: "left_out" })?;
+            }
+        }
+        if batch.is_empty() {
+            return ui.flush();
+        }
+        let outcomes = self.history.add_batch(&batch)?;
+        let printed = print_ids(&batch, &outcomes, self.json, ui);
+        printed.map_err(|error| match error.kind {
+            // Unlike a listing, this did not do what was asked for: later lines are not stored.
+            Kind::BrokenPipe => CliError::failed("the ids could not be printed: their reader went away")
+                .hinted("The records were stored; adding the same ids again does no harm."),
+            _ => error,
+        })
+    }
 }
 
 fn print_ids(batch: &[Record], outcomes: &[Stored], json: bool, ui: &mut Ui) -> Result<(), CliError> {

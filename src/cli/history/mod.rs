@@ -6,6 +6,7 @@ mod delete;
 mod hidden;
 mod import;
 mod input;
+mod intake;
 mod last;
 mod list;
 mod output;

@@ -11,14 +11,16 @@ use clap::ArgAction;
 use uuid::Uuid;
 
 use super::super::{CliError, Home, Ui, host, time};
-use super::hidden;
 use super::select::directory;
+use super::{hidden, intake};
 use crate::history::{HistoryError, MAX_TEXT_BYTES, Record, UnixNanos, new_id};
 
 /// How long a prompt waits for another process.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Records a command that begins to run, and prints its id for `caro history end`.
+/// Records a command that begins to run, and prints its id for `caro history end`
+///
+/// Commands that hold a secret are not recorded, nor those that the rules in history.filter exclude; no id is printed then.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Example:
@@ -79,6 +81,10 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
     record.session = args.session;
     record.shell = args.shell;
     record.host = host::name();
+    if let Some(why) = intake::load_or_default(home).refuses(&record) {
+        tracing::debug!(?why, "not recorded");
+        return Ok(());
+    }
     let stored = home.open_history_within(PATIENCE).and_then(|history| {
         record.device_id = history.device_id()?;
         history.begin(&record)

@@ -35,6 +35,8 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::error::{HistoryError, Result};
+use super::filter::Why;
+use super::intake::Intake;
 use super::record::{Record, UnixNanos, id_from_parts};
 use super::store::{History, Stored};
 
@@ -154,6 +156,10 @@ pub struct Report {
     pub repaired: u64,
     /// Things left out because they are no commands.
     pub skipped: u64,
+    /// Commands left out because they hold a secret.
+    pub secrets: u64,
+    /// Commands left out because the user's rules exclude them.
+    pub excluded: u64,
     /// The first few repaired or skipped lines.
     pub notes: Vec<Note>,
 }
@@ -169,6 +175,8 @@ pub struct Origin {
     pub host: Option<String>,
     /// The moment entries without a time are placed before.
     pub anchor: UnixNanos,
+    /// What is let in.
+    pub intake: Intake,
 }
 
 /// Stores everything `items` yields. `progress` is told how far it is, once a batch.
@@ -189,8 +197,16 @@ fn import(
         let Item { line, done, content } = item.map_err(HistoryError::Import)?;
         let reason = match content {
             Content::Entry { command, stamp, repaired, details } => {
-                batch.push(maker.record(command, stamp, details));
-                report.repaired += u64::from(repaired.is_some());
+                // Made in any case, since the ids of the others depend on it.
+                let record = maker.record(command, stamp, details);
+                match origin.intake.refuses(&record) {
+                    Some(Why::Rule(_)) => report.excluded += 1,
+                    Some(Why::Secret(_)) => report.secrets += 1,
+                    None => {
+                        batch.push(record);
+                        report.repaired += u64::from(repaired.is_some());
+                    }
+                }
                 repaired
             }
             Content::Skipped(reason) => {

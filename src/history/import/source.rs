@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::database::{Database, is_database};
 use super::{Content, Item, Origin, Report, bash, fish, import, nu, powershell, zsh};
-use crate::history::{History, HistoryError, Result, UnixNanos};
+use crate::history::{History, HistoryError, Intake, Result, UnixNanos};
 
 /// Whose history it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub struct Source {
     pub host: Option<String>,
     /// When the file last changed.
     pub modified_at: UnixNanos,
+    /// What of it is let in.
+    pub intake: Intake,
 }
 
 impl Source {
@@ -140,6 +142,7 @@ impl Source {
             device_id: self.device_id,
             host: self.host.clone(),
             anchor: first_stamp.unwrap_or(self.modified_at),
+            intake: self.intake.clone(),
         }
     }
 }

@@ -13,12 +13,13 @@ fn run(history: &History, file: &str) -> Report {
 }
 
 fn run_as(history: &History, file: &str, device: Uuid, modified: UnixNanos) -> Report {
-    let source = Source { kind: Kind::Bash, device_id: device, host: None, modified_at: modified };
+    let source =
+        Source { kind: Kind::Bash, device_id: device, host: None, modified_at: modified, intake: Intake::default() };
     source.import_text(history, Cursor::new(file.as_bytes()), |_| {}).unwrap()
 }
 
 fn bash() -> Source {
-    Source { kind: Kind::Bash, device_id: DEVICE, host: None, modified_at: MODIFIED }
+    Source { kind: Kind::Bash, device_id: DEVICE, host: None, modified_at: MODIFIED, intake: Intake::default() }
 }
 
 fn commands(history: &History) -> Vec<String> {

@@ -4,14 +4,48 @@ use super::*;
 
 #[test]
 fn each_pattern_is_sound_and_finds_its_examples() {
-    for pattern in PATTERNS {
-        pattern.compiled().unwrap();
-        assert!(!pattern.examples.is_empty(), "{}", pattern.name);
+    for index in 0..COUNT {
+        let pattern = pattern(index).unwrap();
+        assert!(!pattern.examples.is_empty() && !pattern.hints.is_empty(), "{}", pattern.name);
+        let alone = pattern.compiled().unwrap_or_else(|| panic!("the pattern of {} is not sound", pattern.name));
         for example in pattern.examples {
-            assert!(find(example).is_some(), "{} is not found in: {example}", pattern.name);
-            let alone = pattern.compiled().unwrap();
+            let mut found = false;
+            look(example, |by, _| {
+                found |= std::ptr::eq(by, pattern);
+                true
+            });
             assert!(alone.is_match(example.as_bytes()), "the pattern of {} does not match: {example}", pattern.name);
+            assert!(found, "{} is not found in: {example}", pattern.name);
         }
+    }
+}
+
+#[test]
+fn stars_take_the_place_of_secrets_and_of_nothing_else() {
+    for (command, masked) in [
+        ("ls -la", "ls -la"),
+        ("DB_PASSWORD=\"hunter 2\" make", "DB_PASSWORD=\"*****\" make"),
+        ("mysql -uroot -phunter2 app", "mysql -uroot -p***** app"),
+        ("PGPASSWORD='hünter2' psql postgres://u:p@h/db", "PGPASSWORD='*****' psql postgres://u:*****@h/db"),
+        ("DB_PASS=ä X_TOKEN=b ./é", "DB_PASS=***** X_TOKEN=***** ./é"),
+        ("echo '-----BEGIN RSA PRIVATE KEY-----\nAAAA\nBBBB' > é", "echo '*****"),
+        (
+            "curl -H 'Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln' https://api",
+            "curl -H 'Authorization: Bearer *****' https://api",
+        ),
+    ] {
+        assert_eq!(mask(command), masked);
+    }
+}
+
+proptest::proptest! {
+    /// Whatever a command holds, nothing fails on it, and what is masked holds no secret of the command.
+    #[test]
+    fn any_text_can_be_masked(before in ".{0,30}", word in "[a-z]{4,9}", after in "(\\PC|\n){0,30}") {
+        let secret = format!("{before} ghp_{} {after} --password={word}7 {after}", "a1".repeat(18));
+        let masked = mask(&secret);
+        proptest::prop_assert!(find(&secret).is_some());
+        proptest::prop_assert!(!masked.contains("ghp_a1a1"));
     }
 }
 

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::super::{CliError, Home, Kind as Failure, Ui, host, time};
+use super::intake;
 use super::output::SCHEMA_VERSION;
 use crate::history::UnixNanos;
 use crate::history::import::{Kind, Report, Source as Origin};
@@ -16,7 +17,8 @@ use crate::history::import::{Kind, Report, Source as Origin};
 /// Whose history to take over.
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = "\
-Run it as often as you like: what is there already is not added again.
+Run it as often as you like: what is there already is not added again. Commands that hold a secret are left out, and
+those that the rules in history.filter exclude.
 
 Examples:
   caro history import auto
@@ -97,6 +99,10 @@ struct ReportJson<'a> {
     deleted_earlier: u64,
     repaired: u64,
     skipped: u64,
+    /// Left out because they hold a secret.
+    secrets: u64,
+    /// Left out because the rules in history.filter exclude them.
+    excluded: u64,
     notes: Vec<NoteJson>,
 }
 
@@ -167,7 +173,8 @@ fn auto(args: &AutoArgs, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
 fn take_over(kind: Kind, path: &Path, json: bool, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let modified_at = examine(path)?;
     let history = home.open_history()?;
-    let source = Origin { kind, device_id: history.device_id()?, host: host::name(), modified_at };
+    let source =
+        Origin { kind, device_id: history.device_id()?, host: host::name(), modified_at, intake: intake::load(home)? };
     let report = {
         let mut progress = ui.progress(0, "Importing");
         source.import_file(&history, path, |done, total| progress.set_of(done, total))?
@@ -186,6 +193,8 @@ fn take_over(kind: Kind, path: &Path, json: bool, ui: &mut Ui, home: &Home) -> R
         deleted_earlier: report.deleted_earlier,
         repaired: report.repaired,
         skipped: report.skipped,
+        secrets: report.secrets,
+        excluded: report.excluded,
         notes: report.notes.iter().map(|note| NoteJson { line: note.line, reason: note.reason.as_str() }).collect(),
     })
 }
@@ -210,12 +219,17 @@ fn tell(ui: &Ui, name: &str, report: &Report) {
         (report.deleted_earlier, "deleted earlier"),
         (report.repaired, "repaired"),
         (report.skipped, "skipped"),
+        (report.excluded, "excluded"),
+        (report.secrets, "with a secret left out"),
     ];
     let more: Vec<String> =
         more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let noun = if report.added == 1 { "command" } else { "commands" };
     ui.status(format_args!("Added {} {noun} from {name}{more}", report.added));
+    if report.secrets > 0 {
+        ui.hint("To take commands with secrets over too, on this machine only: caro config set history.secrets keep");
+    }
     for note in &report.notes {
         ui.warn(format_args!("line {}: {}", note.line, note.reason.as_str()));
     }

@@ -1,0 +1,101 @@
+//! What is recorded at all: neither secrets nor what the user's rules exclude, at the prompt, when a history is taken
+//! over and when records are added; and that both can be chosen.
+
+use crate::common::home::{Run, TestHome};
+
+const SECRET: &str = "mysql -u root -phunter2 app";
+
+fn started(home: &TestHome, command: &str) -> Run {
+    home.run(["history", "start", "--session", "s1", "--cwd", "/clients/acme/x", "--", command]).success()
+}
+
+fn commands(home: &TestHome) -> Vec<String> {
+    home.run(["history", "list", "--cmd-only"]).success().stdout.lines().map(str::to_owned).collect()
+}
+
+fn choose(home: &TestHome, name: &str, value: &str) {
+    let run = home.run(["config", "set", name, value]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn a_prompt_records_no_secret_unless_the_user_wants_it() {
+    let home = TestHome::new();
+    assert_eq!(started(&home, SECRET).stdout, "", "no id, so there is nothing to end");
+    assert_eq!(started(&home, "mysql -u root -p app").stdout.trim_end().len(), 36);
+    assert_eq!(commands(&home), ["mysql -u root -p app"]);
+    for file in std::fs::read_dir(home.data_dir()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(7).any(|part| part == b"hunter2"), "it was never on the disk");
+    }
+    choose(&home, "history.secrets", "keep");
+    assert_eq!(started(&home, SECRET).stdout.trim_end().len(), 36);
+    assert_eq!(home.run(["config", "set", "history.secrets", "all"]).failure(2).stdout, "");
+}
+
+#[test]
+fn a_prompt_obeys_the_rules_and_outlives_wrong_ones() {
+    let home = TestHome::new();
+    choose(
+        &home,
+        "history.filter",
+        "exclude command \"aws *\"\ninclude command \"aws s3*\"\nexclude directory /clients",
+    );
+    assert_eq!(started(&home, "make").stdout, "", "in a directory that is excluded");
+    for (command, recorded) in [("aws iam list-users", false), ("aws s3 ls", true), ("make", true)] {
+        let run = home.run(["history", "start", "--", command]).success();
+        assert_eq!(!run.stdout.is_empty(), recorded, "{command}");
+    }
+    // What cannot be read keeps nothing from being recorded, but secrets.
+    home.file("config/sync.toml", "[history]\nfilter = 7\n");
+    assert!(!started(&home, "aws iam").stdout.is_empty());
+    assert!(started(&home, SECRET).stdout.is_empty());
+    assert_eq!(commands(&home), ["aws s3 ls", "make", "aws iam"]);
+}
+
+#[test]
+fn an_import_counts_what_it_leaves_out() {
+    let home = TestHome::new();
+    let file = home.file("bash_history", format!("ls\n{SECRET}\naws iam\nls\nPGPASSWORD=x psql\n"));
+    choose(&home, "history.filter", "exclude command \"aws *\"");
+    let run = home.run(["history", "import", "bash", "--file", file.to_str().unwrap()]);
+    assert_eq!(run.code, Some(0));
+    insta::assert_snapshot!(run.stderr, @r"
+    Added 2 commands from $HOME/bash_history (1 excluded, 2 with a secret left out)
+    Hint: To take commands with secrets over too, on this machine only: caro config set history.secrets keep
+    ");
+    choose(&home, "history.secrets", "keep");
+    let report = home.import(&file);
+    assert_eq!([&report["added"], &report["already_there"], &report["secrets"], &report["excluded"]], [2, 2, 0, 1]);
+    // The ids are those of an import that leaves nothing out.
+    let other = TestHome::new();
+    choose(&other, "history.secrets", "keep");
+    let copy = other.file("bash_history", std::fs::read(&file).unwrap());
+    let device = home.history().device_id().unwrap();
+    other.history().meta_set("device_id", Some(&device.to_string())).unwrap();
+    assert_eq!(other.import(&copy)["added"], 5);
+    let ids = |home: &TestHome| {
+        let lines = home.run(["history", "list", "--format", "{id} {command}"]).success().stdout;
+        lines.lines().filter(|line| !line.ends_with("aws iam")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (mut here, mut there) = (ids(&home), ids(&other));
+    here.sort();
+    there.sort();
+    assert_eq!(here, there);
+}
+
+#[test]
+fn records_that_are_added_pass_the_same_gate() {
+    let home = TestHome::new();
+    let run = home.run(["history", "add", "--command", "login", "--prompt", "log in with --password hunter2"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""));
+    assert!(run.stderr.contains("is not recorded: it holds what looks like a secret given by a flag"), "{run:?}");
+    assert!(run.stderr.contains("Hint: To record such commands too"), "{run:?}");
+    assert!(!run.stderr.contains("hunter2"));
+    let lines = format!("{{\"command\": \"ls\"}}\n{{\"command\": \"{SECRET}\"}}\n{{\"command\": \"pwd\"}}\n");
+    let run = home.run_with_input(["history", "add", "--json"], &lines);
+    let stored: Vec<_> = run.json().iter().map(|line| line["stored"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(stored.iter().filter(|stored| *stored == "added").count(), 2, "{run:?}");
+    assert_eq!(stored.iter().filter(|stored| *stored == "left_out").count(), 1, "{run:?}");
+    assert_eq!(commands(&home), ["ls", "pwd"]);
+}
