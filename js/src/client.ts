@@ -170,7 +170,8 @@ export class Client {
         return;
       }
       unchanged.push(id);
-      this.read.set(id, this.byOthers(this.node.getCoValue(id as RawCoID)));
+      // Not what is held by now: between the look and this line more may have come, which must be told.
+      this.read.set(id, this.othersIn(read[id] ?? {}, false));
     };
     await Promise.all(ids.map(look));
     return { outcomes, unchanged };
@@ -255,8 +256,12 @@ export class Client {
 
   /** Stands for all that other sessions have written to a CoValue. */
   private byOthers(core: CoValueCore): string {
-    const others = Object.entries(core.knownState().sessions).filter(([session]) => session !== this.session);
-    return `${core.isDeleted} ${others.reduce((sum, [, count]) => sum + count, 0)}`;
+    return this.othersIn(core.knownState().sessions, core.isDeleted);
+  }
+
+  private othersIn(sessions: Record<string, number>, isDeleted: boolean): string {
+    const others = Object.entries(sessions).filter(([session]) => session !== this.session);
+    return `${isDeleted} ${others.reduce((sum, [, count]) => sum + count, 0)}`;
   }
 
   /** Deletes a CoValue for good, with the hour as its time like all that is not last-writer-wins. */
