@@ -86,6 +86,13 @@ pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
     Ok(runtime)
 }
 
+/// Closes what an engine works with, its database and its connections. None runs in it from here on.
+pub(super) fn forget(runtime: &mut JsRuntime) {
+    let state = runtime.op_state();
+    let mut state = state.borrow_mut();
+    drop((state.try_take::<Database>(), state.try_take::<Sockets>()));
+}
+
 /// Makes sure that the memory of an engine is given back when it is dropped. None runs in it from here on, and it must not
 /// have been stopped: QuickJS is not fit to run anything then. V8 needs no help.
 pub(super) fn let_go(runtime: &mut JsRuntime) {

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::boot::{BootOptions, boot, is_stopped, let_go};
+use super::boot::{BootOptions, boot, forget, is_stopped, let_go};
 use super::ops::socket::{Dialer, Frames, Sockets};
 use super::ops::{Host, HostMessage};
 use super::protocol::{Event, Failure, Request};
@@ -80,7 +80,9 @@ struct Shared {
     pending: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
     /// Why the isolate ended, once it has.
     ended: Mutex<Option<String>>,
-    has_ended: Condvar,
+    /// Whether the engine's thread holds nothing but memory any more.
+    finished: Mutex<bool>,
+    has_finished: Condvar,
     /// Milliseconds since the start at which the running turn began, plus one; 0 between turns.
     turn_began: AtomicU64,
     /// Whether a turn took too long and was told to end.
@@ -88,6 +90,27 @@ struct Shared {
     /// How often anyone looked at a turn that took too long.
     looks: AtomicU32,
     engine: Mutex<Option<v8::IsolateHandle>>,
+}
+
+impl Shared {
+    /// Nothing is done any more; for good.
+    fn end(&self, end: Result<(), String>) {
+        lock(&self.engine).take();
+        let mut ended = lock(&self.ended);
+        if ended.is_none() {
+            *ended = Some(match end {
+                Ok(()) => "it was closed".to_owned(),
+                Err(reason) => {
+                    tracing::error!(reason, "the isolate stopped");
+                    reason
+                }
+            });
+        }
+        drop(ended);
+        lock(&self.pending).clear();
+        *lock(&self.finished) = true;
+        self.has_finished.notify_all();
+    }
 }
 
 /// A poisoned lock only means that some thread panicked; the data here is valid at every step.
@@ -141,19 +164,8 @@ impl Isolate {
             move || {
                 let script = hooks.script;
                 let parts = Parts { options, script, request_receiver, accepted, message_sender, started };
-                let end = catch_unwind(AssertUnwindSafe(|| run(parts, &shared)))
-                    .unwrap_or_else(|_| Err("internal error".into()));
-                let reason = match end {
-                    Ok(()) => "it was closed".to_owned(),
-                    Err(reason) => {
-                        tracing::error!(reason, "the isolate stopped");
-                        reason
-                    }
-                };
-                lock(&shared.engine).take();
-                *lock(&shared.ended) = Some(reason);
-                shared.has_ended.notify_all();
-                lock(&shared.pending).clear();
+                let end = catch_unwind(AssertUnwindSafe(|| run(parts, &shared)));
+                shared.end(end.unwrap_or_else(|_| Err("internal error".into())));
             }
         })?;
         Ok(Self {
@@ -306,17 +318,18 @@ impl Drop for Isolate {
         let Some(thread) = self.thread.take() else { return };
         let longest = self.longest_turn.min(LAST_TURN);
         let give_up = Instant::now() + 2 * LONGEST_TURN;
-        let mut ended = lock(&self.shared.ended);
-        while ended.is_none() && Instant::now() < give_up {
+        let mut finished = lock(&self.shared.finished);
+        while !*finished && Instant::now() < give_up {
             self.stop_turn_after(longest);
-            ended = match self.shared.has_ended.wait_timeout(ended, longest / 2) {
+            finished = match self.shared.has_finished.wait_timeout(finished, longest / 2) {
                 Ok((guard, _)) => guard,
                 Err(poisoned) => poisoned.into_inner().0,
             };
         }
-        let has_ended = ended.is_some();
-        drop(ended);
-        if has_ended {
+        let has_finished = *finished;
+        drop(finished);
+        // V8 must not be met by the end of the process while it frees its heap.
+        if has_finished && cfg!(feature = "engine-v8") {
             let _ = thread.join();
         }
     }
@@ -466,7 +479,13 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
             .await
         }
         .await;
-        if ended.is_ok() {
+        let closed = ended.is_ok();
+        // From here on it holds nothing but memory, and whoever ends the process need not wait until that is free.
+        forget(&mut runtime);
+        if !cfg!(feature = "engine-v8") {
+            shared.end(ended.clone());
+        }
+        if closed {
             let_go(&mut runtime);
         }
         ended
