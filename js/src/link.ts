@@ -128,10 +128,13 @@ export class RelayLink {
     return this.open && said && said.count < written && !core.isDeleted ? said.repeatedAt : undefined;
   }
 
-  /** Asks the relay about a CoValue that is not in memory; from the store comes only what the host has not read. */
+  /**
+   * Asks the relay about a CoValue that is not in memory; from the store comes only what the host has not read. Of one
+   * without any transactions a relay that has none gets nothing unless it is in memory.
+   */
   private begin(core: CoValueCore, read: Sessions | undefined): void {
     const load = () => void this.node.loadCoValueCore(core.id, undefined, true);
-    if (!read) return load();
+    if (!read || Object.keys(read).length === 0) return load();
     core.getKnownStateFromStorage((stored) => {
       if (!stored || !sameSessions(stored.sessions, read)) return load();
       const peer = this.node.syncManager.peers[this.peerId];
