@@ -125,7 +125,7 @@ fn an_older_history_is_counted_when_its_layout_is_brought_up_to_date() {
     db.execute_batch(
         "DROP TABLE usage; DROP TABLE counted; DROP INDEX outbox_ready;
          ALTER TABLE outbox DROP COLUMN held; ALTER TABLE deleted_records DROP COLUMN kept; 
-         ALTER TABLE records DROP COLUMN synced; PRAGMA user_version = 2;",
+         ALTER TABLE records DROP COLUMN synced; DROP TABLE removed; DROP TABLE removals; PRAGMA user_version = 2;",
     )
     .unwrap();
     drop(db);

@@ -13,6 +13,7 @@ mod faults;
 mod history_cli;
 mod history_import;
 mod history_intake;
+mod history_removal;
 mod history_safety;
 mod history_usage;
 mod isolate;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use etcetera::BaseStrategy;
 
 use super::error::CliError;
+use super::time;
 use crate::history::{History, HistoryError, Place, Waiting};
 use crate::machine;
 use crate::prefs::PrefsPaths;
@@ -103,6 +104,9 @@ impl Home {
         let path = path.canonicalize().unwrap_or(path);
         let path = machine::cloned_place().map_or(path, PathBuf::from);
         history.settle(&Place { machine: machine::id().unwrap_or_default(), path })?;
+        if let Err(error) = history.expire_removals(time::now()) {
+            tracing::info!(%error, "what was removed a while ago is still kept");
+        }
         match history.take_in(&self.waiting()) {
             // The next one will.
             Ok(_) | Err(HistoryError::Busy(_)) => Ok(()),

@@ -26,15 +26,7 @@ impl History {
     /// # Errors
     /// What the database says; then nothing was deleted.
     pub fn delete(&self, ids: &[Uuid], now: UnixNanos) -> Result<u64> {
-        let removed = self.write(|db| {
-            // The others know it as withdrawn; that it is gone here too is news.
-            let mut give_up =
-                db.prepare_cached("UPDATE deleted_records SET kept = 0, pending = 1 WHERE id = ?1 AND kept = 1")?;
-            for id in ids {
-                give_up.execute([id.as_bytes()])?;
-            }
-            delete_all(db, ids, now, true)
-        })?;
+        let removed = self.write(|db| delete_here(db, ids, now))?;
         self.empty_log();
         Ok(removed)
     }
@@ -47,6 +39,11 @@ impl History {
     pub fn ingest_deletions(&self, ids: &[Uuid], now: UnixNanos, cursor: Option<Cursor<'_>>) -> Result<u64> {
         let removed = self.write(|db| {
             let removed = delete_all(db, ids, now, false)?;
+            // What is deleted elsewhere is not to be taken back here.
+            let mut forget = db.prepare_cached("DELETE FROM removed WHERE id = ?1")?;
+            for id in ids {
+                forget.execute([id.as_bytes()])?;
+            }
             save_cursor(db, cursor)?;
             Ok(removed)
         })?;
@@ -175,6 +172,17 @@ impl History {
             tracing::info!("the write-ahead log is in use and was not emptied");
         }
     }
+}
+
+/// Deletes records as the user of this device asks, inside a transaction.
+pub(super) fn delete_here(db: &Connection, ids: &[Uuid], now: UnixNanos) -> Result<u64> {
+    // The others know it as withdrawn; that it is gone here too is news.
+    let mut give_up =
+        db.prepare_cached("UPDATE deleted_records SET kept = 0, pending = 1 WHERE id = ?1 AND kept = 1")?;
+    for id in ids {
+        give_up.execute([id.as_bytes()])?;
+    }
+    delete_all(db, ids, now, true)
 }
 
 fn delete_all(db: &Connection, ids: &[Uuid], now: UnixNanos, pending: bool) -> Result<u64> {

@@ -16,6 +16,7 @@ impl History {
             let gone = "synced = 1 AND id NOT IN (SELECT id FROM deleted_records WHERE kept = 1)";
             db.execute(&format!("DELETE FROM outbox WHERE id IN (SELECT id FROM records WHERE {gone})"), [])?;
             let removed = db.execute(&format!("DELETE FROM records WHERE {gone}"), [])?;
+            db.execute_batch("DELETE FROM removed; DELETE FROM removals;")?;
             db.execute("DELETE FROM usage WHERE device <> ?1", [device.as_bytes()])?;
             db.execute_batch("DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors;")?;
             Ok(removed as u64)
@@ -83,7 +84,8 @@ mod tests {
         history.ingest_from("co_zTwo", &[record("came", DEVICE)], None).unwrap();
         history.ingest(&[record("came from what has retired", DEVICE)], None).unwrap();
         history.add_batch(&[record("never", own), record("of the machine it was copied from", DEVICE)]).unwrap();
-        history.db.execute_batch("ALTER TABLE records DROP COLUMN synced; PRAGMA user_version = 3;").unwrap();
+        history.db.execute_batch(
+                "ALTER TABLE records DROP COLUMN synced; DROP TABLE removed; DROP TABLE removals; PRAGMA user_version = 3;").unwrap();
         drop(history);
         let history = History::open(&path).unwrap();
         assert_eq!(history.forget_synced().unwrap(), 3);

@@ -18,6 +18,8 @@
 //!   Rows are therefore numbered once (`AUTOINCREMENT`), and triggers keep the indexed part right
 //!   whoever writes. `records_by_time` ends with the id so that equal times have one order on all
 //!   devices.
+//! - `removed` has what the `removals` of the last minute took away, in the columns of `records`; a column that is added there is
+//!   added here too. `held` is its state in the outbox, `marked` the state of a mark with `kept` that it had.
 //! - `placed` says in which segments of the synced history a record lies (step 2). Positions are forgotten with
 //!   that step: what was read before is read once more, since nobody had noted where it lay.
 
@@ -157,6 +159,43 @@ UPDATE records SET synced = 1 WHERE id IN (SELECT id FROM placed) OR (
 );
 INSERT INTO meta (key, value) SELECT 'sync_copies', 'new'
     WHERE EXISTS (SELECT 1 FROM placed GROUP BY id HAVING count(*) > 1);
+",
+    "
+CREATE TABLE removals (
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    kind    INTEGER NOT NULL,
+    records INTEGER NOT NULL,
+    told    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE removed (
+    removal       INTEGER NOT NULL,
+    id            BLOB NOT NULL,
+    version       INTEGER NOT NULL,
+    command       TEXT NOT NULL,
+    prompt        TEXT,
+    explanation   TEXT,
+    exit          INTEGER,
+    started_at    INTEGER NOT NULL,
+    duration_ns   INTEGER,
+    cwd           TEXT,
+    session       TEXT,
+    shell         TEXT,
+    host          TEXT,
+    device_id     BLOB NOT NULL,
+    safety        INTEGER,
+    tags          TEXT,
+    model         TEXT,
+    category      TEXT,
+    executed      INTEGER,
+    imported_from TEXT,
+    unknown       BLOB,
+    synced        INTEGER NOT NULL,
+    held          INTEGER,
+    marked        INTEGER,
+    PRIMARY KEY (removal, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX removed_by_record ON removed (id);
 ",
 ];
 

@@ -8,6 +8,7 @@
 //! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
 //! - `placement`: in which segments of the synced history a record lies.
 //! - `deletions`: deleted records and the marks that keep them deleted.
+//! - `removals`: what was removed a moment ago and can be taken back; `dedup`: what is there more than once.
 //! - `waiting`: commands that could not be stored at once.
 //! - `usage`: counters that outlive the records, per device and day.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does. `intake`: what is recorded at all.
@@ -16,6 +17,7 @@
 //! - `search`: filters, listing, searching; [`ranking`]: which match comes first; `text_index`: what makes that fast.
 //! - `import`: the history files of shells.
 
+mod dedup;
 mod deletions;
 mod encoding;
 mod error;
@@ -29,6 +31,7 @@ mod place;
 mod placement;
 pub mod ranking;
 mod record;
+mod removals;
 mod rows;
 mod search;
 pub mod secrets;
@@ -49,6 +52,7 @@ pub(crate) use placement::{COPIES, ORPHANS};
 pub use record::{
     MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts, new_id,
 };
+pub use removals::Undone;
 pub use search::{Filter, Matcher, Search, SearchMode};
 pub use store::{History, Stored};
 pub use usage::{Counts, Usage, UsageRow, day_of};

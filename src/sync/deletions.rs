@@ -97,7 +97,7 @@ pub(super) fn push(engine: &mut Engine) -> Result<(), SyncError> {
 fn tell(engine: &mut Engine, kept_by: Option<Uuid>, told: &BTreeSet<Uuid>) -> Result<(), SyncError> {
     let map = engine.registries.deletions.clone();
     loop {
-        let pending = engine.history.pending_deletions(kept_by.is_some(), IDS_IN_BATCH)?;
+        let pending = engine.history.deletions_to_tell(kept_by.is_some(), IDS_IN_BATCH)?;
         if pending.is_empty() {
             return Ok(());
         }

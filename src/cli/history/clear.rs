@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::super::{CliError, Home, Kind, Ui};
-use super::delete::commands;
+use super::super::{CliError, Home, Kind, Ui, time};
 use super::output::SCHEMA_VERSION;
+use super::removing::{How, commands, offer_undo};
 use super::select::open;
 
 /// Forgets the whole history on this machine, and nowhere else.
@@ -13,18 +13,15 @@ use super::select::open;
 /// for example after `caro sync restore`. To delete commands everywhere, use `caro history delete`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Do it without asking
-    #[arg(long, short)]
-    yes: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// The result as JSON, version 1.
 #[derive(Serialize)]
 struct ClearedJson {
     schema_version: u32,
+    dry_run: bool,
     forgotten: u64,
 }
 
@@ -32,7 +29,15 @@ struct ClearedJson {
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = open(home)?;
     let unsynced = history.unsynced_count()?;
-    if !args.yes {
+    if args.how.dry_run {
+        let forgotten = history.count()?;
+        if args.how.json {
+            return ui.json(&ClearedJson { schema_version: SCHEMA_VERSION, dry_run: true, forgotten });
+        }
+        ui.status(format_args!("Would forget {}.", commands(count(forgotten))));
+        return Ok(());
+    }
+    if !args.how.yes {
         let alone = match unsynced {
             0 => String::new(),
             some => format!(" ({} of them in no synced history: they may exist nowhere else)", count(some)),
@@ -42,9 +47,12 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
             return Err(CliError::new(Kind::Interrupted, "nothing was forgotten"));
         }
     }
-    let forgotten = history.clear()?;
-    if args.json {
-        return ui.json(&ClearedJson { schema_version: SCHEMA_VERSION, forgotten });
+    let forgotten = if args.how.for_good { history.clear()? } else { history.clear_for_now(time::now())? };
+    if args.how.json {
+        return ui.json(&ClearedJson { schema_version: SCHEMA_VERSION, dry_run: false, forgotten });
+    }
+    if !args.how.for_good {
+        offer_undo(ui, "whatever sync has brought back by then");
     }
     ui.line(format_args!("forgot {}", commands(count(forgotten))))?;
     ui.hint("This was on this machine only: what was synced stays on your other devices and the relay.");

@@ -5,30 +5,28 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::super::time;
-use super::super::{CliError, Home, Kind, Ui, completions};
+use super::super::{CliError, Home, Ui, completions};
 use super::output::SCHEMA_VERSION;
+use super::removing::{How, commands, one_line};
 use super::search::Mode;
 use super::select::{Page, Selection, open};
 use crate::history::{History, Record, Search};
 
-/// Commands that are shown before they are deleted.
-const SHOWN: usize = 10;
-
 /// Deletes commands: here at once, and with the next sync on all your devices and the relay.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-A deletion cannot be undone. Where sync is set up, every device hides the command as soon as it hears of the deletion,
+`caro history undo` takes a deletion back within a minute, unless another device has been told before. Where sync is set up, every device hides the command as soon as it hears of the deletion,
 and erases it; your own relay erases its ciphertext too.
 
 Examples:
   caro history delete 019a2b3c-7d4e
   caro history delete --query 'export TOKEN' --dry-run
   caro history delete --query secret --mode prefix --before 2026-01-01 --yes
+  caro history delete --before '2 years ago'      whatever it is
 ")]
 pub struct Args {
     /// The ids of the commands, or as much of their beginnings as no other has
-    #[arg(value_name = "ID", add = completions::records(), required_unless_present = "query", conflicts_with_all = ["query", "Selection", "Page"])]
+    #[arg(value_name = "ID", add = completions::records(), required_unless_present_any = ["query", "Selection"], conflicts_with_all = ["query", "Selection", "Page"])]
     ids: Vec<String>,
     /// Delete every command that this finds; an empty text finds all
     #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]
@@ -40,15 +38,8 @@ pub struct Args {
     selection: Selection,
     #[command(flatten)]
     page: Page,
-    /// Say what would be deleted, and delete nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Delete without asking
-    #[arg(long, short)]
-    yes: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    how: How,
 }
 
 /// The result as JSON, version 1.
@@ -64,17 +55,13 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     let history = open(home)?;
     let found = found(args, &history)?;
     let ids: Vec<Uuid> = found.iter().map(|record| record.id).collect();
-    if !args.dry_run && !ids.is_empty() {
-        if !args.yes {
-            ask(ui, &found)?;
-        }
-        history.delete(&ids, time::now())?;
-    }
-    if args.json {
+    let show: Vec<String> = found.iter().map(one_line).collect();
+    args.how.delete(ui, &history, &ids, &show)?;
+    if args.how.json {
         let deleted = ids.iter().map(Uuid::to_string).collect();
-        return ui.json(&DeletedJson { schema_version: SCHEMA_VERSION, dry_run: args.dry_run, deleted });
+        return ui.json(&DeletedJson { schema_version: SCHEMA_VERSION, dry_run: args.how.dry_run, deleted });
     }
-    if args.dry_run {
+    if args.how.dry_run {
         for record in &found {
             ui.line(format_args!("{}  {}", record.id, one_line(record)))?;
         }
@@ -86,10 +73,11 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
 
 /// The records that are meant, the newest last.
 fn found(args: &Args, history: &History) -> Result<Vec<Record>, CliError> {
-    if let Some(text) = &args.query {
+    if args.ids.is_empty() {
+        let text = args.query.clone().unwrap_or_default();
         let filter = args.selection.filter(&args.page, history)?;
         let mut found = Vec::new();
-        history.search_each(&Search { text: text.clone(), mode: args.mode.into(), filter, here: None }, |record| {
+        history.search_each(&Search { text, mode: args.mode.into(), filter, here: None }, |record| {
             found.push(record);
             ControlFlow::Continue(())
         })?;
@@ -104,30 +92,4 @@ fn found(args: &Args, history: &History) -> Result<Vec<Record>, CliError> {
         }
     }
     Ok(found)
-}
-
-fn ask(ui: &Ui, found: &[Record]) -> Result<(), CliError> {
-    let mut terminal = ui.terminal("--yes")?;
-    for record in found.iter().rev().take(SHOWN).rev() {
-        terminal.show(&format!("  {}\n", one_line(record)))?;
-    }
-    if found.len() > SHOWN {
-        terminal.show(&format!("  and {} older ones\n", found.len() - SHOWN))?;
-    }
-    let which = if found.len() == 1 { "this command".to_owned() } else { format!("these {} commands", found.len()) };
-    if terminal.confirm(&format!("Delete {which} for good, on all your devices?"))? {
-        Ok(())
-    } else {
-        Err(CliError::new(Kind::Interrupted, "nothing was deleted"))
-    }
-}
-
-/// The command on one line, without what a terminal would obey.
-fn one_line(record: &Record) -> String {
-    super::super::ui::visible(&record.command).replace('\n', " ⏎ ")
-}
-
-/// `1 command`, `2 commands`.
-pub(super) fn commands(count: usize) -> String {
-    if count == 1 { "1 command".to_owned() } else { format!("{count} commands") }
 }

@@ -2,6 +2,7 @@
 
 mod add;
 mod clear;
+mod dedup;
 mod delete;
 mod hidden;
 mod import;
@@ -10,12 +11,15 @@ mod intake;
 mod last;
 mod list;
 mod output;
+mod prune;
+mod removing;
 mod search;
 mod select;
 mod show;
 mod start;
 mod stats;
 mod template;
+mod undo;
 
 use clap::Subcommand;
 
@@ -51,8 +55,14 @@ pub enum Command {
     Import(import::Source),
     /// Delete commands, here and with the next sync everywhere
     Delete(delete::Args),
+    /// Delete stored commands that hold a secret or that a rule excludes
+    Prune(prune::Args),
+    /// Delete commands that are there more than once
+    Dedup(dedup::Args),
     /// Forget the whole history on this machine only
     Clear(clear::Args),
+    /// Take back what was removed in the last minute
+    Undo(undo::Args),
 }
 
 impl Command {
@@ -72,7 +82,16 @@ impl Command {
 
     /// Whether there may be something to sync afterwards.
     fn changes_the_history(&self) -> bool {
-        matches!(self, Self::Add(_) | Self::Delete(_) | Self::End(_) | Self::Import(_))
+        matches!(
+            self,
+            Self::Add(_)
+                | Self::Delete(_)
+                | Self::Prune(_)
+                | Self::Dedup(_)
+                | Self::Undo(_)
+                | Self::End(_)
+                | Self::Import(_)
+        )
     }
 
     fn run_alone(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
@@ -89,7 +108,10 @@ impl Command {
             Self::Stats(args) => stats::run(&args, ui, home),
             Self::Import(source) => import::run(&source, ui, home),
             Self::Delete(args) => delete::run(&args, ui, home),
+            Self::Prune(args) => prune::run(&args, ui, home),
+            Self::Dedup(args) => dedup::run(&args, ui, home),
             Self::Clear(args) => clear::run(&args, ui, home),
+            Self::Undo(args) => undo::run(&args, ui, home),
         }
     }
 }

@@ -1,0 +1,85 @@
+//! What the commands that remove something have in common: to say first what would go, to ask, and to keep it for
+//! `caro history undo`.
+
+use uuid::Uuid;
+
+use super::super::ui::visible;
+use super::super::{CliError, Kind, Ui, time};
+use crate::history::{History, Record, secrets};
+
+/// Commands that are shown before they are removed.
+const SHOWN: usize = 10;
+
+/// How to go about it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct How {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do it without asking
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Erase it from this machine's disk at once: nothing is kept for `caro history undo`
+    #[arg(long)]
+    pub(super) for_good: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl How {
+    /// Deletes the records, unless this is only to say what would go; asks first, where it is to.
+    pub(super) fn delete(&self, ui: &Ui, history: &History, ids: &[Uuid], show: &[String]) -> Result<(), CliError> {
+        if self.dry_run || ids.is_empty() {
+            return Ok(());
+        }
+        if !self.yes {
+            ask(ui, ids.len(), show)?;
+        }
+        if self.for_good {
+            history.delete(ids, time::now())?;
+        } else {
+            history.remove(ids, time::now())?;
+            offer_undo(ui, "unless another device has been told before");
+        }
+        Ok(())
+    }
+}
+
+/// Says that it can be taken back, to whoever reads it.
+pub(super) fn offer_undo(ui: &Ui, unless: &str) {
+    if ui.err_is_terminal() {
+        ui.hint(format_args!("Within a minute, `caro history undo` takes it back, {unless}."));
+    }
+}
+
+fn ask(ui: &Ui, count: usize, show: &[String]) -> Result<(), CliError> {
+    let mut terminal = ui.terminal("--yes")?;
+    for line in show.iter().rev().take(SHOWN).rev() {
+        terminal.show(&format!("  {line}\n"))?;
+    }
+    if show.len() > SHOWN {
+        terminal.show(&format!("  and {} older ones\n", show.len() - SHOWN))?;
+    }
+    let which = if count == 1 { "this command".to_owned() } else { format!("these {count} commands") };
+    if terminal.confirm(&format!("Delete {which} on all your devices?"))? {
+        Ok(())
+    } else {
+        Err(CliError::new(Kind::Interrupted, "nothing was deleted"))
+    }
+}
+
+/// The command on one line, without what a terminal would obey.
+pub(super) fn one_line(record: &Record) -> String {
+    visible(&record.command).replace('\n', " ⏎ ")
+}
+
+/// [`one_line`] without the secrets in it.
+pub(super) fn masked_line(record: &Record) -> String {
+    visible(&secrets::mask(&record.command)).replace('\n', " ⏎ ")
+}
+
+/// `1 command`, `2 commands`.
+pub(super) fn commands(count: usize) -> String {
+    if count == 1 { "1 command".to_owned() } else { format!("{count} commands") }
+}

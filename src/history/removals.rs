@@ -1,0 +1,213 @@
+//! What was removed a moment ago and can be taken back: for a minute it is kept beside the records, whole.
+//!
+//! A removal and what it removed are written in the transaction that removes, and taken back in one transaction, so an
+//! interruption leaves one or the other. While the other devices have not been told of a deletion, nothing but this
+//! database knows of it, and taking it back leaves no trace. Before they are told, in the transaction that reads what to tell
+//! ([`History::deletions_to_tell`]), what the removal kept is erased: so no deletion that left is ever taken back, however
+//! telling ends. A deletion of another device erases what is kept of the same record here.
+//!
+//! What nobody took back within the minute is erased when the history is next opened by a command.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::deletions::delete_here;
+use super::error::Result;
+use super::record::UnixNanos;
+use super::rows;
+use super::store::{History, count};
+
+/// How long a removal can be taken back, in nanoseconds.
+const KEPT_FOR: i64 = 60 * 1_000_000_000;
+/// `removals.kind` of records that were deleted, and of all records of this device being forgotten.
+const DELETED: i64 = 0;
+const FORGOTTEN: i64 = 1;
+
+/// What became of a wish to take the last removal back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undone {
+    /// So many records are there again.
+    Restored {
+        /// Records that are there again.
+        restored: u64,
+        /// Records that are not: another device deleted them too, or they had come back already.
+        left_out: u64,
+    },
+    /// Nothing was removed in the last minute.
+    Nothing,
+    /// The other devices have been told.
+    Told,
+}
+
+impl History {
+    /// [`delete`](Self::delete) that can be taken back for a minute.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was deleted.
+    pub fn remove(&self, ids: &[Uuid], now: UnixNanos) -> Result<u64> {
+        self.write(|db| {
+            let number = begin(db, DELETED, now)?;
+            let mut keep = db.prepare_cached(&format!("{} WHERE records.id = ?2", keep_sql()))?;
+            for id in ids {
+                keep.execute(params![number, id.as_bytes()])?;
+            }
+            counted(db, number)?;
+            delete_here(db, ids, now)
+        })
+    }
+
+    /// [`clear`](Self::clear) that can be taken back for a minute.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was forgotten.
+    pub fn clear_for_now(&self, now: UnixNanos) -> Result<u64> {
+        self.write(|db| {
+            let number = begin(db, FORGOTTEN, now)?;
+            db.execute(&keep_sql(), [number])?;
+            counted(db, number)?;
+            db.execute("DELETE FROM outbox", [])?;
+            Ok(db.execute("DELETE FROM records", [])? as u64)
+        })
+    }
+
+    /// Takes the last removal back, if it was made in the last minute and no other device was told.
+    ///
+    /// # Errors
+    /// What the database says; then nothing was taken back.
+    pub fn undo_removal(&self, now: UnixNanos) -> Result<Undone> {
+        let device = self.device_id()?;
+        let undone = self.write(|db| {
+            let last = db
+                .prepare_cached("SELECT number, kind, records, told FROM removals WHERE at > ?1 AND at <= ?2 ORDER BY number DESC LIMIT 1")?
+                .query_row([now.0.saturating_sub(KEPT_FOR), now.0], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(3)?))
+                })
+                .optional()?;
+            match last {
+                None => Ok(Undone::Nothing),
+                Some((.., true)) => Ok(Undone::Told),
+                Some((number, kind, records, false)) => {
+                    let restored = restore(db, number, kind, device)?;
+                    Ok(Undone::Restored { restored, left_out: records.unsigned_abs().saturating_sub(restored) })
+                }
+            }
+        })?;
+        self.index_backlog();
+        Ok(undone)
+    }
+
+    /// How many records the last removal holds that could be taken back now.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn removed_count(&self, now: UnixNanos) -> Result<u64> {
+        let sql = "SELECT count(*) FROM removed WHERE removal = (SELECT max(number) FROM removals WHERE at > ?1 AND at <= ?2)";
+        let kept: i64 =
+            self.db.prepare_cached(sql)?.query_row([now.0.saturating_sub(KEPT_FOR), now.0], |row| row.get(0))?;
+        Ok(kept.unsigned_abs())
+    }
+
+    /// Erases what can no longer be taken back.
+    ///
+    /// # Errors
+    /// What the database says; then it is still there.
+    pub fn expire_removals(&self, now: UnixNanos) -> Result<()> {
+        // A clock that was set back must not keep it for longer.
+        let over = "SELECT number FROM removals WHERE at <= ?1 OR at > ?2";
+        let bounds = [now.0.saturating_sub(KEPT_FOR), now.0];
+        if !self.db.prepare_cached(over)?.exists(bounds)? {
+            return Ok(());
+        }
+        self.write(|db| {
+            db.execute(&format!("DELETE FROM removed WHERE removal IN ({over})"), bounds)?;
+            db.execute("DELETE FROM removals WHERE at <= ?1 OR at > ?2", bounds)?;
+            Ok(())
+        })?;
+        self.fold_log(std::time::Duration::ZERO);
+        Ok(())
+    }
+
+    /// Up to `limit` ids deleted here, or with `kept` withdrawn, that the other devices are to be told of now. They can no
+    /// longer be taken back.
+    ///
+    /// # Errors
+    /// What the database says; then they still can.
+    pub fn deletions_to_tell(&self, kept: bool, limit: usize) -> Result<Vec<Uuid>> {
+        if count(&self.db, "SELECT count(*) FROM removals WHERE told = 0")? == 0 {
+            return self.pending_deletions(kept, limit);
+        }
+        let ids = self.write(|db| {
+            let ids = self.pending_deletions(kept, limit)?;
+            let mut tell = db.prepare_cached(
+                "UPDATE removals SET told = 1 WHERE kind = ?2 AND number IN (SELECT removal FROM removed WHERE id = ?1)",
+            )?;
+            for id in &ids {
+                tell.execute(params![id.as_bytes(), DELETED])?;
+            }
+            db.execute("DELETE FROM removed WHERE removal IN (SELECT number FROM removals WHERE told = 1)", [])?;
+            Ok(ids)
+        })?;
+        self.empty_log();
+        Ok(ids)
+    }
+}
+
+/// Notes that something is about to be removed.
+fn begin(db: &Connection, kind: i64, now: UnixNanos) -> Result<i64> {
+    db.execute("INSERT INTO removals (at, kind, records) VALUES (?1, ?2, 0)", [now.0, kind])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Notes how many records it removes.
+fn counted(db: &Connection, number: i64) -> Result<()> {
+    db.execute(
+        "UPDATE removals SET records = (SELECT count(*) FROM removed WHERE removal = ?1) WHERE number = ?1",
+        [number],
+    )?;
+    Ok(())
+}
+
+/// Keeps records, with what is known of them beside: whether they are queued, and how they were marked.
+fn keep_sql() -> String {
+    let columns = rows::COLUMNS;
+    format!(
+        "INSERT INTO removed (removal, {columns}, synced, held, marked) SELECT ?1, {columns}, synced, \
+         (SELECT held FROM outbox WHERE outbox.id = records.id), \
+         (SELECT pending FROM deleted_records AS mark WHERE mark.id = records.id AND mark.kept = 1) FROM records"
+    )
+}
+
+/// Puts what a removal kept back; says how many records are there again.
+fn restore(db: &Connection, number: i64, kind: i64, device: Uuid) -> Result<u64> {
+    let of_it = "SELECT id FROM removed WHERE removal = ?1";
+    if kind == DELETED {
+        db.execute(
+            &format!("UPDATE deleted_records SET kept = 1, pending = \
+             (SELECT marked FROM removed WHERE removal = ?1 AND removed.id = deleted_records.id) WHERE id IN ({of_it} AND marked IS NOT NULL)"),
+            [number],
+        )?;
+        db.execute(&format!("DELETE FROM deleted_records WHERE id IN ({of_it} AND marked IS NULL)"), [number])?;
+    }
+    let columns = rows::COLUMNS;
+    let restored = db.execute(
+        &format!(
+            "INSERT OR IGNORE INTO records ({columns}, synced) SELECT {columns}, synced FROM removed \
+             WHERE removal = ?1 AND id NOT IN (SELECT id FROM deleted_records WHERE kept = 0) ORDER BY started_at, id"
+        ),
+        [number],
+    )?;
+    // What was in sync and lies nowhere any more goes up again.
+    db.execute(
+        "INSERT OR IGNORE INTO outbox (id, held) SELECT id, coalesce(held, 0) FROM removed WHERE removal = ?1 \
+         AND id NOT IN (SELECT id FROM deleted_records) AND id IN (SELECT id FROM records) \
+         AND (held IS NOT NULL OR synced = 1 AND device_id = ?2 AND id NOT IN (SELECT id FROM placed)) \
+         ORDER BY started_at, id",
+        params![number, device.as_bytes()],
+    )?;
+    db.execute("DELETE FROM removed WHERE removal = ?1", [number])?;
+    db.execute("DELETE FROM removals WHERE number = ?1", [number])?;
+    Ok(restored as u64)
+}
+
+#[cfg(test)]
+mod tests;
