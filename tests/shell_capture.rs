@@ -13,25 +13,25 @@ use crate::common::home::{BETWEEN_LOOKS, DEADLINE, TestHome};
 use crate::common::tmux::Screen;
 
 /// A shell with the integration in the file it reads when it starts.
-struct Shell {
+pub struct Shell {
     // Ends before its home, where its socket is, goes.
-    screen: Screen,
-    home: TestHome,
+    pub screen: Screen,
+    pub home: TestHome,
     /// How many commands were run, each followed by a line that numbers it.
     ran: std::cell::Cell<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub enum Kind {
     Bash,
     Zsh,
     Fish,
 }
 
-const ALL: [Kind; 3] = [Kind::Bash, Kind::Zsh, Kind::Fish];
+pub const ALL: [Kind; 3] = [Kind::Bash, Kind::Zsh, Kind::Fish];
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Bash => "bash",
             Self::Zsh => "zsh",
@@ -40,7 +40,7 @@ impl Kind {
     }
 
     /// Starts with `before` and `after` around the integration in its start-up file. Its prompt counts.
-    fn start(self, before: &str, after: &str) -> Shell {
+    pub fn start(self, before: &str, after: &str) -> Shell {
         let home = TestHome::new();
         let shell = self.name();
         let screen = match self {
@@ -80,7 +80,7 @@ impl Shell {
     /// Runs a line to its end and returns what the screen shows. The line after it, which is not recorded,
     /// marks the end.
     #[track_caller]
-    fn run(&self, line: &str) -> String {
+    pub fn run(&self, line: &str) -> String {
         let number = self.ran.get() + 1;
         self.ran.set(number);
         self.screen.enter(line);

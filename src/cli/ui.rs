@@ -31,6 +31,7 @@ pub struct Ui {
     out: BufWriter<io::Stdout>,
     color_out: bool,
     color_err: bool,
+    color_terminal: bool,
     verbose: bool,
 }
 
@@ -45,6 +46,7 @@ impl Ui {
             out: BufWriter::with_capacity(64 * 1024, io::stdout()),
             color_out: wanted(AutoStream::choice(&io::stdout())),
             color_err: wanted(AutoStream::choice(&io::stderr())),
+            color_terminal: wanted(terminal_choice()),
             verbose,
         }
     }
@@ -87,6 +89,11 @@ impl Ui {
     /// Whether notes are going to a terminal.
     pub fn err_is_terminal(&self) -> bool {
         io::stderr().is_terminal()
+    }
+
+    /// Whether what is drawn on the controlling terminal itself is coloured.
+    pub fn colors_the_terminal(&self) -> bool {
+        self.color_terminal
     }
 
     /// `text` in `style`, if data is coloured.
@@ -182,6 +189,13 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What the environment says about colour on the controlling terminal, wherever the output goes.
+fn terminal_choice() -> ColorChoice {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
+    if is_set("NO_COLOR") || dumb { ColorChoice::Never } else { ColorChoice::Always }
 }
 
 /// Standard error may be closed; then nobody can be told, and the exit code has to do.

@@ -14,7 +14,8 @@
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does. `intake`: what is recorded at all.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
 //! - `truncation`: long records, which sync may cut.
-//! - `search`: filters, listing, searching; [`ranking`]: which match comes first; `text_index`: what makes that fast.
+//! - `search`: filters, listing, searching; [`ranking`]: which match comes first; `text_index`: what makes that fast;
+//!   [`recall`]: searching while one types.
 //! - `import`: the history files of shells.
 
 mod dedup;
@@ -30,6 +31,7 @@ mod outbox;
 mod place;
 mod placement;
 pub mod ranking;
+pub mod recall;
 mod record;
 mod removals;
 mod rows;

@@ -27,6 +27,7 @@ use super::store::History;
 use super::text_index::Candidates;
 
 pub use matcher::Matcher;
+pub(super) use matcher::{is_narrower, mask};
 
 /// So many of the newest matches are ranked; older ones follow in the order of time. A fuzzy query ranks all.
 const RANKED: usize = 5_000;

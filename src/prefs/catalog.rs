@@ -223,6 +223,42 @@ pub static ALL: &[Preference] = &[
         about: "which commands leave this machine (see `caro sync filter`)",
         ..PLAIN
     },
+    Preference {
+        name: "search.keymap",
+        file: File::Sync,
+        path: &["search", "keymap"],
+        kind: Kind::OneOf(&["emacs", "vim"]),
+        default: Some("emacs"),
+        about: "whose keys the search on the screen has",
+        ..PLAIN
+    },
+    Preference {
+        name: "search.mode",
+        file: File::Sync,
+        path: &["search", "mode"],
+        kind: Kind::OneOf(&["fuzzy", "prefix", "fulltext", "regex"]),
+        default: Some("fuzzy"),
+        about: "how it understands what is typed, at first",
+        ..PLAIN
+    },
+    Preference {
+        name: "search.scope",
+        file: File::Sync,
+        path: &["search", "scope"],
+        kind: Kind::OneOf(&["everywhere", "machine", "session", "directory", "workspace"]),
+        default: Some("everywhere"),
+        about: "where it looks, at first",
+        ..PLAIN
+    },
+    Preference {
+        name: "search.inline_height",
+        file: File::Sync,
+        path: &["search", "inline_height"],
+        kind: Kind::Number(0, 1000),
+        default: Some("0"),
+        about: "lines it takes under the cursor; 0: the whole screen",
+        ..PLAIN
+    },
 ];
 
 /// The preference of this name.

@@ -47,7 +47,8 @@ impl Screen {
         Self { socket }
     }
 
-    fn tmux(&self, args: &[&str]) -> Output {
+    /// Tells the server of this screen something.
+    pub fn tmux(&self, args: &[&str]) -> Output {
         Command::new("tmux").arg("-S").arg(&self.socket).args(args).output().expect("tmux answers")
     }
 
@@ -77,6 +78,16 @@ impl Screen {
     pub fn text(&self) -> String {
         let shown = self.tmux(&["capture-pane", "-p", "-J"]).stdout;
         String::from_utf8_lossy(&shown).lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+    }
+
+    /// What the screen shows, with the sequences that give it its colours.
+    pub fn painted(&self) -> String {
+        String::from_utf8_lossy(&self.tmux(&["capture-pane", "-p", "-e"]).stdout).into_owned()
+    }
+
+    /// Gives the screen another size.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", &rows.to_string()]);
     }
 
     /// Waits until the screen shows what is wanted, and returns it.

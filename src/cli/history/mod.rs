@@ -71,6 +71,12 @@ impl Command {
     /// # Errors
     /// What went wrong, in words for the user.
     pub fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+        if let Self::Search(args) = &self {
+            if search::run(args, ui, home)? {
+                super::sync::after_capture(home);
+            }
+            return Ok(());
+        }
         let changes = self.changes_the_history();
         let result = self.run_alone(ui, home);
         if changes {
@@ -102,7 +108,7 @@ impl Command {
             Self::Pause(args) => hidden::pause(&args, ui, home),
             Self::Resume(args) => hidden::resume(&args, ui, home),
             Self::List(args) => list::run(&args, ui, home),
-            Self::Search(args) => search::run(&args, ui, home),
+            Self::Search(args) => search::run(&args, ui, home).map(|_| ()),
             Self::Show(args) => show::run(&args, ui, home),
             Self::Last(args) => last::run(&args, ui, home),
             Self::Stats(args) => stats::run(&args, ui, home),

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
 }
 
 /// What is known about the record, with labels.
-fn describe(record: &Record, zone: &TimeZone) -> Vec<(&'static str, String)> {
+pub(super) fn describe(record: &Record, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let executed = record.executed.map(|ran| if ran { "yes" } else { "no, only suggested" });
     let tags = (!record.tags.is_empty()).then(|| record.tags.join(", "));
     [

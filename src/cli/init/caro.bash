@@ -1,4 +1,4 @@
-# Records what you run in this shell; `caro init bash` prints it.
+# Records what you run in this shell and searches it by key; `caro init bash` prints it.
 #
 # PS0 is expanded after a command was read and before it runs, PROMPT_COMMAND is run after it. The hooks change
 # neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there.
@@ -82,5 +82,64 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         PROMPT_COMMAND=(__caro_precmd "${PROMPT_COMMAND[@]}")
     else
         PROMPT_COMMAND=__caro_precmd${PROMPT_COMMAND:+$'\n'$PROMPT_COMMAND}
+    fi
+
+    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen. A key bound to
+    # a command cannot run a line, so each key stands for two: this, and one that gets its meaning here.
+    __caro_search() {
+        local chosen
+        __caro_then ''
+        if ! type -P caro >/dev/null; then
+            __caro_then "$__caro_without"
+            return
+        fi
+        chosen=$(command caro history search --interactive --widget "$@" -- "$READLINE_LINE" </dev/tty)
+        [[ -n $chosen ]] || return 0
+        READLINE_LINE=${chosen#*$'\n'}
+        READLINE_POINT=${#READLINE_LINE}
+        case $chosen in run$'\n'*) __caro_then accept-line ;; esac
+        return 0
+    }
+    # What the second key does.
+    __caro_then() {
+        local keymap
+        for keymap in emacs vi-insert vi-command; do
+            if [[ -n $1 ]]; then
+                bind -m "$keymap" '"\C-x\C-_0": '"$1"
+            else
+                bind -m "$keymap" '"\C-x\C-_0": ""'
+            fi
+        done
+    }
+    if [[ $SHELLOPTS == *emacs* || $SHELLOPTS == *vi* ]]; then
+        __caro_then ''
+        # [ctrl-r
+        __caro_ctrl_r() {
+            local __caro_without=reverse-search-history
+            __caro_search
+        }
+        for __caro_keymap in emacs vi-insert vi-command; do
+            bind -m "$__caro_keymap" -x '"\C-x\C-_1": __caro_ctrl_r'
+            bind -m "$__caro_keymap" '"\C-r": "\C-x\C-_1\C-x\C-_0"'
+        done
+        # ctrl-r]
+        # [up-arrow
+        # In a text of several lines it moves.
+        __caro_up() {
+            local __caro_without=previous-history
+            if [[ $READLINE_LINE == *$'\n'* ]]; then
+                __caro_then previous-history
+            else
+                __caro_search --up
+            fi
+        }
+        for __caro_keymap in emacs vi-insert vi-command; do
+            bind -m "$__caro_keymap" -x '"\C-x\C-_2": __caro_up'
+            bind -m "$__caro_keymap" '"\e[A": "\C-x\C-_2\C-x\C-_0"'
+            bind -m "$__caro_keymap" '"\eOA": "\C-x\C-_2\C-x\C-_0"'
+        done
+        bind -m vi-command '"k": "\C-x\C-_2\C-x\C-_0"'
+        # up-arrow]
+        unset __caro_keymap
     fi
 fi

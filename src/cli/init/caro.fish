@@ -1,4 +1,4 @@
-# Records what you run in this shell; `caro init fish` prints it.
+# Records what you run in this shell and searches it by key; `caro init fish` prints it.
 #
 # Where caro is missing or fails the shell goes on as if the hooks were not there.
 
@@ -28,4 +28,40 @@ if status is-interactive; and not set -q __caro_ready
         disown 2>/dev/null
         set -g __caro_id
     end
+
+    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
+    function __caro_search
+        set -l chosen (command caro history search --interactive --widget $argv -- (commandline -b | string collect) </dev/tty)
+        if test (count $chosen) -gt 1
+            commandline -r -- (string join \n -- $chosen[2..-1] | string collect)
+            test "$chosen[1]" = run; and commandline -f execute
+        end
+        commandline -f repaint
+    end
+    # [ctrl-r
+    function __caro_ctrl_r
+        if type -q caro
+            __caro_search
+        else
+            commandline -f history-pager
+        end
+    end
+    bind \cr __caro_ctrl_r
+    bind -M insert \cr __caro_ctrl_r
+    # ctrl-r]
+    # [up-arrow
+    # In a text of several lines, in a list of completions and while it searches by itself, it moves.
+    function __caro_up
+        if commandline --search-mode; or commandline --paging-mode; or test (count (commandline -b)) -gt 1; or not type -q caro
+            commandline -f up-or-search
+        else
+            __caro_search --up
+        end
+    end
+    for __caro_key in \e\[A \eOA
+        bind $__caro_key __caro_up
+        bind -M insert $__caro_key __caro_up
+    end
+    set -e __caro_key
+    # up-arrow]
 end

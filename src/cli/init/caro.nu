@@ -1,4 +1,4 @@
-# Records what you run in this shell; `caro init nu` prints it. Save it to a file and `source` that in config.nu.
+# Records what you run in this shell and searches it by key; `caro init nu` prints it. Save it to a file and `source` that in config.nu.
 #
 # Where caro is missing or fails the shell goes on as if the hooks were not there.
 
@@ -28,3 +28,40 @@ $env.config = ($env.config | upsert hooks.pre_prompt (
         }
     }
 ))
+
+# Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
+def __caro_search [...flags: string] {
+    let chosen = (^caro history search --interactive --widget ...$flags -- (commandline) | lines)
+    if ($chosen | length) > 1 {
+        let command = ($chosen | skip 1 | str join "\n")
+        if ($chosen | first) == "run" {
+            commandline edit --replace --accept $command
+        } else {
+            commandline edit --replace $command
+        }
+    }
+}
+
+# [ctrl-r
+$env.config = ($env.config | upsert keybindings (
+    ($env.config.keybindings? | default []) | append {
+        name: caro_ctrl_r
+        modifier: control
+        keycode: char_r
+        mode: [emacs vi_normal vi_insert]
+        event: { send: executehostcommand cmd: "__caro_search" }
+    }
+))
+# ctrl-r]
+
+# [up-arrow
+$env.config = ($env.config | upsert keybindings (
+    ($env.config.keybindings? | default []) | append {
+        name: caro_up
+        modifier: none
+        keycode: up
+        mode: [emacs vi_normal vi_insert]
+        event: { until: [{ send: menuup } { send: executehostcommand cmd: "__caro_search '--up'" }] }
+    }
+))
+# up-arrow]

@@ -1,4 +1,4 @@
-# Records what you run in this shell; `caro init powershell` prints it.
+# Records what you run in this shell and searches it by key; `caro init powershell` prints it.
 #
 # Where caro is missing or fails the shell goes on as if the hooks were not there.
 
@@ -31,4 +31,32 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
         }
         & $global:__CaroPrompt
     }
+
+    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
+    function global:__CaroSearch {
+        $line = $null
+        $cursor = $null
+        [Microsoft.PowerShell.PSConsoleReadLine]::GetBufferState([ref]$line, [ref]$cursor)
+        # Before 7.3 an empty argument is dropped, and the text is none then.
+        $chosen = @(caro history search --interactive --widget @args -- $line)
+        [Microsoft.PowerShell.PSConsoleReadLine]::InvokePrompt()
+        if ($chosen.Count -gt 1) {
+            $command = $chosen[1..($chosen.Count - 1)] -join "`n"
+            [Microsoft.PowerShell.PSConsoleReadLine]::Replace(0, $line.Length, $command)
+            if ($chosen[0] -eq 'run') { [Microsoft.PowerShell.PSConsoleReadLine]::AcceptLine() }
+        }
+    }
+
+    # [ctrl-r
+    Set-PSReadLineKeyHandler -Chord Ctrl+r -BriefDescription 'Search the history' -ScriptBlock { __CaroSearch }
+    # ctrl-r]
+    # [up-arrow
+    Set-PSReadLineKeyHandler -Chord UpArrow -BriefDescription 'Search the history' -ScriptBlock {
+        $line = $null
+        $cursor = $null
+        [Microsoft.PowerShell.PSConsoleReadLine]::GetBufferState([ref]$line, [ref]$cursor)
+        # In a text of several lines it moves.
+        if ($line.Contains("`n")) { [Microsoft.PowerShell.PSConsoleReadLine]::PreviousLine() } else { __CaroSearch --up }
+    }
+    # up-arrow]
 }

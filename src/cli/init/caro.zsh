@@ -1,4 +1,4 @@
-# Records what you run in this shell; `caro init zsh` prints it.
+# Records what you run in this shell and searches it by key; `caro init zsh` prints it.
 #
 # The hooks change neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there.
 
@@ -38,4 +38,48 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     add-zsh-hook preexec __caro_preexec
     # Before the others, so that what they do takes no part of the time.
     precmd_functions=(__caro_precmd ${precmd_functions[@]})
+
+    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
+    __caro_search() {
+        emulate -L zsh
+        zle -I
+        local chosen
+        chosen=$(command caro history search --interactive --widget "$@" -- "$BUFFER" </dev/tty)
+        zle reset-prompt
+        [[ -n $chosen ]] || return 0
+        BUFFER=${chosen#*$'\n'}
+        CURSOR=$#BUFFER
+        [[ $chosen == run$'\n'* ]] && zle accept-line
+        return 0
+    }
+    # [ctrl-r
+    __caro_ctrl_r() {
+        if (( $+commands[caro] )); then
+            __caro_search
+        else
+            zle history-incremental-search-backward
+        fi
+    }
+    zle -N __caro_ctrl_r
+    bindkey -M emacs '^R' __caro_ctrl_r
+    bindkey -M viins '^R' __caro_ctrl_r
+    bindkey -M vicmd '^R' __caro_ctrl_r
+    # ctrl-r]
+    # [up-arrow
+    # In a text of several lines it moves.
+    __caro_up() {
+        if [[ $BUFFER != *$'\n'* ]] && (( $+commands[caro] )); then
+            __caro_search --up
+        else
+            zle up-line-or-history
+        fi
+    }
+    zle -N __caro_up
+    for __caro_keymap in emacs viins vicmd; do
+        bindkey -M $__caro_keymap '^[[A' __caro_up
+        bindkey -M $__caro_keymap '^[OA' __caro_up
+    done
+    bindkey -M vicmd 'k' __caro_up
+    unset __caro_keymap
+    # up-arrow]
 fi

@@ -22,6 +22,7 @@ const PROMPT: (u32, u32) = (2, 3);
 #[derive(Debug)]
 pub struct Matcher {
     kind: Kind,
+    mask: u64,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,17 @@ impl Matcher {
             SearchMode::Regex => Kind::Pattern(build(text, ignore_case)?),
             SearchMode::Fuzzy => Kind::Letters(fuzzy::Query::new(text, ignore_case)),
         };
-        Ok(Self { kind })
+        let mask = match kind {
+            Kind::Everything => 0,
+            Kind::Pattern(_) if mode == SearchMode::Regex => 0,
+            _ => text.split_whitespace().fold(0, |all, word| all | letters(word)),
+        };
+        Ok(Self { kind, mask })
+    }
+
+    /// The letters that a text must have to match; see [`mask`].
+    pub(crate) fn mask(&self) -> u64 {
+        self.mask
     }
 
     /// How well a command with this prompt matches, of 1000; none where it does not.
@@ -99,8 +110,30 @@ impl Matcher {
     }
 }
 
+/// Which letters a text has, whatever their case, a bit for each or a few; all where some are not ASCII, since those fold
+/// in ways of their own.
+pub(crate) fn mask(text: &str) -> u64 {
+    if text.is_ascii() { letters(text) } else { u64::MAX }
+}
+
+fn letters(text: &str) -> u64 {
+    text.bytes().filter(|byte| byte.is_ascii_graphic()).fold(0, |all, byte| {
+        all | 1
+            << match byte.to_ascii_lowercase() {
+                letter @ b'a'..=b'z' => letter - b'a',
+                digit @ b'0'..=b'9' => 26 + digit - b'0',
+                other => 36 + other % 28,
+            }
+    })
+}
+
+/// Whether what does not match the one query cannot match this one, of the same mode, either.
+pub(crate) fn is_narrower(text: &str, than: &str, mode: SearchMode) -> bool {
+    mode != SearchMode::Regex && text.starts_with(than)
+}
+
 /// Whether letters match either case: yes, unless the query holds a capital.
-pub(super) fn smart_case(text: &str) -> bool {
+fn smart_case(text: &str) -> bool {
     !text.chars().any(char::is_uppercase)
 }
 

@@ -1,14 +1,30 @@
-//! `caro history search`.
+//! `caro history search`: once, or on the whole screen while one types (`--interactive`).
+//!
+//! - `interactive`: brings the parts together. `state`: keys in, what to do out; `keys`: what they mean; `line`: what is typed.
+//! - `view`: what it looks like; `text`: texts for a screen; `screen`: the terminal. `worker`: the thread with the history.
+//! - `start`: how it begins, by flags, preferences and the place one is in.
+
+mod interactive;
+mod keys;
+mod line;
+mod screen;
+mod start;
+mod state;
+mod text;
+mod view;
+mod worker;
 
 use std::ops::ControlFlow;
 
 use clap::ValueEnum;
 
-use super::super::{CliError, Home, Ui, time};
+use self::state::Choice;
+use super::super::ui::visible;
+use super::super::{CliError, Home, Kind, Ui, time};
 use super::output::{Output, Printer};
 use super::select::{Page, Selection, open};
 use crate::history::ranking::Here;
-use crate::history::{Search, SearchMode};
+use crate::history::{History, Search, SearchMode};
 
 /// Finds commands by what they contain or what you had asked for, the best match last.
 #[derive(Debug, clap::Args)]
@@ -22,14 +38,38 @@ Examples:
   caro history search --mode prefix 'git c'
   caro history search --mode regex '^ssh .*@' --limit 5 --cmd-only
   caro history search -- -rf                  after `--`, dashes are part of the query
+  caro history search -i                      on the whole screen, while you type
+
+Keys of the search on the screen:
+  Enter             runs the command (where the shell integration opened it), Tab puts it into the line
+  Ctrl-R, Ctrl-S    next scope (everywhere, this machine, session, directory, workspace), next mode
+  Ctrl-O            everything known about the command; Ctrl-X deletes it, Ctrl-Y copies it
+  Up, Down, Page Up, Page Down, the wheel, a click, Alt-1 to Alt-9; Esc or Ctrl-C leaves
+With `caro config set search.keymap vim`, Esc leads to the keys of vi: j k gg G w b x dd cw i a A q.
 ")]
 pub struct Args {
     /// What to look for; without it, everything
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
-    /// How the query is understood
-    #[arg(long, value_enum, default_value_t)]
-    mode: Mode,
+    /// How the query is understood [default: fulltext; with --interactive what search.mode says]
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
+    /// Search on the whole screen while you type; what is chosen is printed
+    #[arg(long, short, conflicts_with_all = ["Selection", "Page", "Output"])]
+    interactive: bool,
+    /// Where to look at first [default: what search.scope says]
+    #[arg(long, value_enum, requires = "interactive")]
+    scope: Option<start::Place>,
+    /// Take so many lines under the cursor; 0: the whole screen [default: what search.inline_height says]
+    #[arg(long, value_name = "HEIGHT", requires = "interactive")]
+    inline: Option<u16>,
+    /// Print first, on a line of its own, whether to `run` or to `edit` what was chosen, and nothing if it was left: for
+    /// shell integrations
+    #[arg(long, hide = true, requires = "interactive")]
+    widget: bool,
+    /// It was opened by the Up key: Down on the newest command leaves
+    #[arg(long, hide = true, requires = "interactive")]
+    up: bool,
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
@@ -69,12 +109,15 @@ fn here() -> Here {
     Here { cwd, now: time::now() }
 }
 
-/// Runs `caro history search`.
-pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+/// Runs `caro history search`; says whether something was deleted.
+pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<bool, CliError> {
     let history = open(home)?;
+    if args.interactive {
+        return choose(args, ui, home, history);
+    }
     let search = Search {
         text: args.query.join(" "),
-        mode: args.mode.into(),
+        mode: args.mode.unwrap_or_default().into(),
         filter: args.selection.filter(&args.page, &history)?,
         here: Some(here()),
     };
@@ -84,5 +127,35 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         printed = printer.print(&record, ui);
         if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    printed
+    printed.map(|()| false)
+}
+
+/// Searches on the screen and prints what was chosen.
+fn choose(args: &Args, ui: &mut Ui, home: &Home, history: History) -> Result<bool, CliError> {
+    let here = here();
+    let (begin, inline) = start::start(args, home, &history, &here)?;
+    let look = view::Look {
+        color: ui.colors_the_terminal(),
+        now: here.now,
+        zone: time::local_zone(),
+        home: std::env::var("HOME").ok(),
+    };
+    let ended = interactive::run(history, begin, here, inline, look)?;
+    let (how, command) = match ended.choice {
+        Choice::Nothing if args.widget => return Ok(ended.deleted),
+        Choice::Nothing => {
+            if ended.deleted {
+                super::super::sync::after_capture(home);
+            }
+            return Err(CliError::new(Kind::Interrupted, "nothing was chosen"));
+        }
+        Choice::Run(command) => ("run", command),
+        Choice::Edit(command) => ("edit", command),
+    };
+    if args.widget {
+        ui.line(how)?;
+    }
+    // It is data for a shell; on a terminal it must not drive that.
+    ui.line(if ui.out_is_terminal() { visible(&command) } else { command })?;
+    Ok(ended.deleted)
 }

@@ -1,0 +1,124 @@
+//! What is drawn, in terminals of every size, with commands that would like to draw themselves.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::state::{NamedScope, Start};
+use super::*;
+use crate::history::recall::{Answer, Scope};
+
+const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
+
+fn look(color: bool) -> Look {
+    Look { color, now: NOW, zone: TimeZone::UTC, home: Some("/home/ada".into()) }
+}
+
+fn hit(command: &str, minutes: i64, exit: i32, runs: u32) -> Hit {
+    Hit {
+        number: 0,
+        id: Uuid::from_u128(runs.into()),
+        command: command.into(),
+        started_at: UnixNanos(NOW.0 - minutes * 60_000_000_000),
+        exit: Some(exit),
+        duration: Some(std::time::Duration::from_millis(1_200)),
+        cwd: Some("/home/ada/src".into()),
+        runs,
+    }
+}
+
+fn state(hits: Vec<Hit>, text: &str) -> State {
+    let scopes = vec![NamedScope { name: "everywhere", scope: Scope::Everywhere }];
+    let mut state =
+        State::new(Start { text: text.into(), mode: SearchMode::Fulltext, scopes, scope: 0, vim: false, by_up: false });
+    let number = state.ask();
+    state.take(number, Ok(Answer { found: hits.len(), hits }));
+    state.read = (3, true);
+    state
+}
+
+fn rows(state: &mut State, look: &Look, width: u16, height: u16) -> Vec<String> {
+    let area = Rect::new(0, 0, width, height);
+    state.show(Parts::of(area).list.height.into());
+    let (buffer, cursor) = draw(state, look, area);
+    assert!(cursor.x < width && cursor.y < height);
+    buffer
+        .content()
+        .chunks(width.into())
+        .map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_best_is_next_to_what_is_typed() {
+    let hits = vec![hit("git push", 2, 0, 12), hit("git pull", 120, 1, 1)];
+    let shown = rows(&mut state(hits, "git"), &look(true), 110, 7);
+    assert_eq!(
+        shown,
+        [
+            "",
+            "",
+            "   2h   1.2s ✗ git pull                                                           ~/src",
+            "▸  2m   1.2s   git push                                                    ×12    ~/src",
+            "─ everywhere ─ fulltext ───────────────────────────────────────────────────────────────────────────── 1 of 2 ─",
+            "❯ git",
+            " ↵ run  ⇥ edit  ^R scope  ^S mode  ^O inspect  ^X delete  ^Y copy  esc leave",
+        ]
+        .map(|row| row.to_owned())
+    );
+}
+
+#[test]
+fn forty_columns_are_enough() {
+    let hits = vec![hit("cargo test --workspace --all-features -- --nocapture", 2, 101, 3)];
+    let shown = rows(&mut state(hits, ""), &look(true), 40, 6);
+    assert_eq!(shown[2], "▸  2m ✗ cargo test --workspace --al…  ×3");
+    assert_eq!(shown[5], " ↵ run  ⇥ edit  ^R scope  ^S mode");
+    assert!(shown.iter().all(|row| width(row) <= 40));
+}
+
+#[test]
+fn without_colour_no_cell_has_one() {
+    let mut state = state(vec![hit("git push", 2, 1, 2), hit("git x", 2, 1, 2)], "git");
+    for (color, any) in [(false, false), (true, true)] {
+        let area = Rect::new(0, 0, 80, 10);
+        state.show(5);
+        let (buffer, _) = draw(&state, &look(color), area);
+        assert_eq!(buffer.content().iter().any(|cell| cell.fg != Color::Reset), any);
+        assert!(buffer.content().iter().all(|cell| cell.bg == Color::Reset));
+    }
+}
+
+#[test]
+fn what_there_is_instead_of_commands_is_said() {
+    let mut nothing = state(vec![], "x");
+    assert!(rows(&mut nothing, &look(true), 60, 8).join("\n").contains("Nothing found everywhere."));
+    nothing.read = (0, true);
+    assert!(rows(&mut nothing, &look(true), 60, 8).join("\n").contains("Nothing is recorded yet."));
+    nothing.problem = Some("unclosed group".into());
+    assert!(rows(&mut nothing, &look(true), 60, 8).join("\n").contains("unclosed group"));
+}
+
+#[test]
+fn a_question_is_seen_in_the_smallest_terminal_too() {
+    let mut state = state(vec![hit("ls", 2, 0, 3)], "");
+    state.confirming = true;
+    assert!(rows(&mut state, &look(true), 40, 3).join("\n").contains("Delete all 3 runs?  y: all"));
+    assert!(rows(&mut state, &look(true), 90, 10).join("\n").contains("o: only the newest"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn nothing_breaks_the_screen(
+        commands in proptest::collection::vec("(?s).{0,60}", 0..6), text in "[ -~日🦀\u{301}]{0,50}",
+        width in 1u16..130, height in 1u16..20, inspecting: bool, exit: i32,
+    ) {
+        let hits = (1u32..).zip(&commands).map(|(runs, command)| hit(command, i64::from(runs), exit, runs)).collect();
+        let mut state = state(hits, &text);
+        state.inspecting = inspecting;
+        for row in rows(&mut state, &look(true), width, height) {
+            prop_assert!(!row.chars().any(char::is_control), "{row:?}");
+        }
+    }
+}
