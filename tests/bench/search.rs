@@ -1,0 +1,161 @@
+//! Searching while one types: from the opened history to the first screenful, and each key; beside Atuin's search of what
+//! was typed in the end, which is a run of its program.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use caro::history::ranking::Here;
+use caro::history::recall::{Question, Recall, Scope};
+use caro::history::{History, Record, SearchMode, UnixNanos};
+
+use crate::atuin::Atuin;
+use crate::ms;
+use crate::program::{BINARY, percentile};
+
+/// What is typed, letter by letter.
+const TYPED: [&str; 5] = ["git commit", "docker run image4", "kubectl get", "make target_12", "no such command"];
+/// What a screen shows at most, as the program asks for it.
+const MOST: usize = 2_000;
+/// What is read before the first answer, as the program does.
+const FIRST: usize = 400;
+/// Runs of whole programs, of which the median counts.
+const RUNS: usize = 5;
+
+/// Prints a table for each size of the history.
+pub fn print(folder: &Path, sizes: &[usize]) {
+    let peer = Atuin::installed();
+    println!("\n{:<46}{:>14}{:>14}", "searching while one types, ms", "caro", "atuin");
+    for &size in sizes {
+        let home = folder.join(format!("search-{size}"));
+        let lines = home.join("bash_history");
+        fs::create_dir_all(&home).expect("a folder");
+        fill(&home, &lines, size);
+        let figures = typed(&home);
+        let row = |name: &str, ours: f64, theirs: Option<f64>| {
+            let theirs = theirs.map_or_else(|| "-".to_owned(), |theirs| format!("{theirs:.1}"));
+            println!("{:<46}{ours:>14.1}{theirs:>14}", format!("{size}: {name}"));
+        };
+        let theirs = peer.as_ref().map(|atuin| {
+            let folder = home.join("atuin");
+            fs::create_dir_all(&folder).expect("a folder");
+            let machine = atuin.machine(&folder, ([127, 0, 0, 1], 9).into());
+            machine.import(&lines);
+            let search = ["search", "--limit", "50", "--cmd-only", "--search-mode", "fuzzy", TYPED[0]];
+            ms(median((0..RUNS).map(|_| machine.run(&search).0).collect()))
+        });
+        row("first commands, from opening on", ms(figures.first), None);
+        row("all of it in memory", ms(figures.whole), None);
+        row("a key, first answer, p95", ms(figures.early), None);
+        row("a key, whole answer, p95", ms(figures.answered), None);
+        row("a whole program, the same query", ms(median((0..RUNS).map(|_| program(&home)).collect())), theirs);
+    }
+}
+
+struct Figures {
+    first: Duration,
+    whole: Duration,
+    early: Duration,
+    answered: Duration,
+}
+
+fn typed(home: &Path) -> Figures {
+    let begun = Instant::now();
+    let history = History::open(home.join("history.db")).expect("the history opens");
+    let mut recall = Recall::default();
+    recall.read(&history, FIRST).expect("it is read");
+    ask(&mut recall, "");
+    let first = begun.elapsed();
+    while !recall.read(&history, 4_000).expect("it is read") {}
+    let whole = begun.elapsed();
+    let (mut early, mut answered) = (Vec::new(), Vec::new());
+    for text in TYPED {
+        for (end, _) in text.char_indices().skip(1).chain([(text.len(), ' ')]) {
+            let (soon, done) = ask(&mut recall, &text[..end]);
+            early.push(soon);
+            answered.push(done);
+        }
+    }
+    early.sort_unstable();
+    answered.sort_unstable();
+    Figures { first, whole, early: percentile(&early, 95), answered: percentile(&answered, 95) }
+}
+
+/// The time to the first answer and to the whole one.
+fn ask(recall: &mut Recall, text: &str) -> (Duration, Duration) {
+    let question = Question {
+        text: text.to_owned(),
+        mode: SearchMode::Fuzzy,
+        scope: Scope::Everywhere,
+        here: Here { cwd: Some("/src".to_owned()), now: now() },
+    };
+    let begun = Instant::now();
+    let mut early = None;
+    let answer = recall.ask(&question, MOST, || false, |_| early = Some(begun.elapsed())).expect("a query");
+    let whole = begun.elapsed();
+    assert!(answer.is_some(), "nobody stopped it");
+    (early.unwrap_or(whole), whole)
+}
+
+fn program(home: &Path) -> Duration {
+    let mut command = Command::new(BINARY);
+    command.args(["history", "search", "--limit", "50", "--cmd-only", "--mode", "fuzzy", TYPED[0]]);
+    for variable in ["CARO_CONFIG_DIR", "CARO_DATA_DIR", "CARO_STATE_DIR"] {
+        command.env(variable, home);
+    }
+    let begun = Instant::now();
+    let status = command.stdout(Stdio::null()).status().expect("caro runs");
+    let took = begun.elapsed();
+    assert!(status.success(), "the search works");
+    took
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    percentile(&times, 50)
+}
+
+fn now() -> UnixNanos {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    UnixNanos(i64::try_from(since.as_nanos()).expect("before 2262"))
+}
+
+/// The same commands in a history of ours and in a file of bash's: ten kinds, nearly all different.
+fn fill(home: &Path, lines: &Path, size: usize) {
+    let history = History::open(home.join("history.db")).expect("a history");
+    let device = history.device_id().expect("a device");
+    let start = now().0 / 1_000_000_000 - size as i64 * 60;
+    let command = |n: usize| {
+        let number = n.wrapping_mul(2_654_435_761) % size;
+        match n % 10 {
+            0 => format!("git commit -m 'change {number}'"),
+            1 => format!("cargo test --test run{number}"),
+            2 => format!("docker run -it image{number}"),
+            3 => format!("kubectl get pods -n space{number}"),
+            4 => format!("ssh host{number}.example.com"),
+            5 => format!("make target_{number}"),
+            6 => format!("vim src/file{number}.rs"),
+            7 => format!("curl https://example.com/{number}"),
+            8 => format!("grep -rn pattern{number} src"),
+            _ => format!("git checkout branch-{number}"),
+        }
+    };
+    let mut file = String::new();
+    for part in (0..size).collect::<Vec<_>>().chunks(10_000) {
+        let records: Vec<Record> = part
+            .iter()
+            .map(|n| {
+                let seconds = start + *n as i64 * 60;
+                let command = command(*n);
+                file.push_str(&format!("#{seconds}\n{command}\n"));
+                let mut record = Record::new(command, UnixNanos(seconds * 1_000_000_000), device);
+                record.cwd = Some(if n % 3 == 0 { "/src" } else { "/elsewhere" }.to_owned());
+                record.exit = Some(i32::from(n % 7 == 0));
+                record
+            })
+            .collect();
+        history.add_batch(&records).expect("they are stored");
+    }
+    fs::write(lines, file).expect("a file");
+}
