@@ -2,8 +2,8 @@
 //!
 //! Each pattern stands with commands that it must find; `tests` runs them all, and `tests/vectors/secrets` holds many
 //! more of both kinds. `tokens` has what is known by its own shape; `places` has places where a secret is expected,
-//! such as after `--password`: what stands there is one unless it is plainly something else ([`shape::is_secret`]).
-//! Where neither decides, what stands there must look as if nobody had thought of it ([`shape::is_random`]).
+//! such as after `--password`: what stands there is one unless it is plainly something else (`shape::is_secret`).
+//! Where neither decides, what stands there must look as if nobody had thought of it (`shape::is_random`).
 //!
 //! A secret that is missed is kept, and leaves sealed; an innocent command that is found is missed in the history. So
 //! in doubt a pattern finds, but what people run every day must pass.

@@ -173,6 +173,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "the one match")]
     fn a_command_is_cut_to_the_room_there_is_and_its_match_stays_seen() {
         assert_eq!(shown("git status", &[4..6], 20), "git <st>atus");
         assert_eq!(shown("git status", &[], 10), "git status");
