@@ -159,6 +159,8 @@ impl History {
     pub fn clear(&self) -> Result<u64> {
         let removed = self.write(|db| {
             db.execute("DELETE FROM outbox", [])?;
+            db.execute("DELETE FROM removed", [])?;
+            db.execute("DELETE FROM removals", [])?;
             Ok(db.execute("DELETE FROM records", [])? as u64)
         })?;
         self.empty_log();

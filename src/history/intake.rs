@@ -5,6 +5,7 @@
 
 use super::filter::{Action, Filter, Why, secret_in};
 use super::record::Record;
+use super::{History, Result};
 
 /// What is let in.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +32,27 @@ impl Intake {
             _ if self.keep_secrets => None,
             _ => secret_in(record),
         }
+    }
+}
+
+/// How many commands were not recorded, in the history's small pieces of state.
+const LEFT_OUT: &str = "left_out";
+
+impl History {
+    /// Counts a command that was not let in. Nothing of it is kept.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn note_left_out(&self) -> Result<()> {
+        self.meta_note(LEFT_OUT, &(self.left_out()? + 1).to_string())
+    }
+
+    /// How many commands were not let in when they were run on this device.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn left_out(&self) -> Result<u64> {
+        Ok(self.meta_get(LEFT_OUT)?.and_then(|count| count.parse().ok()).unwrap_or(0))
     }
 }
 

@@ -41,9 +41,21 @@ pub struct Pattern {
     examples: &'static [&'static str],
 }
 
+/// What lies between a program and a flag, as much of it as there is: what follows is the last such flag.
+const AS_MUCH: &str = "]*\\s)?";
+/// The same, as little as there is: the first such flag.
+const AS_LITTLE: &str = "]*?\\s)??";
+
 impl Pattern {
-    fn compiled(&self) -> Option<Regex> {
-        RegexBuilder::new(self.regex).unicode(false).build().ok()
+    /// What finds the last flag of a program, or the first.
+    fn compiled(&self, first: bool) -> Option<Regex> {
+        let regex = if first { self.regex.replace(AS_MUCH, AS_LITTLE) } else { self.regex.to_owned() };
+        RegexBuilder::new(&regex).unicode(false).build().ok()
+    }
+
+    /// Whether it looks for flags of a program, of which there may be several.
+    fn has_flags(&self) -> bool {
+        self.regex.contains(AS_MUCH)
     }
 }
 
@@ -111,15 +123,29 @@ fn contains(text: &[u8], piece: &[u8]) -> bool {
     text.windows(piece.len()).any(|part| part == piece)
 }
 
-fn regex(index: usize) -> Option<&'static Regex> {
-    static EACH: [OnceLock<Option<Regex>>; COUNT] = [const { OnceLock::new() }; COUNT];
-    EACH.get(index)?.get_or_init(|| pattern(index)?.compiled()).as_ref()
+fn regex(index: usize, first: bool) -> Option<&'static Regex> {
+    static EACH: [[OnceLock<Option<Regex>>; 2]; COUNT] = [const { [const { OnceLock::new() }; 2] }; COUNT];
+    EACH.get(index)?[usize::from(first)].get_or_init(|| pattern(index)?.compiled(first)).as_ref()
+}
+
+/// Whether a command only speaks about what it names: a search for a word, the message of a commit.
+fn is_speech(text: &str) -> bool {
+    let mut words = text.split_whitespace();
+    let speaks = match words.next() {
+        Some("grep" | "egrep" | "rg" | "ag" | "ack") => true,
+        Some("git") => matches!(words.next(), Some("commit" | "log" | "grep")),
+        _ => false,
+    };
+    speaks && !text.contains(['|', ';', '&', '`', '\n']) && !text.contains("$(")
 }
 
 /// Compiles every pattern, which takes a while: on a thread that has nothing better to do.
 pub fn prepare() {
     for index in 0..COUNT {
-        regex(index);
+        regex(index, false);
+        if pattern(index).is_some_and(Pattern::has_flags) {
+            regex(index, true);
+        }
     }
 }
 
@@ -165,8 +191,11 @@ pub fn mask(text: &str) -> String {
 fn look(text: &str, mut found: impl FnMut(&'static Pattern, Range<usize>) -> bool) {
     let bytes = text.as_bytes();
     let hinted = HINTS.of(bytes);
-    for index in (0..COUNT).filter(|index| hinted >> index & 1 == 1) {
-        let (Some(pattern), Some(regex)) = (pattern(index), regex(index)) else { continue };
+    let count = if hinted != 0 && is_speech(text) { TOKENS.len() } else { COUNT };
+    let hinted = (0..count).filter(|index| hinted >> index & 1 == 1);
+    for (index, first) in hinted.flat_map(|index| [(index, false), (index, true)]) {
+        let Some(pattern) = pattern(index).filter(|pattern| !first || pattern.has_flags()) else { continue };
+        let Some(regex) = regex(index, first) else { continue };
         for place in regex.captures_iter(bytes).filter(|place| place.name("not").is_none()) {
             let literal = place.name("quote").is_some_and(|quote| quote.as_bytes() == b"'");
             let checked = [("value", shape::is_secret as fn(&str, bool) -> bool), ("random", shape::is_random)];

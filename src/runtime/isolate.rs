@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -31,8 +31,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(30);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How long a turn may go on after the handle was dropped: nobody waits for its outcome any more.
 const LAST_TURN: Duration = Duration::from_secs(2);
-/// A turn that is told to end and goes on is let go on for so many looks before it is told again.
-const TELL_AGAIN: u32 = 12;
+/// A turn that is told to end and goes on is let go on for so many times as long as callers look before it is told again.
+const TELL_AGAIN: u64 = 12;
 /// Stack of the isolate's thread; the engine's own recursion limit is far below.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -87,8 +87,8 @@ struct Shared {
     turn_began: AtomicU64,
     /// Whether a turn took too long and was told to end.
     overran: AtomicBool,
-    /// How often anyone looked at a turn that took too long.
-    looks: AtomicU32,
+    /// For how many looks of a caller a turn has taken too long, as whoever looked last found it.
+    looks: AtomicU64,
     engine: Mutex<Option<v8::IsolateHandle>>,
 }
 
@@ -266,16 +266,20 @@ impl Isolate {
             return;
         }
         let now = millis(self.started.elapsed());
-        if Duration::from_millis(now.saturating_sub(began - 1)) > longest {
+        let turn = Duration::from_millis(now.saturating_sub(began - 1));
+        if let Some(over) = turn.checked_sub(longest).filter(|over| !over.is_zero()) {
             self.shared.overran.store(true, Ordering::Relaxed);
             if let Some(engine) = lock(&self.shared.engine).as_ref() {
                 // QuickJS looks up at every ten thousandth call. A chain of tasks in which that always is a call that
                 // may fail goes on, and only frees what it held. Left alone for a while it runs out of memory.
-                match self.shared.looks.fetch_add(1, Ordering::Relaxed) % TELL_AGAIN {
-                    0 => engine.terminate_execution(),
-                    1 => engine.cancel_terminate_execution(),
-                    _ => false,
-                };
+                let look = 1 + millis(over) / millis(self.watch_every()).max(1);
+                if self.shared.looks.swap(look, Ordering::Relaxed) != look {
+                    match look % TELL_AGAIN {
+                        1 => engine.terminate_execution(),
+                        2 => engine.cancel_terminate_execution(),
+                        _ => false,
+                    };
+                }
             }
         }
     }

@@ -78,8 +78,10 @@ impl Command {
             return Ok(());
         }
         let changes = self.changes_the_history();
+        // The end of a command that was not recorded changes nothing.
+        let ends = matches!(&self, Self::End(_));
         let result = self.run_alone(ui, home);
-        if changes {
+        if changes && (result.is_ok() || !ends) {
             // After a failure too: part of it may be done.
             super::sync::after_capture(home);
         }

@@ -73,6 +73,8 @@ struct StatsJson {
     from: Option<String>,
     #[serde(flatten)]
     total: CountsJson,
+    /// Commands that were run on this device and not recorded: they held a secret, or the user's rules exclude them.
+    left_out: u64,
     by_device: BTreeMap<String, CountsJson>,
     by_model: BTreeMap<String, CountsJson>,
     by_safety: BTreeMap<String, CountsJson>,
@@ -96,6 +98,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
             schema_version: SCHEMA_VERSION,
             from: day,
             total: total.into(),
+            left_out: history.left_out()?,
             by_device: named(by_device),
             by_model: named(by_model),
             by_safety: named(by_safety),
@@ -110,7 +113,16 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     });
     table(ui, "By device", devices.collect())?;
     table(ui, "By model", usage.by_model.into_iter().collect())?;
-    table(ui, "By safety level", usage.by_safety.into_iter().collect())
+    table(ui, "By safety level", usage.by_safety.into_iter().collect())?;
+    let left_out = history.left_out()?;
+    if left_out > 0 {
+        let plural = if left_out == 1 { " was" } else { "s were" };
+        ui.hint(format_args!(
+            "{left_out} command{plural} not recorded on this device: they held a secret, or your rules exclude them \
+             (`caro config get history.secrets`, `caro config get history.filter`)."
+        ));
+    }
+    Ok(())
 }
 
 fn table(ui: &mut Ui, title: &str, rows: Vec<(String, Counts)>) -> Result<(), CliError> {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::history::store::count;
 use crate::history::testing::{any_record, plain};
 use crate::history::{Filter, Record};
 

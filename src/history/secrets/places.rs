@@ -16,6 +16,13 @@ macro_rules! random {
     };
 }
 
+/// Where a program's name stands, and not a file or a container that is called like one.
+macro_rules! program {
+    () => {
+        r#"(?:^|[|;&(\n`"']\s*|\w=\S*\s+|\b(?:sudo|doas|exec|time|env|nohup|watch|xargs|ssh|then|do)\s(?:[^|;&\n]*\s)?)(?:[\w.~/-]*/)?"#
+    };
+}
+
 /// The end of a name that something secret is called by.
 macro_rules! secret_name {
     () => {
@@ -112,7 +119,10 @@ pub(super) const PLACES: &[Pattern] = &[
     Pattern {
         name: "a database password",
         hints: &["mysql", "mariadb", "sqlplus"],
-        regex: r#"\b(?:(?:mysql\w*|mariadb[\w-]*)\s(?:[^|;&\n]*\s)?-p(?P<secret>[^\s$"'|;&<>-][^\s"'|;&<>]*|"[^$"][^"]*|'[^'][^']*)|sqlplus\s+(?:-\w+\s+)*["']?\w+/(?P<value>[^\s@"'/]+))"#,
+        regex: concat!(
+            program!(),
+            r#"(?:(?:mysql\w*|mariadb[\w-]*)\s(?:[^|;&\n]*\s)?-p(?P<secret>[^\s$"'|;&<>-][^\s"'|;&<>]*|"[^$"][^"]*|'[^'][^']*)|sqlplus\s+(?:-\w+\s+)*["']?\w+/(?P<value>[^\s@"'/]+))"#
+        ),
         examples: &[
             "mysql -uroot -phunter2 app",
             "mysqldump -u root -p'hunter 2' app > x",
@@ -173,11 +183,12 @@ pub(super) const PLACES: &[Pattern] = &[
             "unrar",
         ],
         regex: concat!(
-            r"\b(?:sshpass\s+(?:-[vh]\s+)*-p\s*|",
+            program!(),
+            r"(?:sshpass\s+(?:-[vh]\s+)*-p\s*|",
             r"(?:docker|podman|nerdctl|buildah|skopeo|helm|oras|crane|oc|az|cf|argocd|odo)\s+(?:registry\s+|acr\s+)?login\s(?:[^|;&\n]*\s)?-p\s*|",
             r"redis-cli\s(?:[^|;&\n]*\s)?-a\s+|",
             r"(?:mongo|mongosh|mongodump|mongorestore|mongoexport|mongoimport|cqlsh|evil-winrm|crackmapexec|netexec|nxc|rdesktop|hydra)\s(?:[^|;&\n]*\s)?-p\s+|",
-            r"ldap(?:search|add|modify|delete|whoami|passwd)\s(?:[^|;&\n]*\s)?-[ws]\s+|",
+            r"ldap(?:search|add|modify|delete|whoami|passwd)\s(?:[^|;&\n]*\s)?-w\s+|ldappasswd\s(?:[^|;&\n]*\s)?-[sa]\s+|",
             r"(?:unzip|zip|zipcloak|ipmitool|mosquitto_(?:pub|sub)|sqlcmd|bcp)\s(?:[^|;&\n]*\s)?-P\s+|",
             r"snmp\w+\s(?:[^|;&\n]*\s)?-[AX]\s+|",
             r"(?:7z[ar]?|unrar|rar)\s(?:[^|;&\n]*\s)?-h?p|",
@@ -268,7 +279,7 @@ pub(super) const PLACES: &[Pattern] = &[
             "psk",
         ],
         regex: concat!(
-            r"(?i)(?:^|\s)--(?:no|ask|with|read|prompt)-(?P<not>\S+)|(?:^|\s)--?(?:[a-z0-9]+[-_.])*(?:",
+            r"(?i)(?:^|\s)--(?P<not>(?:no|ask|with|read|prompt)-\S+|(?:[a-z-]*(?:next|starting|continuation|max|page)[-_]?tokens?|secret-name|secret)(?:=|\s+)[a-z_.-]+(?:\s|$))|(?:^|\s)--?(?:[a-z0-9]+[-_.])*(?:",
             secret_name!(),
             r"|(?:store|key|src|dest|sftp-|ftp-)*pass|pwd|bindpw|oauth2-bearer|psk|secret-string)(?:=|\s+)",
             value!()
@@ -288,21 +299,21 @@ pub(super) const PLACES: &[Pattern] = &[
     },
     Pattern {
         name: "a key given by a flag",
-        hints: &["-key", "-auth", "-sas", "-pat", " -k"],
+        hints: &["-key", "-auth", "-sas", "-pat"],
         regex: concat!(
-            r"(?i)(?:^|\s)-(?:k|-?(?:(?:private|encryption|signing|license|service|project|write|admin|server|client|app)-)?key|-?auth|-?sas(?:-token)?|-?pat)(?:=|\s+)",
+            r"(?i)(?:^|\s)-(?:-?(?:(?:private|encryption|signing|license|service|project|write|admin|server|client|app)-)?key|-?auth|-?sas(?:-token)?|-?pat)(?:=|\s+)",
             random!()
         ),
         examples: &[
             "cast send --private-key 0x9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 0x0",
-            "tool -k a1B2c3D4e5F6g7H8i9J0 run",
+            "tool --key a1B2c3D4e5F6g7H8i9J0 run",
         ],
     },
     Pattern {
         name: "a secret in an assignment",
         hints: NAMED_OR_SHORT,
         regex: concat!(
-            r"(?i)(?:\b|_)[a-z0-9_.-]*(?:",
+            r"(?i)(?P<not>\b[a-z0-9_.-]*(?:existing_?secret|(?:next|max|page)_?token)=\S+|--secret=[a-z_.-]+(?:\s|$))|(?:\b|_)[a-z0-9_.-]*(?:",
             secret_name!(),
             r"|_pass|\bpass|_pwd|_pat|authtoken|_creds|_apikey|(?:private|signing|encryption)_key)=",
             value!()
@@ -381,7 +392,7 @@ pub(super) const PLACES: &[Pattern] = &[
     Pattern {
         name: "a secret in JSON",
         hints: NAMED,
-        regex: r#"(?i)\\?["'][a-z0-9_-]*(?:token|secret|password|passwd|passphrase|(?:api|access|private)_?-?key|apikey)\\?["']\s*:\s*\\?(?P<quote>["'])(?P<value>[^"'\s\\]+)"#,
+        regex: r#"(?i)["'](?P<not>(?:next|page)_?(?:page_?)?token)\\?["']|\\?["'][a-z0-9_-]*(?:token|secret|password|passwd|passphrase|(?:api|access|private)_?-?key|apikey)\\?["']\s*:\s*\\?(?P<quote>["'])(?P<value>[^"'\s\\]+)"#,
         examples: &[
             "curl -d '{\"user\":\"me\",\"password\":\"hunter2\"}' https://a",
             "curl -d \"{\\\"token\\\":\\\"abc\\\"}\" a",
