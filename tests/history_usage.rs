@@ -78,6 +78,8 @@ fn statistics_count_each_command_once_and_outlive_it() {
     let id = run_in_shell(&home, "make", "0");
     run_in_shell(&home, "false", "1");
     home.run(["history", "start", "--", "still running"]).success();
+    let secret = home.run(["history", "start", "--", "mysql -uroot -phunter2"]).success().stdout;
+    assert_eq!(secret, "", "it is not recorded");
     let add = ["history", "add", "--command", "du -sh", "--exit", "0", "--model", "large", "--safety", "safe"];
     home.run(add).success();
     let file = home.file("bash_history", "#1700000000\nls\n");
@@ -95,6 +97,7 @@ fn statistics_count_each_command_once_and_outlive_it() {
         "commands",
         "failed",
         "from",
+        "left_out",
         "schema_version",
         "succeeded",
         "success_rate",
@@ -102,13 +105,17 @@ fn statistics_count_each_command_once_and_outlive_it() {
     assert_eq!(keys, contract);
     assert_eq!((&stats["commands"], &stats["succeeded"], &stats["failed"]), (&4.into(), &2.into(), &1.into()));
     assert!((stats["success_rate"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-9);
+    assert_eq!(stats["left_out"], 1);
     assert_eq!(stats["by_model"]["large"]["commands"], 1);
     assert_eq!(stats["by_safety"]["safe"]["commands"], 1);
     assert_eq!(stats["by_device"].as_object().unwrap().len(), 1);
 
     let recent = home.run(["history", "stats", "week", "--json"]).success().json().remove(0);
     assert_eq!(recent["commands"], 3, "what was imported ran in 2023");
-    let shown = home.run(["history", "stats"]).success().stdout;
+    let run = home.run(["history", "stats"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("1 command was not recorded on this device"), "{run:?}");
+    let shown = run.stdout;
     assert!(shown.starts_with("4 commands, 67 % succeeded\n"), "{shown}");
     assert!(shown.contains("(this device)  4 commands") && shown.contains("large  1 command, 100 %"), "{shown}");
     let wrong = home.run(["history", "stats", "sometimes"]).failure(2);

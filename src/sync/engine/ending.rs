@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use super::{Engine, Report};
 use crate::history::{History, UnixNanos};
+use crate::runtime::is_damaged;
 use crate::runtime::protocol::Close;
 use crate::sync::daemon::rfc3339;
 use crate::sync::lock::Hold;
@@ -59,9 +60,12 @@ impl Engine {
     ///
     /// [`SyncError::System`] where there is no thread to be had.
     pub fn close_meanwhile(self) -> Result<(Ending, History), SyncError> {
-        let Self { isolate, network, consent, history, _lock: hold, .. } = self;
+        let Self { isolate, network, consent, history, paths, _lock: hold, .. } = self;
         let closing = std::thread::Builder::new().name("caro-closing".into()).spawn(move || {
-            let closed = isolate.call(&Close {}, super::asking::LOCAL).map_err(SyncError::Engine);
+            let closed = isolate.call(&Close {}, super::asking::LOCAL).map_err(|error| {
+                // What is broken in it may be met only now.
+                if is_damaged(&paths.database) { SyncError::StoreDamaged } else { SyncError::Engine(error) }
+            });
             drop((isolate, network, consent, hold));
             closed.map(drop)
         })?;
