@@ -4,6 +4,6 @@ mod buffers;
 mod certificates;
 mod failures;
 mod frames;
-mod peers;
+pub mod peers;
 mod proxies;
 mod reconnection;

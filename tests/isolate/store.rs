@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use caro::net::Network;
 use caro::runtime::protocol::{
-    Append, Close, CreateSegment, Event, Exchange, FailureCode, Items, LoadRegistries, Open, Positions, Set,
+    Append, Close, CreateSegment, Event, Exchange, ExchangeUnread, FailureCode, Items, LoadRegistries, Open, Outcome,
+    Positions, Set,
 };
 use caro::runtime::{Isolate, IsolateError, IsolateOptions, open_database};
 use rusqlite::Connection;
 use serde_json::json;
 
 use super::bare::{Bare, agent_secret};
+use crate::common::sync::Relay;
+use crate::transport::peers::{address, dial};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const MONTH: &str = "2026-11-01T00:00:00.000Z";
@@ -214,6 +218,43 @@ fn what_was_answered_is_in_the_file_when_the_process_is_gone() {
     let values: Vec<_> = items.into_iter().map(|(_, _, value)| value).collect();
     assert_eq!(values, (0..20).map(|n| format!("value-{n}")).collect::<Vec<_>>());
     assert_eq!(again.next_event(Duration::ZERO), None::<Event>);
+}
+
+/// A process may die between making a segment and writing to it, and its relay be another one afterwards.
+#[test]
+fn a_segment_without_entries_goes_to_a_relay_that_lacks_it() {
+    let (secret, folder, network) = (agent_secret(), tempfile::tempdir().unwrap(), Network::start().unwrap());
+    let path = folder.path().join("sync.db");
+    let relays = [Relay::new(), Relay::new()];
+    drop(open(open_database(Some(&path)).unwrap(), &secret, true));
+    let with = |relay: &Relay, name: &str| {
+        let dialled = dial(&network, address(&relay.url()));
+        dialled.first.unwrap();
+        let (database, dialer) = (open_database(Some(&path)).unwrap(), Some(dialled.dialer));
+        let isolate = Isolate::start(IsolateOptions { database, dialer, memory_limit: 256 << 20 }).unwrap();
+        let open = Open {
+            agent_secret: &secret,
+            session: None,
+            create: false,
+            peer: Some(name),
+            month: MONTH,
+            ahead: &Positions::new(),
+            timeout_ms: 10_000,
+        };
+        isolate.call(&open, DEADLINE).unwrap();
+        isolate
+    };
+    let first = with(&relays[0], "first");
+    let segment = first.call(&CreateSegment { month: MONTH.into() }, DEADLINE).unwrap().id;
+    let exchange = Exchange { ids: vec![segment.clone()], timeout_ms: 10_000 };
+    assert_eq!(first.call(&exchange, DEADLINE).unwrap().outcomes[&segment], Outcome::Current);
+    first.call(&Close {}, DEADLINE).unwrap();
+    drop(first);
+
+    let read = Positions::from([(segment.clone(), BTreeMap::new())]);
+    let second = with(&relays[1], "second");
+    let exchanged = second.call(&ExchangeUnread { read, timeout_ms: 3_000 }, DEADLINE).unwrap();
+    assert_eq!(exchanged.unchanged, [segment], "{:?}", exchanged.outcomes);
 }
 
 /// The log is cut after each of its frames: whatever had come to disk when the power went.
