@@ -31,8 +31,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(30);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How long a turn may go on after the handle was dropped: nobody waits for its outcome any more.
 const LAST_TURN: Duration = Duration::from_secs(2);
-/// A turn that is told to end and goes on is let go on for so many times as long as callers look before it is told again.
-const TELL_AGAIN: u64 = 12;
+/// A turn that was told to end and goes on is told again after so many looks of a caller.
+const TELL_AGAIN: u32 = 12;
 /// Stack of the isolate's thread; the engine's own recursion limit is far below.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -87,8 +87,8 @@ struct Shared {
     turn_began: AtomicU64,
     /// Whether a turn took too long and was told to end.
     overran: AtomicBool,
-    /// For how many looks of a caller a turn has taken too long, as whoever looked last found it.
-    looks: AtomicU64,
+    /// Milliseconds since the start at which it was last told so, plus one; 0 if never.
+    told: AtomicU64,
     engine: Mutex<Option<v8::IsolateHandle>>,
 }
 
@@ -265,22 +265,22 @@ impl Isolate {
         if began == 0 {
             return;
         }
-        let now = millis(self.started.elapsed());
-        let turn = Duration::from_millis(now.saturating_sub(began - 1));
-        if let Some(over) = turn.checked_sub(longest).filter(|over| !over.is_zero()) {
-            self.shared.overran.store(true, Ordering::Relaxed);
-            if let Some(engine) = lock(&self.shared.engine).as_ref() {
-                // QuickJS looks up at every ten thousandth call. A chain of tasks in which that always is a call that
-                // may fail goes on, and only frees what it held. Left alone for a while it runs out of memory.
-                let look = 1 + millis(over) / millis(self.watch_every()).max(1);
-                if self.shared.looks.swap(look, Ordering::Relaxed) != look {
-                    match look % TELL_AGAIN {
-                        1 => engine.terminate_execution(),
-                        2 => engine.cancel_terminate_execution(),
-                        _ => false,
-                    };
-                }
-            }
+        let since = |then: u64| self.started.elapsed().saturating_sub(Duration::from_millis(then - 1));
+        if since(began) <= longest {
+            return;
+        }
+        self.shared.overran.store(true, Ordering::Relaxed);
+        // Whoever holds this decides: several may look at the same time.
+        let engine = lock(&self.shared.engine);
+        let Some(engine) = engine.as_ref() else { return };
+        let told = self.shared.told.load(Ordering::Relaxed);
+        if told == 0 || since(told) >= self.watch_every() * TELL_AGAIN {
+            self.shared.told.store(millis(self.started.elapsed()) + 1, Ordering::Relaxed);
+            engine.terminate_execution();
+        } else if since(told) >= self.watch_every() {
+            // QuickJS looks up at every ten thousandth call. A chain of tasks in which that always is a call that
+            // may fail goes on, and only frees what it held. Left alone for a while it runs out of memory.
+            engine.cancel_terminate_execution();
         }
     }
 
