@@ -80,6 +80,10 @@ impl Home {
     pub fn open_history(&self) -> Result<History, CliError> {
         let history = History::open(self.history_path())?;
         self.settle(&history)?;
+        // Not at the prompt: it may be much that is erased.
+        if let Err(error) = history.expire_removals(time::now()) {
+            tracing::info!(%error, "what was removed a while ago is still kept");
+        }
         Ok(history)
     }
 
@@ -104,9 +108,6 @@ impl Home {
         let path = path.canonicalize().unwrap_or(path);
         let path = machine::cloned_place().map_or(path, PathBuf::from);
         history.settle(&Place { machine: machine::id().unwrap_or_default(), path })?;
-        if let Err(error) = history.expire_removals(time::now()) {
-            tracing::info!(%error, "what was removed a while ago is still kept");
-        }
         match history.take_in(&self.waiting()) {
             // The next one will.
             Ok(_) | Err(HistoryError::Busy(_)) => Ok(()),

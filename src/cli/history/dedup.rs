@@ -1,10 +1,8 @@
 //! `caro history dedup`.
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::{CliError, Home, Ui};
-use super::output::SCHEMA_VERSION;
 use super::removing::{How, commands, one_line};
 use super::select::{moment, open};
 use crate::history::UnixNanos;
@@ -35,14 +33,6 @@ pub struct Args {
     how: How,
 }
 
-/// The result as JSON, version 1.
-#[derive(Serialize)]
-struct DeletedJson {
-    schema_version: u32,
-    dry_run: bool,
-    deleted: Vec<String>,
-}
-
 /// Runs `caro history dedup`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = open(home)?;
@@ -57,12 +47,8 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     let more = ids.len().saturating_sub(show.len());
     show.splice(0..0, std::iter::repeat_n(String::new(), more));
     args.how.delete(ui, &history, &ids, &show)?;
-    if args.how.json {
-        let deleted = ids.iter().map(Uuid::to_string).collect();
-        return ui.json(&DeletedJson { schema_version: SCHEMA_VERSION, dry_run: args.how.dry_run, deleted });
-    }
-    if !args.how.dry_run {
-        return ui.line(format_args!("deleted {}", commands(ids.len())));
+    if args.how.say_deleted(ui, &ids)? {
+        return Ok(());
     }
     for id in &ids {
         if let Some(record) = history.get(*id)? {

@@ -2,11 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::{CliError, Home, Ui, completions};
-use super::output::SCHEMA_VERSION;
 use super::removing::{How, commands, one_line};
 use super::search::Mode;
 use super::select::{Page, Selection, open};
@@ -42,14 +40,6 @@ pub struct Args {
     how: How,
 }
 
-/// The result as JSON, version 1.
-#[derive(Serialize)]
-struct DeletedJson {
-    schema_version: u32,
-    dry_run: bool,
-    deleted: Vec<String>,
-}
-
 /// Runs `caro history delete`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = open(home)?;
@@ -57,18 +47,14 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     let ids: Vec<Uuid> = found.iter().map(|record| record.id).collect();
     let show: Vec<String> = found.iter().map(one_line).collect();
     args.how.delete(ui, &history, &ids, &show)?;
-    if args.how.json {
-        let deleted = ids.iter().map(Uuid::to_string).collect();
-        return ui.json(&DeletedJson { schema_version: SCHEMA_VERSION, dry_run: args.how.dry_run, deleted });
-    }
-    if args.how.dry_run {
-        for record in &found {
-            ui.line(format_args!("{}  {}", record.id, one_line(record)))?;
-        }
-        ui.status(format_args!("Would delete {}.", commands(ids.len())));
+    if args.how.say_deleted(ui, &ids)? {
         return Ok(());
     }
-    ui.line(format_args!("deleted {}", commands(ids.len())))
+    for record in &found {
+        ui.line(format_args!("{}  {}", record.id, one_line(record)))?;
+    }
+    ui.status(format_args!("Would delete {}.", commands(ids.len())));
+    Ok(())
 }
 
 /// The records that are meant, the newest last.

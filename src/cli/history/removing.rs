@@ -1,10 +1,12 @@
 //! What the commands that remove something have in common: to say first what would go, to ask, and to keep it for
 //! `caro history undo`.
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::ui::visible;
 use super::super::{CliError, Kind, Ui, time};
+use super::output::SCHEMA_VERSION;
 use crate::history::{History, Record, secrets};
 
 /// Commands that are shown before they are removed.
@@ -27,6 +29,14 @@ pub(super) struct How {
     pub(super) json: bool,
 }
 
+/// What was deleted, or would be, as JSON, version 1.
+#[derive(Serialize)]
+struct DeletedJson {
+    schema_version: u32,
+    dry_run: bool,
+    deleted: Vec<String>,
+}
+
 impl How {
     /// Deletes the records, unless this is only to say what would go; asks first, where it is to.
     pub(super) fn delete(&self, ui: &Ui, history: &History, ids: &[Uuid], show: &[String]) -> Result<(), CliError> {
@@ -43,6 +53,17 @@ impl How {
             offer_undo(ui, "unless another device has been told before");
         }
         Ok(())
+    }
+
+    /// Says what was deleted, or as JSON what would be; false where it is still to be said what would be.
+    pub(super) fn say_deleted(&self, ui: &mut Ui, ids: &[Uuid]) -> Result<bool, CliError> {
+        if self.json {
+            let deleted = ids.iter().map(Uuid::to_string).collect();
+            ui.json(&DeletedJson { schema_version: SCHEMA_VERSION, dry_run: self.dry_run, deleted })?;
+        } else if !self.dry_run {
+            ui.line(format_args!("deleted {}", commands(ids.len())))?;
+        }
+        Ok(self.json || !self.dry_run)
     }
 }
 
