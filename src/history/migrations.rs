@@ -18,8 +18,10 @@
 //!   Rows are therefore numbered once (`AUTOINCREMENT`), and triggers keep the indexed part right
 //!   whoever writes. `records_by_time` ends with the id so that equal times have one order on all
 //!   devices.
+//! - `records.in_segment` says whether a record lies in any segment; triggers keep it right whoever writes, so that what lies in
+//!   none is found without a look at each (step 6).
 //! - `removed` has what the `removals` of the last minute took away, in the columns of `records`; a column that is added there is
-//!   added here too. `held` is its state in the outbox, `marked` the state of a mark with `kept` that it had.
+//!   added here too, but for `in_segment`. `held` is its state in the outbox, `marked` the state of a mark with `kept` that it had.
 //! - `placed` says in which segments of the synced history a record lies (step 2). Positions are forgotten with
 //!   that step: what was read before is read once more, since nobody had noted where it lay.
 
@@ -196,6 +198,24 @@ CREATE TABLE removed (
     PRIMARY KEY (removal, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX removed_by_record ON removed (id);
+",
+    "
+ALTER TABLE records ADD COLUMN in_segment INTEGER NOT NULL DEFAULT 0;
+UPDATE records SET in_segment = 1, synced = 1 WHERE id IN (SELECT id FROM placed);
+CREATE INDEX records_in_segments ON records (started_at, id) WHERE in_segment = 1;
+CREATE INDEX records_in_none ON records (device_id, started_at, id) WHERE in_segment = 0;
+CREATE INDEX deletions_kept ON deleted_records (id) WHERE kept = 1;
+CREATE TRIGGER placed_insert AFTER INSERT ON placed BEGIN
+    UPDATE records SET in_segment = 1, synced = 1 WHERE id = new.id AND in_segment = 0;
+END;
+CREATE TRIGGER placed_delete AFTER DELETE ON placed BEGIN
+    UPDATE records SET in_segment = 0
+        WHERE id = old.id AND NOT EXISTS (SELECT 1 FROM placed WHERE id = old.id);
+END;
+CREATE TRIGGER records_insert_placed AFTER INSERT ON records
+    WHEN EXISTS (SELECT 1 FROM placed WHERE id = new.id) BEGIN
+    UPDATE records SET in_segment = 1, synced = 1 WHERE rowid = new.rowid;
+END;
 ",
 ];
 

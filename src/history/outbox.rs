@@ -149,7 +149,7 @@ impl History {
         self.write(|db| {
             Ok(db.execute(
                 "UPDATE outbox SET held = 0 WHERE held = ?1 \
-                 AND id IN (SELECT id FROM records WHERE started_at < ?2)",
+                 AND (SELECT started_at FROM records WHERE records.id = outbox.id) < ?2",
                 [HELD_WHILE_RUNNING, before.0],
             )? as u64)
         })

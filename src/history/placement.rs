@@ -4,8 +4,8 @@
 //! behind what was sent or read. It outlives the record: a deleted one lies in its segments until those
 //! are rewritten, and a segment that is gone leaves behind which of its records lie nowhere else.
 //!
-//! The same transactions mark a record as one that has been in the account (`records.synced`): that stays true wherever it
-//! lies later. And they leave two notes in the `meta` table for whoever puts segments in order: that records lie in
+//! The same transactions mark a record as one that lies in a segment (`records.in_segment`) and has been in the account
+//! (`records.synced`), which stays true wherever it lies later. And they leave two notes in the `meta` table for whoever puts segments in order: that records lie in
 //! several segments ([`COPIES`]), or may lie in none any more ([`ORPHANS`]), so that nobody has to look each time.
 
 use std::collections::BTreeMap;
@@ -28,9 +28,8 @@ pub(crate) const ORPHANS: &str = "sync_orphans";
 const NEW: &str = "new";
 
 /// Records that are not queued, lie in no segment and were not withdrawn from sync.
-const NOWHERE: &str = "NOT EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
-     AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.id = records.id) \
-     AND NOT EXISTS (SELECT 1 FROM deleted_records WHERE deleted_records.id = records.id)";
+const NOWHERE: &str = "in_segment = 0 AND id NOT IN (SELECT id FROM outbox) \
+     AND id NOT IN (SELECT id FROM deleted_records)";
 
 impl History {
     /// The segments in which a record lies.
@@ -126,6 +125,20 @@ impl History {
              ORDER BY 1",
             [since.0, now.0],
         )
+    }
+
+    /// Whether a record in a segment is known to have begun at `from` or later.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn has_newer_in(&self, segment: &str, from: UnixNanos) -> Result<bool> {
+        // The newest ones have the greatest ids, nearly always.
+        let mut statement = self.db.prepare_cached(
+            "SELECT 1 FROM placed CROSS JOIN records USING (id) \
+             WHERE segment = (SELECT number FROM segments WHERE id = ?1) AND started_at >= ?2 \
+             AND id NOT IN (SELECT id FROM deleted_records) ORDER BY placed.id DESC LIMIT 1",
+        )?;
+        Ok(statement.exists(params![segment, from.0])?)
     }
 
     /// When the newest record of a segment began; `None` where not all of its records are known here.
@@ -256,17 +269,17 @@ impl History {
         })
     }
 
-    /// When the records of `device` began that lie in no segment and are not queued.
+    /// How many records of `device` that lie in no segment and are not queued began at or after `from`, and before `to`.
     ///
     /// # Errors
     /// What the database says.
-    pub fn unplaced(&self, device: Uuid) -> Result<Vec<UnixNanos>> {
-        let sql = format!("SELECT started_at FROM records WHERE device_id = ?1 AND {NOWHERE}");
-        let mut statement = self.db.prepare_cached(&sql)?;
-        let began = statement
-            .query_map([device.as_bytes()], |row| row.get(0).map(UnixNanos))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(began)
+    pub fn unplaced_count(&self, device: Uuid, from: UnixNanos, to: UnixNanos) -> Result<u64> {
+        let sql = format!(
+            "SELECT count(*) FROM records WHERE device_id = ?1 AND started_at >= ?2 AND started_at < ?3 AND {NOWHERE}"
+        );
+        let count: i64 =
+            self.db.prepare_cached(&sql)?.query_row(params![device.as_bytes(), from.0, to.0], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
     }
 
     /// How many records lie in no segment: as far as this device knows, they may be nowhere else.
@@ -274,10 +287,7 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn unsynced_count(&self) -> Result<u64> {
-        count(
-            &self.db,
-            "SELECT count(*) FROM records WHERE NOT EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id)",
-        )
+        count(&self.db, "SELECT count(*) FROM records WHERE in_segment = 0")
     }
 
     /// When the `n`th newest of the records began that are in sync or on their way there, counted from 1; `None` where
@@ -291,11 +301,12 @@ impl History {
         let began: Option<i64> = self
             .db
             .prepare_cached(
-                "SELECT started_at FROM records \
-                 WHERE (EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
-                 OR EXISTS (SELECT 1 FROM outbox WHERE outbox.id = records.id AND held = 0)) \
-                 AND NOT EXISTS (SELECT 1 FROM deleted_records WHERE deleted_records.id = records.id) \
-                 ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?1",
+                "SELECT started_at FROM records WHERE in_segment = 1 \
+                 AND id NOT IN (SELECT id FROM deleted_records WHERE kept = 1) \
+                 UNION ALL \
+                 SELECT started_at FROM outbox CROSS JOIN records USING (id) WHERE held = 0 AND in_segment = 0 \
+                 AND id NOT IN (SELECT id FROM deleted_records WHERE kept = 1) \
+                 ORDER BY started_at DESC LIMIT 1 OFFSET ?1",
             )?
             .query_row([skip], |row| row.get(0))
             .optional()?;
@@ -322,14 +333,12 @@ pub(super) fn place(db: &Connection, segment: &str, ids: impl Iterator<Item = Uu
     let number: i64 =
         db.prepare_cached("SELECT number FROM segments WHERE id = ?1")?.query_row([segment], |row| row.get(0))?;
     let mut place = db.prepare_cached("INSERT INTO placed (segment, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
-    let mut mark = db.prepare_cached("UPDATE records SET synced = 1 WHERE id = ?1 AND synced = 0")?;
     let mut elsewhere = db.prepare_cached("SELECT 1 FROM placed WHERE id = ?1 AND segment <> ?2")?;
     let mut copied = false;
     for id in ids {
         let id = id.as_bytes();
         place.execute(params![number, id])?;
-        let is_first = mark.execute([id])? > 0;
-        copied = copied || (!is_first && elsewhere.exists(params![id, number])?);
+        copied = copied || elsewhere.exists(params![id, number])?;
     }
     if copied {
         set_meta(db, COPIES, Some(NEW))?;

@@ -139,16 +139,6 @@ fn is_speech(text: &str) -> bool {
     speaks && !text.contains(['|', ';', '&', '`', '\n']) && !text.contains("$(")
 }
 
-/// Compiles every pattern, which takes a while: on a thread that has nothing better to do.
-pub fn prepare() {
-    for index in 0..COUNT {
-        regex(index, false);
-        if pattern(index).is_some_and(Pattern::has_flags) {
-            regex(index, true);
-        }
-    }
-}
-
 /// The kind of secret that a text holds, if one was found.
 #[must_use]
 pub fn find(text: &str) -> Option<&'static Pattern> {

@@ -110,25 +110,28 @@ pub(super) fn outgoing(settings: &Settings, record: Record) -> Option<Record> {
 /// wrong clock at once, since what was in sync was retired; else when they had time to bring it.
 pub(super) fn reconsider(engine: &Engine) -> Result<Window, SyncError> {
     let history = &engine.history;
-    let window = Window::of(engine)?;
+    let mut window = Window::of(engine)?;
     let Settings { retention_days, max_records, large_records, .. } = engine.settings;
     let limits = format!("{retention_days:?} {max_records:?} {large_records:?}");
     let changed = history.meta_get(DECIDED_BY)?.as_deref() != Some(&limits);
     let before = Window::noted(history)?;
+    let mut queued = 0;
     if changed || before.is_some_and(|before| window.from() < before.from()) {
         let wrong_clock = !changed && before.is_some_and(|before| window.is_long_before(&before));
-        history.queue_unplaced((!wrong_clock).then_some(engine.device), window.from())?;
+        queued = history.queue_unplaced((!wrong_clock).then_some(engine.device), window.from())?;
         history.meta_set(DECIDED_BY, Some(&limits))?;
         let at = (engine.now)().0.saturating_add(OTHERS_AFTER).to_string();
         history.meta_set(OTHERS_AT, (!wrong_clock && before.is_some()).then_some(&at))?;
     } else if let Some(at) = history.meta_get(OTHERS_AT)?
         && at.parse().is_ok_and(|at: i64| at <= (engine.now)().0)
     {
-        history.queue_unplaced(None, window.from())?;
+        queued = history.queue_unplaced(None, window.from())?;
         history.meta_set(OTHERS_AT, None)?;
     }
-    // What is queued now counts.
-    let window = Window::of(engine)?;
+    if queued > 0 {
+        // It counts from now on.
+        window = Window::of(engine)?;
+    }
     history.meta_note(BEGAN, &format!("{} {}", window.days.0, window.number.0))?;
     Ok(window)
 }
@@ -139,7 +142,7 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
     let mut retired: Vec<Segment> = Vec::new();
     for segment in engine.index.live() {
         let month = segment.description.month;
-        if month > Month::of(from) {
+        if month > Month::of(from) || month == Month::of(from) && engine.history.has_newer_in(&segment.id, from)? {
             continue;
         }
         let newest = match engine.history.newest_in(&segment.id)? {
@@ -170,14 +173,10 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
 pub fn local_only(history: &History, settings: &Settings, now: UnixNanos) -> Result<LocalOnly, SyncError> {
     let window = Window::at(history, settings, now)?;
     let mut local = LocalOnly { filtered: history.held_count()?, ..LocalOnly::default() };
-    for began in history.unplaced(history.device_id()?)? {
-        let reason = match began {
-            began if began < window.days => &mut local.too_old,
-            began if began < window.from() => &mut local.beyond_limit,
-            _ => &mut local.too_large,
-        };
-        *reason += 1;
-    }
+    let (device, days, from) = (history.device_id()?, window.days, window.from());
+    local.too_old = history.unplaced_count(device, UnixNanos(i64::MIN), days)?;
+    local.beyond_limit = history.unplaced_count(device, days, from)?;
+    local.too_large = history.unplaced_count(device, from, UnixNanos(i64::MAX))?;
     Ok(local)
 }
 

@@ -13,9 +13,11 @@ pub fn print(folder: &Path) {
     let set = secret_set();
     let SecretSet { positives, negatives } = &set;
     println!("\n{:<38}{:>12}{:>12}", "secrets", "caro", "atuin");
-    secrets::prepare();
+    // Patterns are compiled when they are first needed.
+    let find = |command: &str| secrets::find(command).is_some();
+    rates(&set, find);
     let begun = Instant::now();
-    let ours = rates(&set, |command| secrets::find(command).is_some());
+    let ours = rates(&set, find);
     let each = begun.elapsed() / u32::try_from(positives.len() + negatives.len()).unwrap_or(u32::MAX);
     let theirs = Atuin::client().map(|atuin| {
         let machine = atuin.alone(&folder.join("atuin-secrets"));

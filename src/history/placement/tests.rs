@@ -117,8 +117,8 @@ fn own_records_that_lie_nowhere_are_counted_and_queued() {
     history.acknowledge_in("co_zOne", &[(pending[2].0, records[2].id)], None).unwrap();
     history.acknowledge(&[pending[0].0, pending[1].0]).unwrap();
     let at = |seconds| UnixNanos::from_seconds(seconds).unwrap();
-    let unplaced = history.unplaced(DEVICE).unwrap();
-    assert_eq!((unplaced.len(), unplaced.iter().filter(|began| **began < at(5)).count()), (2, 1));
+    assert_eq!(history.unplaced_count(DEVICE, at(0), at(99)).unwrap(), 2);
+    assert_eq!(history.unplaced_count(DEVICE, at(0), at(5)).unwrap(), 1);
     assert_eq!(history.queue_unplaced(Some(DEVICE), at(5)).unwrap(), 1);
     assert_eq!(history.queue_unplaced(Some(Uuid::nil()), at(0)).unwrap(), 0, "another device's are not ours to send");
     assert_eq!(history.nth_newest(1).unwrap(), Some(at(20)));
@@ -130,4 +130,36 @@ fn own_records_that_lie_nowhere_are_counted_and_queued() {
     assert_eq!(history.nth_newest(2).unwrap(), None, "nor what is held");
     assert_eq!(history.queue_unplaced(None, at(0)).unwrap(), 1);
     assert_eq!(history.nth_newest(0).unwrap(), None);
+}
+
+proptest::proptest! {
+    /// Whatever is done in whatever order: a record says that it lies in a segment where it does, and only there.
+    #[test]
+    fn a_record_knows_whether_it_lies_in_a_segment(
+        steps in proptest::collection::vec((0..9u8, 0..4usize, 0..3usize), 1..40)
+    ) {
+        let records: Vec<_> = (0..4).map(|at| plain(&format!("command {at}"), at + 1)).collect();
+        let segments = ["co_zOne", "co_zTwo", "co_zThree"];
+        let history = History::in_memory().unwrap();
+        for (step, record, segment) in steps {
+            let (record, segment) = (&records[record], segments[segment]);
+            match step {
+                0 => drop(history.add(record).unwrap()),
+                1 => send(&history, segment),
+                2 | 3 => drop(history.ingest_from(segment, std::slice::from_ref(record), None).unwrap()),
+                4 => drop(history.release_segment(segment, "", None, None).unwrap()),
+                5 => drop(history.remove(&[record.id], UnixNanos(1)).unwrap()),
+                6 => drop(history.undo_removal(UnixNanos(2)).unwrap()),
+                7 => drop(history.clear_for_now(UnixNanos(1)).unwrap()),
+                _ => history.forget_places().unwrap(),
+            }
+            let wrong: i64 = history.db.query_row(
+                "SELECT count(*) FROM records WHERE in_segment <> EXISTS (SELECT 1 FROM placed WHERE placed.id = records.id) \
+                 OR in_segment > synced",
+                [],
+                |row| row.get(0),
+            ).unwrap();
+            proptest::prop_assert_eq!(wrong, 0);
+        }
+    }
 }

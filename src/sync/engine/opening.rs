@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::ending::remember;
 use super::{Engine, Setting};
-use crate::history::secrets;
 use crate::identity::MasterKey;
 use crate::net::{Connection, Network, RelayAddress};
 use crate::runtime::protocol::{Open, Positions, Registries};
@@ -151,10 +150,6 @@ impl Engine {
             None => (None, None),
         };
         let isolate = Isolate::start(IsolateOptions { database, dialer, memory_limit: MEMORY_LIMIT })?;
-        if setting.history.pending_count()? > 0 {
-            // What is about to leave is looked through for secrets: that gets ready meanwhile too.
-            std::thread::Builder::new().name("caro-secrets".into()).spawn(secrets::prepare)?;
-        }
         let consent = watch_consent(&setting.paths.state, &network, &isolate)?;
         let keys = master.keys()?;
         if let (Some(dialled), Some(relay)) = (dialled, &setting.relay) {
