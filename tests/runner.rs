@@ -14,6 +14,7 @@ mod history_cli;
 mod history_import;
 mod history_intake;
 mod history_removal;
+mod history_rescue;
 mod history_safety;
 mod history_usage;
 mod isolate;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use etcetera::BaseStrategy;
 
 use super::error::CliError;
-use super::time;
+use super::{rescue, time};
 use crate::history::{History, HistoryError, Place, Waiting};
 use crate::machine;
 use crate::prefs::PrefsPaths;
@@ -73,13 +73,23 @@ impl Home {
         PrefsPaths::new(&self.config_dir, &self.data_dir)
     }
 
-    /// Opens the history, creating it on the first run.
+    /// Opens the history, creating it on the first run. A damaged one is built anew from what can be read.
     ///
     /// # Errors
     /// See [`History::open`].
     pub fn open_history(&self) -> Result<History, CliError> {
-        let history = History::open(self.history_path())?;
-        self.settle(&history)?;
+        let open = || {
+            let history = History::open(self.history_path())?;
+            self.settle(&history)?;
+            Ok(history)
+        };
+        let history = match open() {
+            Err(HistoryError::Damaged(_) | HistoryError::NotAHistory { .. }) => {
+                rescue::rebuild(self)?;
+                open()?
+            }
+            opened => opened?,
+        };
         // Not at the prompt: it may be much that is erased.
         if let Err(error) = history.expire_removals(time::now()) {
             tracing::info!(%error, "what was removed a while ago is still kept");

@@ -15,6 +15,7 @@ mod host;
 mod init;
 mod man;
 mod relay;
+mod rescue;
 mod sync;
 pub mod terminal;
 pub mod time;
@@ -166,8 +167,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.code()));
         }
     };
+    cli.color.choice().write_global();
     let mut ui = Ui::new(cli.color.choice(), cli.verbose);
-    let result = start_log().and_then(|()| Home::from_env()).and_then(|home| cli.command.run(&mut ui, &home));
+    let result = start_log()
+        .and_then(|()| Home::from_env())
+        .and_then(|home| cli.command.run(&mut ui, &home).map_err(|error| rescue::instead_of(error, &home)));
     // Whatever a failed command had printed before it failed is data too.
     match result.and(ui.flush()) {
         Ok(()) => ExitCode::SUCCESS,

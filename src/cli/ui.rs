@@ -155,6 +155,21 @@ impl Ui {
     }
 }
 
+/// [`Ui::warn`] where there is no Ui.
+pub(super) fn warn_anywhere(text: impl Display) {
+    note(&format_args!("{} {text}", painted(colors_notes(), WARNING, "Warning:")));
+}
+
+/// [`Ui::hint`] where there is no Ui.
+pub(super) fn hint_anywhere(text: impl Display) {
+    note(&format_args!("{} {text}", painted(colors_notes(), HINT, "Hint:")));
+}
+
+/// Whether notes are coloured, as the command line and the environment say.
+fn colors_notes() -> bool {
+    AutoStream::choice(&io::stderr()) != ColorChoice::Never
+}
+
 /// How far some work has come; disappears when dropped.
 #[derive(Debug)]
 pub struct Progress {

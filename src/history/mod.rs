@@ -9,7 +9,7 @@
 //! - `placement`: in which segments of the synced history a record lies.
 //! - `deletions`: deleted records and the marks that keep them deleted.
 //! - `removals`: what was removed a moment ago and can be taken back; `dedup`: what is there more than once.
-//! - `waiting`: commands that could not be stored at once.
+//! - `waiting`: commands that could not be stored at once. `rescue`: what becomes of a damaged database.
 //! - `usage`: counters that outlive the records, per device and day.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does. `intake`: what is recorded at all.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
@@ -34,6 +34,7 @@ pub mod ranking;
 pub mod recall;
 mod record;
 mod removals;
+mod rescue;
 mod rows;
 mod search;
 pub mod secrets;
@@ -55,6 +56,7 @@ pub use record::{
     MAX_TEXT_BYTES, RECORD_VERSION, Record, RiskLevel, UnixNanos, UnknownRiskLevel, id_from_parts, new_id,
 };
 pub use removals::Undone;
+pub use rescue::{Rescued, examine, rescue, set_aside};
 pub use search::{Filter, Matcher, Search, SearchMode};
 pub use store::{History, Stored};
 pub use usage::{Counts, Usage, UsageRow, day_of};

@@ -321,7 +321,7 @@ impl History {
 }
 
 /// Notes inside a transaction that records of other devices may lie nowhere any more.
-fn note_orphans(db: &Connection) -> Result<()> {
+pub(super) fn note_orphans(db: &Connection) -> Result<()> {
     db.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING")?
         .execute([ORPHANS, NEW])?;
     Ok(())

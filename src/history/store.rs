@@ -28,7 +28,7 @@ use super::error::{HistoryError, Result};
 use super::migrations::{self, LATEST, Layout};
 use super::outbox::HELD_WHILE_RUNNING;
 use super::record::{MAX_TEXT_BYTES, Record};
-use super::{rows, usage};
+use super::{rescue, rows, usage};
 use crate::private_file;
 
 /// How long one process waits for the others before it gives up.
@@ -83,6 +83,9 @@ impl History {
     pub fn open_within(path: impl Into<PathBuf>, patience: Duration) -> Result<Self> {
         let path = path.into();
         create_private(&path)?;
+        if rescue::is_cut_to_nothing(&path) {
+            return Err(HistoryError::Damaged("the file is empty".into()));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&path, flags)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

@@ -30,7 +30,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, other: Self) {
+    /// One command that ended so.
+    pub(super) fn of(exit: Option<i32>) -> Self {
+        let one = |is_one: bool| u64::from(is_one);
+        Self { commands: 1, succeeded: one(exit == Some(0)), failed: one(exit.is_some_and(|exit| exit != 0)) }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
         self.commands = self.commands.saturating_add(other.commands);
         self.succeeded = self.succeeded.saturating_add(other.succeeded);
         self.failed = self.failed.saturating_add(other.failed);
@@ -96,6 +102,24 @@ pub(super) fn count(db: &Connection, record: &Record) -> Result<()> {
         record.exit == Some(0),
         record.exit.is_some_and(|exit| exit != 0),
     ])?;
+    Ok(())
+}
+
+/// Sees to it that the counters say at least what the records of this device do, where some of them were lost.
+pub(super) fn count_again(db: &Connection) -> Result<()> {
+    let own = "(SELECT unhex(value, '-') FROM meta WHERE key = 'device_id')";
+    db.execute_batch(&format!(
+        "INSERT OR IGNORE INTO counted (id) SELECT id FROM records WHERE device_id = {own} AND exit IS NOT NULL;
+         INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) SELECT
+             device_id,
+             CASE WHEN started_at < 0 THEN (started_at + 1) / {DAY} - 1 ELSE started_at / {DAY} END,
+             coalesce(model, ''),
+             CASE safety WHEN 0 THEN 'safe' WHEN 1 THEN 'moderate' WHEN 2 THEN 'high' WHEN 3 THEN 'critical' ELSE '' END,
+             count(*), sum(coalesce(exit = 0, 0)), sum(coalesce(exit <> 0, 0))
+         FROM records JOIN counted USING (id) WHERE device_id = {own} GROUP BY 1, 2, 3, 4
+         ON CONFLICT (device, day, model, safety) DO UPDATE SET commands = max(commands, excluded.commands),
+             succeeded = max(succeeded, excluded.succeeded), failed = max(failed, excluded.failed);"
+    ))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `caro history start` and `end`: a command as it runs, recorded by the shell's hooks.
 //!
-//! The prompt waits for the first, so that is one small transaction and nothing else; where another process keeps
-//! the database to itself, the command is put aside instead. Any number of shells may do so at once.
+//! The prompt waits for them, so each is one small transaction and nothing else; where another process keeps
+//! the database to itself, or it is damaged, what there is to store is put aside instead. Any number of shells may do so at once.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::super::{CliError, Home, Ui, host, time};
 use super::select::directory;
 use super::{hidden, intake};
-use crate::history::{HistoryError, MAX_TEXT_BYTES, Record, UnixNanos, new_id};
+use crate::history::{HistoryError, MAX_TEXT_BYTES, Record, new_id};
 
 /// How long a prompt waits for another process.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -93,10 +93,15 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
         history.begin(&record)
     });
     match stored {
-        Err(HistoryError::Busy(_)) => home.waiting().put(&record)?,
+        Err(error) if can_wait(&error) => home.waiting().put(&record)?,
         stored => drop(stored?),
     }
     ui.line(record.id)
+}
+
+/// Whether a later command will be able to store it: that waits for others, and sees to a damaged database.
+fn can_wait(error: &HistoryError) -> bool {
+    matches!(error, HistoryError::Busy(_) | HistoryError::Damaged(_) | HistoryError::NotAHistory { .. })
 }
 
 /// The command line, as text: what is not UTF-8 in it is replaced by a mark.
@@ -117,18 +122,30 @@ fn command_line(args: &StartArgs) -> Result<String, CliError> {
 
 /// Runs `caro history end`.
 pub(super) fn end(args: &EndArgs, home: &Home) -> Result<(), CliError> {
-    let history = home.open_history()?;
-    let mut record = history.find(&args.id).map_err(|error| match error {
-        HistoryError::NotFound(id) => CliError::failed(format!("no command was started under an id like `{id}`"))
-            .hinted("Give the id that `caro history start` printed; a deleted command has none any more."),
-        error => error.into(),
-    })?;
-    if record.exit.is_some() {
-        return Err(CliError::failed("this command has ended already").hinted("Nothing was changed."));
+    let now = time::now();
+    let waits = |id: &str| Uuid::try_parse(id).is_ok_and(|id| home.waiting().has(id));
+    let ended = home.open_history_within(PATIENCE).and_then(|history| {
+        let begun = match history.find(&args.id) {
+            // Unless it still waits, another process may have taken it in since this one looked.
+            Err(HistoryError::NotFound(id)) if !waits(&id) => history.find(&id)?,
+            found => found?,
+        };
+        if begun.exit.is_some() {
+            return Ok(false);
+        }
+        history.end(&begun, args.exit, args.duration_ns, now)?;
+        Ok(true)
+    });
+    match (ended, Uuid::try_parse(&args.id)) {
+        (Ok(true), _) => Ok(()),
+        (Ok(false), _) => Err(CliError::failed("this command has ended already").hinted("Nothing was changed.")),
+        (Err(error), Ok(id)) if can_wait(&error) || waits(&args.id) => {
+            Ok(home.waiting().put_end(id, args.exit, args.duration_ns, now)?)
+        }
+        (Err(HistoryError::NotFound(id)), _) => {
+            Err(CliError::failed(format!("no command was started under an id like `{id}`"))
+                .hinted("Give the id that `caro history start` printed; a deleted command has none any more."))
+        }
+        (Err(error), _) => Err(error.into()),
     }
-    record.exit = Some(args.exit);
-    let UnixNanos(ran) = UnixNanos(time::now().0.saturating_sub(record.started_at.0));
-    record.duration_ns = Some(args.duration_ns.unwrap_or(ran.max(0)));
-    history.add(&record)?;
-    Ok(())
 }

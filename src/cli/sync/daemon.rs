@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{KeyArgs, PATIENCE, address, as_whoever_this_is, note, paths, setting, state};
-use crate::cli::{CliError, Home, Kind, Ui, time};
+use crate::cli::{CliError, Home, Kind, Ui, rescue, time};
 use crate::prefs::Settings;
 use crate::sync::daemon::socket::{Doing, Failed};
 use crate::sync::daemon::{self, Choices, Options, Told};
@@ -51,6 +51,11 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), Cli
         tell: Box::new(move |told| {
             if let Told::Failed { error, .. } = told {
                 note::remedy(&noted, error);
+                if error.exit_code == Kind::Damaged.code()
+                    && let Err(error) = rescue::rebuild(&noted)
+                {
+                    show(&log.write(Level::Error, error.message));
+                }
             }
             let (level, message) = in_words(told);
             show(&log.write(level, message));
