@@ -88,21 +88,6 @@ fn statistics_count_each_command_once_and_outlive_it() {
     assert_eq!(home.run(["history", "delete", &id, "--yes"]).code, Some(0));
 
     let stats = home.run(["history", "stats", "--json"]).success().json().remove(0);
-    let mut keys: Vec<_> = stats.as_object().unwrap().keys().map(String::as_str).collect();
-    keys.sort_unstable();
-    let contract = [
-        "by_device",
-        "by_model",
-        "by_safety",
-        "commands",
-        "failed",
-        "from",
-        "left_out",
-        "schema_version",
-        "succeeded",
-        "success_rate",
-    ];
-    assert_eq!(keys, contract);
     assert_eq!((&stats["commands"], &stats["succeeded"], &stats["failed"]), (&4.into(), &2.into(), &1.into()));
     assert!((stats["success_rate"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-9);
     assert_eq!(stats["left_out"], 1);

@@ -16,6 +16,7 @@ mod history_intake;
 mod history_removal;
 mod history_rescue;
 mod history_safety;
+mod history_stats;
 mod history_usage;
 mod isolate;
 mod keyring_secret_service;

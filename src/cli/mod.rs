@@ -16,6 +16,7 @@ mod init;
 mod man;
 mod relay;
 mod rescue;
+mod screen;
 mod sync;
 pub mod terminal;
 pub mod time;

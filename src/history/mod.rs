@@ -10,7 +10,8 @@
 //! - `deletions`: deleted records and the marks that keep them deleted.
 //! - `removals`: what was removed a moment ago and can be taken back; `dedup`: what is there more than once.
 //! - `waiting`: commands that could not be stored at once. `rescue`: what becomes of a damaged database.
-//! - `usage`: counters that outlive the records, per device and day.
+//! - `usage`: counters that outlive the records, per device and day. `statistics`: what the records say; `category`: what
+//!   kind of work a command is.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does. `intake`: what is recorded at all.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
 //! - `truncation`: long records, which sync may cut.
@@ -18,6 +19,7 @@
 //!   [`recall`]: searching while one types.
 //! - `import`: the history files of shells.
 
+mod category;
 mod dedup;
 mod deletions;
 mod encoding;
@@ -38,6 +40,7 @@ mod rescue;
 mod rows;
 mod search;
 pub mod secrets;
+mod statistics;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -46,6 +49,7 @@ mod truncation;
 mod usage;
 mod waiting;
 
+pub use category::Category;
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
 pub use intake::Intake;
@@ -58,6 +62,7 @@ pub use record::{
 pub use removals::Undone;
 pub use rescue::{Rescued, examine, rescue, set_aside};
 pub use search::{Filter, Matcher, Search, SearchMode};
+pub use statistics::{LocalTime, Statistics};
 pub use store::{History, Stored};
 pub use usage::{Counts, Usage, UsageRow, day_of};
 pub use waiting::Waiting;

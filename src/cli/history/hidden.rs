@@ -53,7 +53,7 @@ pub(super) fn resume(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliErr
 }
 
 /// Whether nothing is to be recorded in this session.
-pub(super) fn is_hidden(home: &Home, session: &str) -> bool {
+pub(in crate::cli) fn is_hidden(home: &Home, session: &str) -> bool {
     file(home, session).exists()
 }
 

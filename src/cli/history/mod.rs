@@ -25,6 +25,7 @@ use clap::Subcommand;
 
 use super::{CliError, Home, Ui};
 
+pub(super) use hidden::is_hidden;
 pub use output::{RecordJson, SCHEMA_VERSION};
 
 /// `caro history …`; each variant is a module of the same name.

@@ -1,0 +1,167 @@
+//! What the records that are there say: how often what was run, where and when. Counted in one pass over them.
+//!
+//! The counters of [`usage`](super::Usage) outlive the records and know no more than models and safety levels; this knows
+//! everything and forgets what is deleted. Commands that were only suggested were not run and do not count.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::category::{Category, counted_as};
+use super::error::Result;
+use super::record::UnixNanos;
+use super::store::History;
+use super::usage::Counts;
+
+/// A moment as the user's clock and calendar have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Days since 1970.
+    pub day: i64,
+    /// 0 to 23.
+    pub hour: u8,
+}
+
+/// What the records say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// Everything.
+    pub total: Counts,
+    /// By program, and subcommand where it has some; the most used first, and as many as were asked for.
+    pub by_command: Vec<(String, Counts)>,
+    /// By the directory in which they ran; the most used first, and as many as were asked for.
+    pub by_directory: Vec<(String, Counts)>,
+    /// By category; those without a command are left out.
+    pub by_category: BTreeMap<Category, Counts>,
+    /// By the hour of the day.
+    pub by_hour: [u64; 24],
+    /// By the day of the week, Monday first.
+    pub by_weekday: [u64; 7],
+    /// By day, in days since 1970; days without a command are left out.
+    pub by_day: BTreeMap<i64, u64>,
+    /// How many different command lines there are.
+    pub different: u64,
+}
+
+impl History {
+    /// Counts the records from a moment on, or all; `local` tells the user's time, and lists have at most `most` entries.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn statistics(
+        &self,
+        from: Option<UnixNanos>,
+        most: usize,
+        local: impl Fn(UnixNanos) -> LocalTime,
+    ) -> Result<Statistics> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT command, cwd, started_at, exit, category FROM records \
+             WHERE started_at >= ?1 AND coalesce(executed, 1) = 1",
+        )?;
+        let mut rows = statement.query([from.map_or(i64::MIN, |from| from.0)])?;
+        let mut statistics = Statistics::default();
+        let mut lines: HashMap<Box<str>, (Category, Counts)> = HashMap::new();
+        let mut directories: HashMap<Box<str>, Counts> = HashMap::new();
+        while let Some(row) = rows.next()? {
+            let text = |index| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
+            let one = Counts::of(row.get(3)?);
+            statistics.total.add(one);
+            let command = text(0)?.unwrap_or_default();
+            if !lines.contains_key(command) {
+                lines.insert(command.into(), (Category::of(command), Counts::default()));
+            }
+            let mut category = Category::Other;
+            if let Some((of_line, counts)) = lines.get_mut(command) {
+                category = *of_line;
+                counts.add(one);
+            }
+            let category = text(4)?.and_then(Category::named).unwrap_or(category);
+            statistics.by_category.entry(category).or_default().add(one);
+            if let Some(directory) = text(1)? {
+                match directories.get_mut(directory) {
+                    Some(counts) => counts.add(one),
+                    None => drop(directories.insert(directory.into(), one)),
+                }
+            }
+            let LocalTime { day, hour } = local(UnixNanos(row.get(2)?));
+            *statistics.by_day.entry(day).or_default() += 1;
+            if let Some(hour) = statistics.by_hour.get_mut(usize::from(hour)) {
+                *hour += 1;
+            }
+        }
+        for (day, count) in &statistics.by_day {
+            // The first day of 1970 was a Thursday.
+            let weekday = usize::try_from((day + 3).rem_euclid(7)).unwrap_or_default();
+            statistics.by_weekday[weekday] += count;
+        }
+        statistics.different = lines.len() as u64;
+        let mut commands: HashMap<String, Counts> = HashMap::new();
+        for (line, (_, counts)) in lines {
+            if let Some(name) = counted_as(&line) {
+                commands.entry(name).or_default().add(counts);
+            }
+        }
+        statistics.by_command = the_most(commands.into_iter(), most);
+        statistics.by_directory = the_most(directories.into_iter().map(|(name, counts)| (name.into(), counts)), most);
+        Ok(statistics)
+    }
+}
+
+/// Those with the most commands, the first of them first.
+fn the_most(named: impl Iterator<Item = (String, Counts)>, most: usize) -> Vec<(String, Counts)> {
+    let mut named: Vec<_> = named.collect();
+    named
+        .sort_by(|(name, counts), (other, others)| others.commands.cmp(&counts.commands).then_with(|| name.cmp(other)));
+    named.truncate(most);
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Record;
+    use crate::history::testing::plain;
+
+    fn utc(at: UnixNanos) -> LocalTime {
+        let hours = at.0.div_euclid(3_600_000_000_000);
+        LocalTime { day: hours.div_euclid(24), hour: u8::try_from(hours.rem_euclid(24)).unwrap() }
+    }
+
+    #[test]
+    fn each_command_counts_once_everywhere_it_belongs() {
+        let history = History::in_memory().unwrap();
+        let add = |command: &str, seconds, exit, cwd: Option<&str>| {
+            let record = Record { exit, cwd: cwd.map(Into::into), ..plain(command, seconds) };
+            history.add(&record).unwrap();
+            record
+        };
+        // The second day of 1970 was a Friday.
+        let noon = 36 * 3600;
+        add("git status", noon, Some(0), Some("/src"));
+        add("git status --short", noon + 60, Some(1), Some("/src"));
+        add("git status", noon + 7200, None, Some("/tmp"));
+        add("make test", noon + 86_400, Some(0), None);
+        let mut suggested = plain("rm -rf /", noon);
+        suggested.executed = Some(false);
+        history.add(&suggested).unwrap();
+        let named = Record { category: Some("log_analysis".into()), ..plain("make logs", -1) };
+        history.add(&named).unwrap();
+
+        let found = history.statistics(None, 9, utc).unwrap();
+        let counts = |commands, succeeded, failed| Counts { commands, succeeded, failed };
+        assert_eq!(found.total, counts(5, 2, 1));
+        assert_eq!(found.by_command, [("git status".into(), counts(3, 1, 1)), ("make".into(), counts(2, 1, 0))]);
+        assert_eq!(found.by_directory, [("/src".into(), counts(2, 1, 1)), ("/tmp".into(), counts(1, 0, 0))]);
+        let categories = [
+            (Category::GitVersionControl, counts(3, 1, 1)),
+            (Category::LogAnalysis, counts(1, 0, 0)),
+            (Category::Other, counts(1, 1, 0)),
+        ];
+        assert_eq!(found.by_category, BTreeMap::from(categories));
+        assert_eq!((found.by_hour[12], found.by_hour[14], found.by_hour[23]), (3, 1, 1));
+        assert_eq!(found.by_weekday, [0, 0, 1, 0, 3, 1, 0], "Wednesday, Friday, Saturday");
+        assert_eq!(found.by_day, BTreeMap::from([(-1, 1), (1, 3), (2, 1)]));
+        assert_eq!(found.different, 4);
+
+        let later = history.statistics(Some(UnixNanos(86_400_000_000_000)), 1, utc).unwrap();
+        assert_eq!((later.total.commands, later.by_command.len(), later.by_directory.len()), (4, 1, 1));
+    }
+}
