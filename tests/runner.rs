@@ -8,6 +8,7 @@ mod completions_cli;
 mod config_cli;
 mod convergence;
 mod crypto_differential;
+mod doctor_cli;
 mod export_cli;
 mod faults;
 mod history_cli;

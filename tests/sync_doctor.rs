@@ -44,7 +44,8 @@ fn the_doctor_finds_what_is_wrong_and_only_that() {
         assert!(checks.contains(&check), "{check} is missing in {checks:?}");
     }
     assert!(!well.stdout.contains("t0ken") && !well.stdout.contains("a secret command"), "{well:?}");
-    let plain = device.ok(["doctor"]);
+    let plain = device.ok(["doctor", "--online"]);
+    assert!(device.ok(["doctor"]).stdout.contains(", not tried"), "no network unless it is asked to");
     assert!(plain.stdout.contains("it speaks as a relay does"), "{plain:?}");
 
     relay.kill();

@@ -8,6 +8,7 @@
 mod completions;
 mod config;
 pub mod dirs;
+mod doctor;
 pub mod error;
 mod export;
 pub mod history;
@@ -75,7 +76,7 @@ enum Command {
     #[command(subcommand)]
     Sync(sync::Command),
     Export(export::Args),
-    Doctor(sync::doctor::DoctorArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::Args),
     Man(man::Args),
     /// A relay of your own
@@ -91,7 +92,7 @@ impl Command {
             Self::Config(command) => command.run(ui, home),
             Self::Sync(command) => command.run(ui, home),
             Self::Export(args) => export::run(&args, ui, home),
-            Self::Doctor(args) => sync::doctor::run(ui, home, &args),
+            Self::Doctor(args) => doctor::run(ui, home, &args),
             Self::Completions(args) => completions::run(&args, ui),
             Self::Man(args) => man::run(&args, ui),
             Self::Relay(command) => command.run(ui, home),
