@@ -1,8 +1,11 @@
 //! `caro export`: everything comes out, in every form, and only where the user wants it.
 
+use caro::history::{Filter, Generated, Record, RiskLevel, UnixNanos, new_id};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::common::home::TestHome;
+use crate::common::random::Random;
 use crate::common::sync::{Relay, SyncHome};
 
 const COMMANDS: [&str; 4] =
@@ -34,25 +37,106 @@ fn json_holds_everything_there_is() {
 }
 
 #[test]
-fn lines_of_json_say_what_they_are_and_can_be_read_in_again() {
-    let home = home();
-    let lines = home.run(["export", "--format", "ndjson"]).success().json();
+fn lines_of_json_say_what_they_are() {
+    let lines = home().run(["export", "--format", "ndjson"]).success().json();
     assert_eq!(lines[0]["type"], "export");
-    let commands: Vec<&Value> = lines.iter().filter(|line| line["type"] == "command").collect();
-    assert_eq!(commands.len(), COMMANDS.len());
+    let kinds: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
+    assert_eq!(kinds.len(), lines.len());
+    assert_eq!(kinds.iter().filter(|kind| **kind == "command").count(), COMMANDS.len());
+}
 
+/// A record that may hold anything that a history can.
+fn odd(random: &mut Random, device: Uuid) -> Record {
+    const TEXTS: [&str; 14] = [
+        "ls",
+        "a\nb\r\nc\n",
+        " \t leading and trailing \t ",
+        "grüße 🦀 日本語 e\u{301}",
+        "\u{202e}reversed\u{200b}",
+        "\u{1}\u{7f}\u{1b}[31m\u{85}\u{2028}",
+        "\"quoted\" 'twice' \\ and \\n",
+        "{\"type\": \"preference\"}",
+        "# a comment | `with` $(all) ${kinds} of; <things> && more",
+        "\u{feff}bom",
+        "\u{fffd}",
+        "\u{10ffff}",
+        "null",
+        "-rf --help -",
+    ];
+    let text = |random: &mut Random| TEXTS[random.index(TEXTS.len())].to_owned();
+    let maybe = |random: &mut Random| (random.below(2) == 0).then(|| text(random));
+    let at = UnixNanos(random.number().cast_signed() % 4_000_000_000_000_000_000);
+    let mut record = Record::with_id(new_id(at), text(random), at, device);
+    record.prompt = maybe(random);
+    record.explanation = maybe(random);
+    record.cwd = maybe(random);
+    record.session = maybe(random);
+    record.shell = maybe(random);
+    record.host = maybe(random);
+    record.model = maybe(random);
+    record.category = maybe(random);
+    record.imported_from = maybe(random);
+    record.tags = (0..random.below(4)).filter_map(|_| maybe(random)).collect();
+    let said = Generated {
+        blocked_reason: maybe(random),
+        alternatives: (0..random.below(3)).filter_map(|_| maybe(random)).collect(),
+        warnings: (0..random.below(3)).filter_map(|_| maybe(random)).collect(),
+        generation_ns: (random.below(2) == 0).then_some(i64::MAX),
+    };
+    record.set_generated(said);
+    record.exit = [None, Some(0), Some(-1), Some(130), Some(i32::MIN), Some(i32::MAX)][random.index(6)];
+    record.duration_ns = [None, Some(0), Some(1), Some(i64::MAX)][random.index(4)];
+    record.executed = [None, Some(true), Some(false)][random.index(3)];
+    record.safety = [None, Some(RiskLevel::Safe), Some(RiskLevel::Critical)][random.index(3)];
+    if random.below(8) == 0 {
+        record.mark_truncated();
+    }
+    record
+}
+
+#[test]
+fn what_is_exported_makes_the_same_history_elsewhere() {
+    let home = home();
+    let mut random = Random::from_environment();
+    let history = home.history();
+    let own = history.device_id().unwrap();
+    let foreign = Uuid::from_u128(0xfeed_0000_4000_8000_0000_0000_0000_0001);
+    let records: Vec<Record> = (0..400).map(|number| odd(&mut random, [own, foreign][number % 2])).collect();
+    history.add_batch(&records).unwrap();
+    // One that has not ended.
+    history.begin(&Record::new("sleep 1d", UnixNanos(1_700_000_000_000_000_000), own)).unwrap();
+    assert_eq!(home.run(["config", "set", "search.mode", "regex"]).code, Some(0));
+
+    let file = home.path().join("export.ndjson");
+    assert_eq!(home.run(["export", "--format", "ndjson", "-o", file.to_str().unwrap()]).code, Some(0));
+    let exported = std::fs::read(file).unwrap();
     let other = TestHome::new();
-    let text: String = commands
-        .into_iter()
-        .map(|line| {
-            let mut record = line.clone();
-            record.as_object_mut().unwrap().remove("type");
-            format!("{record}\n")
-        })
-        .collect();
-    other.run_with_input(["history", "add"], &text).success();
-    let format = ["history", "list", "--format", "{id} {time} {exit} {command}"];
-    assert_eq!(other.run(format).success().stdout, home.run(format).success().stdout);
+    let added = other.run_with_input(["history", "add"], &exported);
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let told = "Passed over, since they are no commands: 1 preferences, 0 devices";
+    assert!(!added.stderr.contains(told), "what there is none of is not named");
+    assert!(added.stderr.starts_with("Passed over, since they are no commands: 1 preferences, "), "{}", added.stderr);
+    assert_eq!(added.stderr.lines().count(), 1, "{}", added.stderr);
+    assert_eq!(added.lines().len(), 405);
+    let (here, there) = (home.history(), other.history());
+    let everything = Filter::default();
+    for (one, two) in here.list(&everything).unwrap().iter().zip(&there.list(&everything).unwrap()) {
+        assert_eq!(one, two);
+    }
+    assert_eq!(here.digest().unwrap(), there.digest().unwrap());
+    // A second time nothing is new.
+    let again = other.run_with_input(["history", "add", "--json"], &exported);
+    assert!(again.json().iter().all(|line| line["stored"] == "already_there"));
+    assert_eq!(there.count().unwrap(), 405);
+}
+
+#[test]
+fn of_what_a_newer_version_exports_the_commands_are_taken() {
+    let home = TestHome::new();
+    let lines = "{\"type\": \"future\", \"x\": 1}\n{\"type\": \"command\", \"command\": \"ls\"}\n";
+    let run = home.run_with_input(["history", "add"], lines);
+    assert_eq!((run.code, run.lines().len()), (Some(0), 1), "{}", run.stderr);
+    insta::assert_snapshot!(run.stderr, @"Passed over, since they are no commands: 1 others.");
 }
 
 #[test]
@@ -72,6 +156,10 @@ fn markdown_is_there_to_read() {
     assert!(text.contains("## History"), "{text}");
     assert!(text.contains(" `ls -la`"), "{text}");
     assert!(text.contains("```\n  for f in *; do\n    echo `file $f`\n  done\n  ```"), "{text}");
+    let asked = home();
+    asked.run(["history", "add", "--command", "df", "--prompt", "how much\nroom is left", "--suggested"]).success();
+    let text = asked.run(["export", "--format", "markdown"]).success().stdout;
+    assert!(text.contains("  - Prompt: `how much · room is left`\n  - Executed: `no, only suggested`\n"), "{text}");
 }
 
 #[cfg(unix)]

@@ -35,6 +35,10 @@ struct RecordContract {
     model: Option<String>,
     category: Option<String>,
     executed: Option<bool>,
+    blocked_reason: Option<String>,
+    alternatives: Vec<String>,
+    warnings: Vec<String>,
+    generation_ns: Option<i64>,
     imported_from: Option<String>,
     truncated: bool,
 }
@@ -130,12 +134,16 @@ fn the_json_of_a_record_is_the_contract() {
             model: Some("m1".into()),
             category: None,
             executed: None,
+            blocked_reason: None,
+            alternatives: vec![],
+            warnings: vec![],
+            generation_ns: None,
             imported_from: None,
             truncated: false,
         };
         assert_eq!(record, expected);
         // What is not known is null, not left out.
-        assert_eq!(run.json()[0].as_object().unwrap().len(), 20);
+        assert_eq!(run.json()[0].as_object().unwrap().len(), 24);
     }
 }
 

@@ -11,6 +11,7 @@ mod crypto_differential;
 mod doctor_cli;
 mod export_cli;
 mod faults;
+mod generator_records;
 mod history_cli;
 mod history_import;
 mod history_intake;

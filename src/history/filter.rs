@@ -352,7 +352,8 @@ impl Filter {
 #[must_use]
 pub fn secret_in(record: &Record) -> Option<Why> {
     let texts = [Some(&record.command), record.prompt.as_ref(), record.explanation.as_ref()];
-    let secret = texts.into_iter().flatten().find_map(|text| secrets::find(text))?;
+    let found = texts.into_iter().flatten().find_map(|text| secrets::find(text));
+    let secret = found.or_else(|| record.generated().texts().find_map(|text| secrets::find(text)))?;
     Some(Why::Secret(secret.name))
 }
 

@@ -14,7 +14,7 @@
 //!   kind of work a command is.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does. `intake`: what is recorded at all.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
-//! - `truncation`: long records, which sync may cut.
+//! - `truncation`: long records, which sync may cut. `generated`: what the generator said beside a command.
 //! - `search`: filters, listing, searching; [`ranking`]: which match comes first; `text_index`: what makes that fast;
 //!   [`recall`]: searching while one types.
 //! - `import`: the history files of shells.
@@ -26,6 +26,7 @@ mod encoding;
 mod error;
 pub mod filter;
 mod forget;
+mod generated;
 pub mod import;
 mod intake;
 mod migrations;
@@ -52,6 +53,7 @@ mod waiting;
 pub use category::Category;
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
+pub use generated::Generated;
 pub use intake::Intake;
 pub use outbox::{Cursor, Ingested};
 pub use place::{Place, Settled};

@@ -29,6 +29,8 @@ const AT_ONCE: usize = 2048;
 const UNKNOWN: u16 = 0;
 const NO_MATCH: u16 = 1;
 const MATCH: u16 = 2;
+/// So many different prompts of a command are kept, the newest.
+const PROMPTS: usize = 16;
 /// No entry in a table.
 const NONE: u32 = u32::MAX;
 
@@ -70,6 +72,8 @@ pub struct Hit {
     pub id: Uuid,
     /// The command.
     pub command: String,
+    /// What one had asked for to get it: of several prompts the one that matches best, else the newest.
+    pub prompt: Option<String>,
     /// When it ran last.
     pub started_at: UnixNanos,
     /// With what exit status.
@@ -245,12 +249,12 @@ impl Recall {
                 }
                 if !was_early && begun.elapsed() > EARLY && !self.slots.is_empty() {
                     was_early = true;
-                    early(self.answer(question, most));
+                    early(self.answer(question, &matcher, most));
                 }
             }
             self.look_at(at, &wanted, &matcher, here);
         }
-        Ok(Some(self.answer(question, most)))
+        Ok(Some(self.answer(question, &matcher, most)))
     }
 
     /// Makes ready for a question what is known from the one before it.
@@ -308,10 +312,10 @@ impl Recall {
         }
     }
 
-    fn answer(&self, question: &Question, most: usize) -> Answer {
+    fn answer(&self, question: &Question, matcher: &Matcher, most: usize) -> Answer {
         let found = self.slots.len();
         let hits = if question.text.trim().is_empty() {
-            self.slots.iter().take(most).map(|slot| self.hit(slot)).collect()
+            self.slots.iter().take(most).map(|slot| self.hit(slot, matcher)).collect()
         } else {
             let mut ranked: Vec<(std::cmp::Reverse<u32>, u32)> = (0u32..)
                 .zip(&self.slots)
@@ -325,17 +329,18 @@ impl Recall {
                 ranked.truncate(most);
             }
             ranked.sort_unstable();
-            ranked.iter().take(most).map(|(_, number)| self.hit(&self.slots[*number as usize])).collect()
+            ranked.iter().take(most).map(|(_, number)| self.hit(&self.slots[*number as usize], matcher)).collect()
         };
         Answer { hits, found }
     }
 
-    fn hit(&self, slot: &Slot) -> Hit {
+    fn hit(&self, slot: &Slot, matcher: &Matcher) -> Hit {
         let run = self.runs[slot.newest as usize];
         Hit {
             number: run.text,
             id: run.id,
             command: self.texts.get(run.text).to_owned(),
+            prompt: self.texts.best_prompt(run.text, matcher).map(str::to_owned),
             started_at: UnixNanos(run.started_at),
             exit: run.exit,
             duration: run.duration(),
@@ -397,7 +402,8 @@ struct Texts {
     /// By hash; where two texts have the same the second is kept as often as it ran.
     numbers: HashMap<u64, u32>,
     hasher: RandomState,
-    prompts: HashMap<u32, String>,
+    /// Those of a text, the newest first.
+    prompts: HashMap<u32, Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -421,13 +427,13 @@ impl Texts {
                 number
             }
         };
-        // The newest comes first, and its prompt is kept.
-        if let Some(prompt) = prompt
-            && !self.prompts.contains_key(&number)
-        {
-            self.prompts.insert(number, prompt.to_owned());
-            if let Some(span) = self.spans.get_mut(number as usize) {
-                span.mask |= super::search::mask(prompt);
+        if let Some(prompt) = prompt {
+            let known = self.prompts.entry(number).or_default();
+            if known.len() < PROMPTS && known.iter().all(|other| other != prompt) {
+                known.push(prompt.to_owned());
+                if let Some(span) = self.spans.get_mut(number as usize) {
+                    span.mask |= super::search::mask(prompt);
+                }
             }
         }
         number
@@ -445,7 +451,17 @@ impl Texts {
         if span.mask & matcher.mask() != matcher.mask() {
             return None;
         }
-        matcher.quality(self.get(number), self.prompts.get(&number).map(String::as_str))
+        matcher.quality(self.get(number), None).or_else(|| {
+            let prompts = self.prompts.get(&number).into_iter().flatten();
+            prompts.filter_map(|prompt| matcher.quality_of_prompt(prompt)).max()
+        })
+    }
+
+    /// The prompt that matches best; where none does, the newest.
+    fn best_prompt(&self, number: u32, matcher: &Matcher) -> Option<&str> {
+        // Of equals the last is the greatest.
+        let oldest_first = self.prompts.get(&number).into_iter().flatten().rev();
+        oldest_first.max_by_key(|prompt| matcher.quality_of_prompt(prompt)).map(String::as_str)
     }
 }
 

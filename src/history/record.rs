@@ -121,11 +121,12 @@ pub struct Record {
     pub model: Option<String>,
     /// The usage category, for example `git_version_control`.
     pub category: Option<String>,
-    /// Whether the command ran (true) or was only suggested (false).
+    /// Whether the command ran (true) or was only suggested (false); nothing is said of what a shell recorded.
     pub executed: Option<bool>,
     /// The kind of history file it was imported from, for example `bash`.
     pub imported_from: Option<String>,
-    /// Fields of a newer program, by name, kept as they are.
+    /// Further fields by name, kept as they are: those of a newer program, and those without a column of their own (see
+    /// [`generated`](Self::generated) and [`is_truncated`](Self::is_truncated)).
     pub unknown: BTreeMap<String, ciborium::Value>,
 }
 

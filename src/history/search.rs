@@ -51,6 +51,8 @@ pub struct Filter {
     pub tag: Option<String>,
     /// Has this risk level.
     pub safety: Option<RiskLevel>,
+    /// Ran, as far as is known (true), or was only suggested (false).
+    pub executed: Option<bool>,
     /// At most so many, counted from the best.
     pub limit: Option<u64>,
     /// Leaves out so many of the best.
@@ -300,6 +302,9 @@ fn conditions(filter: &Filter) -> (String, Vec<Value>) {
     }
     if let Some(safety) = filter.safety {
         terms.push(("safety = ?", rows::safety_rank(safety).into()));
+    }
+    if let Some(executed) = filter.executed {
+        terms.push(("coalesce(executed, 1) = ?", executed.into()));
     }
     let (texts, values): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
     let clause = if texts.is_empty() { String::new() } else { format!("WHERE {}", texts.join(" AND ")) };

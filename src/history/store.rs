@@ -28,7 +28,7 @@ use super::error::{HistoryError, Result};
 use super::migrations::{self, LATEST, Layout};
 use super::outbox::HELD_WHILE_RUNNING;
 use super::record::{MAX_TEXT_BYTES, Record};
-use super::{rescue, rows, usage};
+use super::{generated, rescue, rows, usage};
 use crate::private_file;
 
 /// How long one process waits for the others before it gives up.
@@ -381,6 +381,9 @@ fn check_size(record: &Record) -> Result<()> {
         if text.is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
             return Err(HistoryError::TooLong { field });
         }
+    }
+    if generated::length(record) > MAX_TEXT_BYTES {
+        return Err(HistoryError::TooLong { field: "alternatives" });
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use proptest::option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Record, RiskLevel, UnixNanos};
+use super::{Generated, Record, RiskLevel, UnixNanos};
 
 /// The device in whose name tests record.
 pub(crate) const DEVICE: Uuid = Uuid::from_u128(0x11111111_2222_4333_8444_555555555555);
@@ -52,6 +52,19 @@ fn any_value() -> impl Strategy<Value = Value> {
             proptest::collection::vec((".{0,5}".prop_map(Value::Text), inner), 0..4).prop_map(Value::Map),
         ]
     })
+}
+
+/// Anything that a generator may say.
+pub(crate) fn any_generated() -> impl Strategy<Value = Generated> {
+    let texts = || proptest::collection::vec("(.|\n){0,20}", 0..3);
+    (option::of(".{0,20}"), texts(), texts(), option::of(any::<i64>())).prop_map(
+        |(blocked_reason, alternatives, warnings, generation_ns)| Generated {
+            blocked_reason,
+            alternatives,
+            warnings,
+            generation_ns,
+        },
+    )
 }
 
 /// Any record at all, unknown fields included.

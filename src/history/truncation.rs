@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 
 use ciborium::Value;
 
+use super::generated;
 use super::record::Record;
 
 /// The field that marks a cut record.
@@ -25,7 +26,7 @@ impl Record {
     #[must_use]
     pub fn is_longer_than(&self, limit: usize) -> bool {
         let texts = [Some(&self.command), self.prompt.as_ref(), self.explanation.as_ref()];
-        texts.into_iter().flatten().any(|text| text.len() > limit)
+        texts.into_iter().flatten().any(|text| text.len() > limit) || generated::length(self) > limit
     }
 
     /// This record with its texts cut to at most `limit` bytes, and marked where that took something away.
@@ -35,6 +36,9 @@ impl Record {
             let texts = [Some(&mut self.command), self.prompt.as_mut(), self.explanation.as_mut()];
             for text in texts.into_iter().flatten() {
                 text.truncate(text.floor_char_boundary(limit));
+            }
+            if generated::length(&self) > limit {
+                generated::drop_texts(&mut self.unknown);
             }
             self.mark_truncated();
         }
@@ -75,6 +79,7 @@ impl Record {
                 cut.clone_from(whole);
             }
         }
+        generated::complete_texts(&mut completed, whole);
         Cow::Owned(completed)
     }
 }

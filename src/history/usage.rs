@@ -78,8 +78,11 @@ pub fn day_of(at: UnixNanos) -> i64 {
     at.0.div_euclid(DAY)
 }
 
-/// Counts a record of this device inside a transaction, unless it was counted.
+/// Counts a record of this device inside a transaction, unless it was counted. What was only suggested was not run.
 pub(super) fn count(db: &Connection, record: &Record) -> Result<()> {
+    if record.executed == Some(false) {
+        return Ok(());
+    }
     let first = db
         .prepare_cached(
             "INSERT INTO counted (id) SELECT ?1 \

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::{Preference, PrefsError, Result, document, find};
-use crate::history::filter::FilterRule;
+use crate::history::Intake;
+use crate::history::filter::{Filter, FilterRule, RuleError};
 
 /// How long records stay in sync, unless the user says otherwise.
 pub const DEFAULT_RETENTION_DAYS: u32 = 90;
@@ -148,6 +149,15 @@ impl Recording {
             allowed: preference.allowed(),
         })?;
         Ok(Self { keep_secrets, filter })
+    }
+
+    /// What is let into the history by these.
+    ///
+    /// # Errors
+    ///
+    /// Never, for rules that [`FilterRule::new`] made.
+    pub fn intake(&self) -> std::result::Result<Intake, RuleError> {
+        Ok(Intake { rules: Filter::new(&self.filter)?, keep_secrets: self.keep_secrets })
     }
 }
 

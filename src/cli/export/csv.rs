@@ -6,7 +6,7 @@ use super::{Form, Frame};
 use crate::cli::{CliError, time};
 use crate::history::{Record, RiskLevel};
 
-const HEAD: &str = "id,started_at,command,exit,duration_ns,cwd,session,shell,host,device_id,prompt,explanation,safety,tags,model,category,executed,imported_from";
+const HEAD: &str = "id,started_at,command,exit,duration_ns,cwd,session,shell,host,device_id,prompt,explanation,safety,tags,model,category,executed,imported_from,blocked_reason,alternatives,warnings,generation_ns,truncated";
 
 pub(super) struct Table;
 
@@ -18,6 +18,9 @@ impl Form for Table {
     fn record(&mut self, record: &Record, out: &mut dyn Write) -> Result<(), CliError> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+        // A cell has one text: of several each is on a line of its own.
+        let listed = |texts: &[String]| texts.join("\n");
+        let generated = record.generated();
         let cells = [
             record.id.to_string(),
             time::rfc3339(record.started_at),
@@ -32,11 +35,16 @@ impl Form for Table {
             text(&record.prompt),
             text(&record.explanation),
             record.safety.map(RiskLevel::as_str).unwrap_or_default().to_owned(),
-            record.tags.join(" "),
+            listed(&record.tags),
             text(&record.model),
             text(&record.category),
             record.executed.map(|executed| executed.to_string()).unwrap_or_default(),
             text(&record.imported_from),
+            text(&generated.blocked_reason),
+            listed(&generated.alternatives),
+            listed(&generated.warnings),
+            number(generated.generation_ns),
+            record.is_truncated().to_string(),
         ];
         for (number, cell) in cells.iter().enumerate() {
             let comma = if number == 0 { "" } else { "," };

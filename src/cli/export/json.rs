@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Form, Frame, SCHEMA_VERSION};
 use crate::cli::CliError;
-use crate::cli::history::RecordJson;
+use crate::cli::history::{COMMAND, RecordJson};
 use crate::history::Record;
 
 /// One value; the history comes last, a record a line, so that no size needs memory.
@@ -71,7 +71,7 @@ impl Form for Lines {
     }
 
     fn record(&mut self, record: &Record, out: &mut dyn Write) -> Result<(), CliError> {
-        line(out, "command", &RecordJson::from(record))
+        line(out, COMMAND, &RecordJson::from(record))
     }
 
     fn end(&mut self, _frame: &Frame, _out: &mut dyn Write) -> Result<(), CliError> {

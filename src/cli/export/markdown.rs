@@ -5,8 +5,13 @@ use std::io::Write;
 use jiff::tz::TimeZone;
 
 use super::{Form, Frame, Usage};
+use crate::cli::history::describe;
 use crate::cli::{CliError, time};
 use crate::history::Record;
+
+/// What is said in the line of a command already, or says something to programs only.
+const SAID: [&str; 10] =
+    ["Command", "Exit", "Started", "Duration", "Directory", "Session", "Shell", "Host", "Device", "Id"];
 
 pub(super) struct Text {
     zone: TimeZone,
@@ -52,14 +57,19 @@ impl Form for Text {
             day.clone_into(&mut self.day);
         }
         let exit = record.exit.filter(|exit| *exit != 0).map(|exit| format!(" (exit {exit})")).unwrap_or_default();
+        let took = record.duration_ns.map(|nanos| format!(" took {}", time::duration(nanos))).unwrap_or_default();
         let cwd = record.cwd.as_ref().map(|cwd| format!(" in {}", code(cwd))).unwrap_or_default();
         if record.command.contains('\n') {
             let fence = "`".repeat(longest_run(&record.command).max(2) + 1);
             let indented = record.command.replace('\n', "\n  ");
-            Ok(writeln!(out, "- {hour}{cwd}{exit}\n  {fence}\n  {indented}\n  {fence}")?)
+            writeln!(out, "- {hour}{cwd}{took}{exit}\n  {fence}\n  {indented}\n  {fence}")?;
         } else {
-            Ok(writeln!(out, "- {hour} {}{cwd}{exit}", code(&record.command))?)
+            writeln!(out, "- {hour} {}{cwd}{took}{exit}", code(&record.command))?;
         }
+        for (label, value) in describe(record, &self.zone).into_iter().filter(|(label, _)| !SAID.contains(label)) {
+            writeln!(out, "  - {label}: {}", code(&value.replace('\n', " · ")))?;
+        }
+        Ok(())
     }
 
     fn end(&mut self, _frame: &Frame, _out: &mut dyn Write) -> Result<(), CliError> {

@@ -15,6 +15,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::history::{Page, Selection};
 use super::{CliError, Home, Ui, time};
 use crate::history::{Filter, History, Record, UnixNanos, UsageRow};
 use crate::prefs::{self, PrefsPaths};
@@ -31,6 +32,8 @@ Examples:
   caro export -o caro.json                      everything, in one file
   caro export --format ndjson | jq -r .command  line by line, for other programs
   caro export --format markdown -o history.md   to read
+  caro export --suggested --format csv          what was suggested and never ran, as a table
+  caro export --format ndjson | ssh other caro history add    the history, on another machine
 ")]
 pub(super) struct Args {
     /// The form
@@ -39,6 +42,8 @@ pub(super) struct Args {
     /// Write to this file, readable by you alone, instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 /// The forms there are.
@@ -133,6 +138,7 @@ trait Form {
 /// Runs `caro export`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = home.open_history()?;
+    let filter = args.selection.filter(&Page::default(), &history)?;
     let frame = frame(home, &history)?;
     let mut form: Box<dyn Form> = match args.format {
         Format::Json => Box::new(json::Whole::default()),
@@ -141,8 +147,8 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         Format::Markdown => Box::new(markdown::Text::new(time::local_zone())),
     };
     let count = match &args.output {
-        None => write(&history, &frame, form.as_mut(), ui.out())?,
-        Some(path) => to_file(path, |out| write(&history, &frame, form.as_mut(), out))?,
+        None => write(&history, &filter, &frame, form.as_mut(), ui.out())?,
+        Some(path) => to_file(path, |out| write(&history, &filter, &frame, form.as_mut(), out))?,
     };
     if args.format == Format::Csv {
         ui.hint("CSV has the history alone; --format json has everything.");
@@ -153,10 +159,16 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     Ok(())
 }
 
-fn write(history: &History, frame: &Frame, form: &mut dyn Form, out: &mut dyn Write) -> Result<u64, CliError> {
+fn write(
+    history: &History,
+    filter: &Filter,
+    frame: &Frame,
+    form: &mut dyn Form,
+    out: &mut dyn Write,
+) -> Result<u64, CliError> {
     form.begin(frame, out)?;
     let (mut count, mut written) = (0, Ok(()));
-    history.list_each(&Filter::default(), |record| {
+    history.list_each(filter, |record| {
         written = form.record(&record, out);
         count += 1;
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

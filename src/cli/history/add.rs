@@ -6,13 +6,15 @@
 
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::super::ui::visible;
 use super::super::{CliError, Home, Kind, Ui, host, time};
+use super::input::Line;
 use super::output::SCHEMA_VERSION;
 use super::select::{directory, moment, safety_parser};
-use super::{input, intake};
+use super::{generator, input, intake};
 use crate::history::filter::Why;
 use crate::history::{History, Intake, Record, RiskLevel, Stored, UnixNanos, new_id};
 
@@ -21,18 +23,24 @@ const BATCH: usize = 500;
 /// Longest line of JSON, in bytes: three texts of full length with every character escaped.
 const MAX_LINE: usize = 24 * 1024 * 1024;
 
-/// Records finished commands: one by flags, or many as JSON lines on standard input
+/// Records finished commands: one by flags, or many from standard input
 ///
 /// Commands that hold a secret are left out, and those that the rules in history.filter exclude.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "\
+#[command(group = clap::ArgGroup::new("made_of").args(["command", "from"]), after_long_help = "\
 Prints the ids of the records, one a line. On standard input, each line is a JSON object with the
-fields that `caro history list --json` prints; only `command` is required.
+fields that `caro history list --json` prints; only `command` is required. Lines of `caro export --format ndjson` that are
+no commands are passed over. A record whose id is known completes it: a suggestion that ran after all.
+
+With --from caro it is what the Caro generator prints with `-o json`, one answer or several; the flags add what it does
+not say. What the commands printed is not stored. An answer without an exit code was only suggested.
 
 Examples:
   caro history add --command 'make test' --exit 0 --duration-ns 8000000000
-  caro history add --command 'du -sh *' --prompt 'how big is everything here' --safety safe
+  caro history add --command 'du -sh *' --prompt 'how big is everything here' --safety safe --suggested
   echo '{\"command\": \"make test\", \"exit\": 0}' | caro history add
+  caro export --format ndjson | ssh other caro history add
+  caro -o json 'how big is everything here' | caro history add --from caro --model some-model
 ")]
 pub struct Args {
     /// The command line; without it, JSON lines are read from standard input
@@ -41,33 +49,59 @@ pub struct Args {
     /// What the generator was asked for
     #[arg(long, value_name = "TEXT", requires = "command", allow_hyphen_values = true)]
     prompt: Option<String>,
+    /// What the generator says about it
+    #[arg(long, value_name = "TEXT", requires = "command", allow_hyphen_values = true)]
+    explanation: Option<String>,
     /// Its exit status
     #[arg(long, value_name = "N", requires = "command", allow_negative_numbers = true)]
     exit: Option<i32>,
     /// How long it ran, in nanoseconds
     #[arg(long, value_name = "N", requires = "command", value_parser = clap::value_parser!(i64).range(0..))]
     duration_ns: Option<i64>,
-    /// Where it ran [default: the current directory]
-    #[arg(long, value_name = "DIR", requires = "command")]
-    cwd: Option<String>,
-    /// When it began [default: now, less its duration]
-    #[arg(long, value_name = "TIME", requires = "command", value_parser = moment)]
-    at: Option<UnixNanos>,
-    /// The shell session it ran in
-    #[arg(long, value_name = "ID", requires = "command")]
-    session: Option<String>,
-    /// How dangerous it is
-    #[arg(long, value_name = "LEVEL", requires = "command", value_parser = safety_parser())]
-    safety: Option<RiskLevel>,
-    /// A label; may be given several times
-    #[arg(long, value_name = "TAG", requires = "command")]
-    tag: Vec<String>,
-    /// The model that generated it
-    #[arg(long, value_name = "NAME", requires = "command")]
-    model: Option<String>,
+    /// It was only suggested and did not run
+    #[arg(long, requires = "command", conflicts_with_all = ["exit", "duration_ns"])]
+    suggested: bool,
+    /// Take what another program prints, from standard input
+    #[arg(long, value_name = "PROGRAM", value_enum, conflicts_with = "command")]
+    from: Option<Program>,
+    #[command(flatten)]
+    more: More,
     /// Print each id as a line of JSON that also says whether the record is new
     #[arg(long)]
     json: bool,
+}
+
+/// Programs whose own records are understood.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Program {
+    /// The Caro generator
+    Caro,
+}
+
+/// What is known of a record beside its command.
+#[derive(Debug, clap::Args)]
+struct More {
+    /// Where it ran [default: the current directory]
+    #[arg(long, value_name = "DIR", requires = "made_of")]
+    cwd: Option<String>,
+    /// When it began [default: now, less its duration]
+    #[arg(long, value_name = "TIME", requires = "made_of", value_parser = moment)]
+    at: Option<UnixNanos>,
+    /// The shell session it ran in
+    #[arg(long, value_name = "ID", requires = "made_of")]
+    session: Option<String>,
+    /// How dangerous it is
+    #[arg(long, value_name = "LEVEL", requires = "made_of", value_parser = safety_parser())]
+    safety: Option<RiskLevel>,
+    /// A label; may be given several times
+    #[arg(long, value_name = "TAG", requires = "made_of")]
+    tag: Vec<String>,
+    /// The model that generated it
+    #[arg(long, value_name = "NAME", requires = "made_of")]
+    model: Option<String>,
+    /// What kind of work it is, such as file_management or git_version_control
+    #[arg(long, value_name = "NAME", requires = "made_of")]
+    category: Option<String>,
 }
 
 /// What became of one record, as JSON.
@@ -86,42 +120,102 @@ pub(super) fn run(args: Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> 
             .hinted("Give `--command TEXT`, or send JSON lines to standard input."));
     }
     let history = home.open_history()?;
-    let mut adder = Adder { history: &history, intake: intake::load(home)?, json: args.json, secrets: false };
-    match record_from(args, &history)? {
-        Some(record) => adder.store(vec![record], ui)?,
-        None => adder.add_lines(io::stdin().lock(), ui)?,
+    let mut adder = Adder {
+        history: &history,
+        intake: intake::load(home)?,
+        json: args.json,
+        secrets: false,
+        others: Others::default(),
+    };
+    match (&args.command, args.from) {
+        (Some(_), _) => {
+            let record = record_from(args, &history)?;
+            adder.store(vec![record], ui)?;
+        }
+        (None, Some(Program::Caro)) => adder.add_answers(io::stdin().lock(), &args.more, ui)?,
+        (None, None) => adder.add_lines(io::stdin().lock(), ui)?,
     }
     if adder.secrets {
         ui.hint("To record such commands too, on this machine only: caro config set history.secrets keep");
     }
+    adder.others.tell(ui);
     Ok(())
 }
 
-/// The record the flags describe, if they do.
-fn record_from(args: Args, history: &History) -> Result<Option<Record>, CliError> {
-    let Some(command) = args.command else {
-        return Ok(None);
-    };
+/// The record the flags describe.
+fn record_from(args: Args, history: &History) -> Result<Record, CliError> {
+    let command = args.command.unwrap_or_default();
     if command.trim().is_empty() {
         return Err(CliError::usage("the command is empty").hinted("Give the command line after `--command`."));
     }
-    let ran_for = args.duration_ns.unwrap_or(0);
-    let started_at = args.at.unwrap_or_else(|| UnixNanos(time::now().0.saturating_sub(ran_for)));
+    let started_at = UnixNanos(time::now().0.saturating_sub(args.duration_ns.unwrap_or(0)));
     let mut record = Record::with_id(new_id(started_at), command, started_at, history.device_id()?);
     record.prompt = args.prompt;
+    record.explanation = args.explanation;
     record.exit = args.exit;
     record.duration_ns = args.duration_ns;
-    // A directory that was deleted under the shell has no name; the command is recorded anyway.
-    record.cwd = match args.cwd {
-        Some(given) => Some(directory(&given)?),
-        None => directory(".").ok(),
-    };
-    record.session = args.session;
-    record.host = host::name();
-    record.safety = args.safety;
-    record.tags = args.tag;
-    record.model = args.model;
-    Ok(Some(record))
+    record.executed = args.suggested.then_some(false);
+    args.more.complete(&mut record)?;
+    Ok(record)
+}
+
+impl More {
+    /// Notes what is known.
+    fn complete(&self, record: &mut Record) -> Result<(), CliError> {
+        if let Some(at) = self.at {
+            record.id = new_id(at);
+            record.started_at = at;
+        }
+        // A directory that was deleted under the shell has no name; the command is recorded anyway.
+        record.cwd = match &self.cwd {
+            Some(given) => Some(directory(given)?),
+            None => directory(".").ok(),
+        };
+        record.session.clone_from(&self.session);
+        record.host = host::name();
+        record.safety = self.safety;
+        record.tags.clone_from(&self.tag);
+        record.model.clone_from(&self.model);
+        record.category.clone_from(&self.category);
+        Ok(())
+    }
+}
+
+/// Lines of an export that are no commands.
+#[derive(Default)]
+struct Others {
+    preferences: u64,
+    devices: u64,
+    usage: u64,
+    /// Of types that only a newer version knows.
+    unknown: u64,
+}
+
+impl Others {
+    fn count(&mut self, kind: &str) {
+        match kind {
+            // It says what the rest is.
+            "export" => {}
+            "preference" => self.preferences += 1,
+            "device" => self.devices += 1,
+            "usage" => self.usage += 1,
+            _ => self.unknown += 1,
+        }
+    }
+
+    fn tell(&self, ui: &Ui) {
+        let kinds = [
+            ("preferences", self.preferences),
+            ("devices", self.devices),
+            ("usage counts", self.usage),
+            ("others", self.unknown),
+        ];
+        let passed: Vec<String> =
+            kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{count} {kind}")).collect();
+        if !passed.is_empty() {
+            ui.status(format_args!("Passed over, since they are no commands: {}.", passed.join(", ")));
+        }
+    }
 }
 
 /// Adds records, one after the other.
@@ -131,6 +225,7 @@ struct Adder<'a> {
     json: bool,
     /// Whether one was left out because of a secret.
     secrets: bool,
+    others: Others,
 }
 
 impl Adder<'_> {
@@ -151,7 +246,13 @@ impl Adder<'_> {
                 _ if line.len() > MAX_LINE => Err("it is too long".to_owned()),
                 Err(_) => Err("not valid UTF-8".to_owned()),
                 Ok(text) if text.trim().is_empty() => Ok(None),
-                Ok(text) => input::parse(text, device, time::now()).map(Some),
+                Ok(text) => input::parse(text, device, time::now()).map(|line| match line {
+                    Line::Record(record) => Some(*record),
+                    Line::Other(kind) => {
+                        self.others.count(&kind);
+                        None
+                    }
+                }),
             };
             let failed = match parsed {
                 Ok(Some(record)) => {
@@ -175,6 +276,21 @@ impl Adder<'_> {
                 return Ok(());
             }
         }
+    }
+
+    fn add_answers(&mut self, input: impl Read, more: &More, ui: &mut Ui) -> Result<(), CliError> {
+        let device = self.history.device_id()?;
+        for (number, answer) in (1u64..).zip(generator::read(BufReader::new(input), device, time::now())) {
+            let mut record = answer.map_err(|reason| {
+                CliError::usage(format!("answer {number} is not one of the Caro generator: {reason}")).hinted(
+                    "The answers before it are stored, nothing from it on is. `caro history add` without --from takes \
+                     JSON lines.",
+                )
+            })?;
+            more.complete(&mut record)?;
+            self.store(vec![record], ui)?;
+        }
+        Ok(())
     }
 
     /// Stores what is let in durably, then prints its ids.

@@ -9,12 +9,15 @@ use uuid::Uuid;
 
 use super::super::time;
 use super::output::SCHEMA_VERSION;
-use crate::history::{Record, UnixNanos, new_id};
+use crate::history::{Generated, Record, UnixNanos, new_id};
 
 /// A record on its way in.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Input {
+    /// What an export calls its lines; see [`Line`].
+    #[serde(rename = "type")]
+    _type: Option<String>,
     command: String,
     schema_version: Option<u32>,
     id: Option<String>,
@@ -34,18 +37,50 @@ struct Input {
     model: Option<String>,
     category: Option<String>,
     executed: Option<bool>,
+    blocked_reason: Option<String>,
+    alternatives: Option<Vec<String>>,
+    warnings: Option<Vec<String>>,
+    generation_ns: Option<i64>,
     imported_from: Option<String>,
     truncated: Option<bool>,
+}
+
+/// What an export calls the lines that are commands.
+pub(in crate::cli) const COMMAND: &str = "command";
+
+/// What a line holds.
+#[derive(Debug, PartialEq)]
+pub(super) enum Line {
+    /// A record.
+    Record(Box<Record>),
+    /// Something else that an export has, of this type.
+    Other(String),
+}
+
+/// The one field that every line of an export has.
+#[derive(Deserialize)]
+struct Typed {
+    r#type: Option<String>,
 }
 
 /// Understands one line. `device_id` and `now` stand in for what it does not say.
 ///
 /// # Errors
 /// What is wrong with it, as the rest of a sentence.
-pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Record, String> {
+pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Line, String> {
     if !line.trim_start().starts_with('{') {
         return Err("not a JSON object".to_owned());
     }
+    if line.contains("\"type\"")
+        && let Ok(Typed { r#type: Some(kind) }) = serde_json::from_str(line)
+        && kind != COMMAND
+    {
+        return Ok(Line::Other(kind));
+    }
+    parse_record(line, device_id, now).map(|record| Line::Record(Box::new(record)))
+}
+
+fn parse_record(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Record, String> {
     let input: Input = serde_json::from_str(line).map_err(|error| describe(&error))?;
     if let Some(version) = input.schema_version.filter(|version| *version > SCHEMA_VERSION) {
         return Err(format!("schema_version {version} is newer than this version of caro knows"));
@@ -90,6 +125,12 @@ pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Recor
     record.category = input.category;
     record.executed = input.executed;
     record.imported_from = input.imported_from;
+    record.set_generated(Generated {
+        blocked_reason: input.blocked_reason,
+        alternatives: input.alternatives.unwrap_or_default(),
+        warnings: input.warnings.unwrap_or_default(),
+        generation_ns: input.generation_ns,
+    });
     if input.truncated == Some(true) {
         record.mark_truncated();
     }
@@ -107,7 +148,7 @@ fn describe(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::testing::{DEVICE, any_record};
+    use crate::history::testing::{DEVICE, any_generated, any_record};
     use proptest::prelude::*;
 
     const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
@@ -116,9 +157,16 @@ mod tests {
         parse(line, DEVICE, NOW).unwrap_err()
     }
 
+    fn record(line: &str, device: Uuid) -> Record {
+        match parse(line, device, NOW) {
+            Ok(Line::Record(record)) => *record,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_command_is_enough() {
-        let record = parse(r#"{"command": "ls", "duration_ns": 5}"#, DEVICE, NOW).unwrap();
+        let record = record(r#"{"command": "ls", "duration_ns": 5}"#, DEVICE);
         assert_eq!(record.command, "ls");
         assert_eq!(record.device_id, DEVICE);
         assert_eq!(record.started_at, UnixNanos(NOW.0 - 5));
@@ -138,15 +186,24 @@ mod tests {
         assert!(error(r#"{"command": "ls", "duration_ns": -1}"#).contains("negative"));
     }
 
+    #[test]
+    fn lines_of_an_export_that_are_no_commands_are_told_apart() {
+        assert_eq!(record(r#"{"type": "command", "command": "ls"}"#, DEVICE).command, "ls");
+        assert_eq!(record(r#"{"command": "\"type\""}"#, DEVICE).command, "\"type\"");
+        let preference = parse(r#"{"type": "preference", "name": "search.mode", "value": "regex"}"#, DEVICE, NOW);
+        assert_eq!(preference, Ok(Line::Other("preference".into())));
+    }
+
     proptest! {
         #[test]
-        fn what_is_printed_can_be_taken_in(mut record in any_record()) {
+        fn what_is_printed_can_be_taken_in(mut record in any_record(), generated in any_generated()) {
             record.unknown.clear();
+            record.set_generated(generated);
             record.version = crate::history::RECORD_VERSION;
             prop_assume!(!record.command.trim().is_empty());
             record.duration_ns = record.duration_ns.map(|duration| duration.saturating_abs());
             let line = serde_json::to_string(&super::super::RecordJson::from(&record)).unwrap();
-            prop_assert_eq!(parse(&line, Uuid::nil(), NOW), Ok(record));
+            prop_assert_eq!(parse(&line, Uuid::nil(), NOW), Ok(Line::Record(Box::new(record))));
         }
     }
 }

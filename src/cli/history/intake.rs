@@ -2,7 +2,6 @@
 
 use super::super::{CliError, Home};
 use crate::history::Intake;
-use crate::history::filter::Filter;
 use crate::prefs::Recording;
 
 /// What is let in.
@@ -10,9 +9,8 @@ use crate::prefs::Recording;
 /// # Errors
 /// Where the preferences cannot be read.
 pub(super) fn load(home: &Home) -> Result<Intake, CliError> {
-    let Recording { keep_secrets, filter } = Recording::load(&home.prefs().sync)?;
-    let rules = Filter::new(&filter).map_err(|error| CliError::usage(format!("history.filter: {error}")))?;
-    Ok(Intake { rules, keep_secrets })
+    let recording = Recording::load(&home.prefs().sync)?;
+    recording.intake().map_err(|error| CliError::usage(format!("history.filter: {error}")))
 }
 
 /// [`load`] for the prompt: preferences that cannot be read keep nothing from being recorded but secrets, since

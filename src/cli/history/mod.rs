@@ -4,6 +4,7 @@ mod add;
 mod clear;
 mod dedup;
 mod delete;
+mod generator;
 mod hidden;
 mod import;
 mod input;
@@ -26,7 +27,10 @@ use clap::Subcommand;
 use super::{CliError, Home, Ui};
 
 pub(super) use hidden::is_hidden;
+pub(super) use input::COMMAND;
 pub use output::{RecordJson, SCHEMA_VERSION};
+pub(super) use select::{Page, Selection};
+pub(super) use show::describe;
 
 /// `caro history …`; each variant is a module of the same name.
 #[derive(Debug, Subcommand)]

@@ -27,7 +27,7 @@ const BAD: Style = AnsiColor::Red.on_default();
 #[command(next_help_heading = "Output")]
 pub(super) struct Output {
     /// Print each with this template: {command} {prompt} {exit} {time} {duration} {directory}
-    /// {session} {shell} {host} {device} {id} {safety} {tags} {model} {category}; \t and \n work,
+    /// {session} {shell} {host} {device} {id} {safety} {tags} {model} {category} {explanation} {executed}; \t and \n work,
     /// {{ and }} are braces
     #[arg(long, value_name = "TEMPLATE", value_parser = Template::parse, conflicts_with_all = ["cmd_only", "json"])]
     format: Option<Template>,
@@ -63,6 +63,10 @@ pub struct RecordJson<'a> {
     model: Option<&'a str>,
     category: Option<&'a str>,
     executed: Option<bool>,
+    blocked_reason: Option<String>,
+    alternatives: Vec<String>,
+    warnings: Vec<String>,
+    generation_ns: Option<i64>,
     imported_from: Option<&'a str>,
     /// Whether it was over the limit of sync, and its device alone has the whole text.
     truncated: bool,
@@ -70,6 +74,7 @@ pub struct RecordJson<'a> {
 
 impl<'a> From<&'a Record> for RecordJson<'a> {
     fn from(record: &'a Record) -> Self {
+        let generated = record.generated();
         Self {
             schema_version: SCHEMA_VERSION,
             id: record.id.to_string(),
@@ -89,6 +94,10 @@ impl<'a> From<&'a Record> for RecordJson<'a> {
             model: record.model.as_deref(),
             category: record.category.as_deref(),
             executed: record.executed,
+            blocked_reason: generated.blocked_reason,
+            alternatives: generated.alternatives,
+            warnings: generated.warnings,
+            generation_ns: generated.generation_ns,
             imported_from: record.imported_from.as_deref(),
             truncated: record.is_truncated(),
         }
@@ -135,14 +144,27 @@ impl<'a> Printer<'a> {
         Ok(ui.out().write_all(end)?)
     }
 
-    /// When, with what result, how long, what: one line, whatever the command holds.
+    /// When, with what result, how long, what, and what was asked for: one line, whatever the command holds. Behind `#`
+    /// the latter is a comment in any shell.
     fn row(&self, record: &Record, ui: &Ui) -> String {
         let when = time::local(record.started_at, &self.zone);
         let exit = record.exit.map(|exit| exit.to_string()).unwrap_or_default();
         let exit = format!("{exit:>3}");
         let exit = if record.exit.is_some_and(|exit| exit != 0) { ui.paint(BAD, exit) } else { exit };
         let duration = record.duration_ns.map(time::duration).unwrap_or_default();
-        let command = visible(&record.command).replace('\n', "\\n");
-        format!("{}  {exit}  {}  {command}", ui.paint(DIM, when), ui.paint(DIM, format_args!("{duration:>6}")),)
+        let command = one_line(&record.command);
+        let suggested = (record.executed == Some(false)).then_some("only suggested");
+        let asked = match (record.prompt.as_deref().map(one_line), suggested) {
+            (Some(prompt), Some(suggested)) => format!("  # {prompt} ({suggested})"),
+            (Some(prompt), None) => format!("  # {prompt}"),
+            (None, Some(suggested)) => format!("  # {suggested}"),
+            (None, None) => String::new(),
+        };
+        let asked = if asked.is_empty() { asked } else { ui.paint(DIM, asked) };
+        format!("{}  {exit}  {}  {command}{asked}", ui.paint(DIM, when), ui.paint(DIM, format_args!("{duration:>6}")))
     }
+}
+
+fn one_line(text: &str) -> String {
+    visible(text).replace('\n', "\\n")
 }

@@ -12,7 +12,7 @@ use crate::history::{Filter, History, RiskLevel, UnixNanos};
 /// Which records are meant.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Filters")]
-pub(super) struct Selection {
+pub(in crate::cli) struct Selection {
     /// Only those that ran in this directory (`.` is the current one)
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
@@ -37,12 +37,18 @@ pub(super) struct Selection {
     /// Only those of this safety level
     #[arg(long, value_name = "LEVEL", value_parser = safety_parser())]
     safety: Option<RiskLevel>,
+    /// Only those that were suggested and did not run
+    #[arg(long)]
+    suggested: bool,
+    /// Only those that ran: leave out what was only suggested
+    #[arg(long, conflicts_with = "suggested")]
+    executed: bool,
 }
 
 /// How many of the records are wanted, and in which order.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Filters")]
-pub(super) struct Page {
+pub(in crate::cli) struct Page {
     /// At most so many, counted from the newest (or best)
     #[arg(long, short = 'n', value_name = "N")]
     limit: Option<u64>,
@@ -59,7 +65,7 @@ impl Selection {
     ///
     /// # Errors
     /// Where no device, or more than one, is meant.
-    pub(super) fn filter(&self, page: &Page, history: &History) -> Result<Filter, CliError> {
+    pub(in crate::cli) fn filter(&self, page: &Page, history: &History) -> Result<Filter, CliError> {
         let device = match self.device.as_deref() {
             None => None,
             Some("this") => Some(history.device_id()?),
@@ -74,6 +80,7 @@ impl Selection {
             after: self.after,
             tag: self.tag.clone(),
             safety: self.safety,
+            executed: (self.suggested || self.executed).then_some(self.executed),
             limit: page.limit,
             offset: page.offset,
             reverse: page.reverse,

@@ -47,8 +47,10 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
 }
 
 /// What is known about the record, with labels.
-pub(super) fn describe(record: &Record, zone: &TimeZone) -> Vec<(&'static str, String)> {
+pub(in crate::cli) fn describe(record: &Record, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let executed = record.executed.map(|ran| if ran { "yes" } else { "no, only suggested" });
+    let generated = record.generated();
+    let listed = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join("\n"));
     let tags = (!record.tags.is_empty()).then(|| record.tags.join(", "));
     [
         ("Command", Some(record.command.clone())),
@@ -67,6 +69,10 @@ pub(super) fn describe(record: &Record, zone: &TimeZone) -> Vec<(&'static str, S
         ("Model", record.model.clone()),
         ("Category", record.category.clone()),
         ("Executed", executed.map(str::to_owned)),
+        ("Blocked", generated.blocked_reason),
+        ("Warnings", listed(generated.warnings)),
+        ("Alternatives", listed(generated.alternatives)),
+        ("Made in", generated.generation_ns.map(time::duration)),
         ("Imported from", record.imported_from.clone()),
         ("Truncated", record.is_truncated().then(|| "yes; the device that ran it has the whole text".to_owned())),
         ("Id", Some(record.id.to_string())),

@@ -26,6 +26,7 @@ const FIELDS: &[(&str, Field)] = &[
     ("tags", |record, _| record.tags.join(",")),
     ("model", |record, _| text(&record.model)),
     ("category", |record, _| text(&record.category)),
+    ("executed", |record, _| record.executed.map(|executed| executed.to_string()).unwrap_or_default()),
 ];
 
 type Field = fn(&Record, &TimeZone) -> String;

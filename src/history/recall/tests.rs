@@ -1,6 +1,7 @@
 //! Searching while typing under test: the same as searching once, one hit for each command, in parts and at once.
 
 use super::*;
+use crate::history::Record;
 use crate::history::testing::{DEVICE, plain};
 
 fn history() -> History {
@@ -51,6 +52,28 @@ fn a_command_is_one_hit_with_its_newest_run_and_how_often_it_ran() {
     let hit = answer.unwrap().unwrap().hits.remove(0);
     assert_eq!((hit.started_at, hit.exit), (UnixNanos(50_000_000_000), Some(0)));
     assert_eq!((hit.cwd.as_deref(), hit.duration), (Some("/src"), Some(Duration::from_secs(50))));
+}
+
+#[test]
+fn a_command_is_found_by_each_prompt_that_it_answered_and_says_which() {
+    let history = history();
+    for (second, prompt) in [(80, "what is in here"), (90, "name all files"), (100, "name all files")] {
+        history.add(&Record { prompt: Some(prompt.into()), ..plain("ls", second) }).unwrap();
+    }
+    let mut recall = recall(&history);
+    for (text, mode, prompt) in [
+        ("folder", SearchMode::Fulltext, "show the folder"),
+        ("what here", SearchMode::Fulltext, "what is in here"),
+        ("nmfls", SearchMode::Fuzzy, "name all files"),
+        ("ls", SearchMode::Prefix, "name all files"),
+    ] {
+        let question = Question { text: text.into(), mode, ..Question::default() };
+        let hits = recall.ask(&question, 5, || false, |_| {}).unwrap().unwrap().hits;
+        let hit = hits.iter().find(|hit| hit.command == "ls").unwrap();
+        assert_eq!((hit.prompt.as_deref(), hit.runs), (Some(prompt), 4), "{text}");
+    }
+    let none = Question { text: "folder files".into(), mode: SearchMode::Fulltext, ..Question::default() };
+    assert_eq!(recall.ask(&none, 5, || false, |_| {}).unwrap().unwrap().found, 0, "the words are of two prompts");
 }
 
 #[test]

@@ -67,11 +67,16 @@ impl Matcher {
     /// How well a command with this prompt matches, of 1000; none where it does not.
     #[must_use]
     pub fn quality(&self, command: &str, prompt: Option<&str>) -> Option<u32> {
-        self.of(command).or_else(|| {
-            // Patterns are about the command alone.
-            let told = prompt.filter(|_| matches!(self.kind, Kind::Words(_) | Kind::Letters(_)))?;
-            Some(self.of(told)? * PROMPT.0 / PROMPT.1)
-        })
+        self.of(command).or_else(|| self.quality_of_prompt(prompt?))
+    }
+
+    /// How well a command matches by what one had asked for; none where it does not. Patterns are about the command alone.
+    #[must_use]
+    pub fn quality_of_prompt(&self, prompt: &str) -> Option<u32> {
+        match self.kind {
+            Kind::Words(_) | Kind::Letters(_) => Some(self.of(prompt)? * PROMPT.0 / PROMPT.1),
+            Kind::Everything | Kind::Pattern(_) => None,
+        }
     }
 
     fn of(&self, text: &str) -> Option<u32> {

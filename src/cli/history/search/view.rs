@@ -20,10 +20,14 @@ use crate::history::{Matcher, SearchMode, UnixNanos};
 const WITH_DURATION: u16 = 60;
 const WITH_RUNS: u16 = 36;
 const WITH_DIRECTORY: u16 = 100;
+/// The fewest cells in which a prompt says something.
+const PROMPT: usize = 12;
 /// The widest directory.
 const DIRECTORY: usize = 28;
 /// From this height on there is a line with the keys.
 const WITH_KEYS: u16 = 6;
+/// What is before a prompt; behind it everything is a comment.
+const COMMENT: &str = "  # ";
 /// The sign before what is typed.
 const SIGN: &str = "❯ ";
 
@@ -134,7 +138,7 @@ fn list(state: &State, look: &Look, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// One command: how long ago, how long, with what result, what, how often, where.
+/// One command: how long ago, how long, with what result, what, what one had asked for, how often, where.
 fn command<'a>(hit: &Hit, matcher: Option<&Matcher>, look: &Look, columns: u16, chosen: bool) -> Line<'a> {
     // In reverse, faint letters and colours are hard to read.
     let dim = if chosen { Style::new() } else { look.dim() };
@@ -162,12 +166,40 @@ fn command<'a>(hit: &Hit, matcher: Option<&Matcher>, look: &Look, columns: u16, 
     }
     let taken: usize = spans.iter().map(Span::width).sum::<usize>() + width(&right);
     let room = usize::from(columns).saturating_sub(taken);
-    let ranges = matcher.map(|matcher| matcher.ranges(&hit.command)).unwrap_or_default();
-    let (text, used) = highlighted(&hit.command, &ranges, room, Style::new(), found);
+    let asked =
+        hit.prompt.as_deref().map(|prompt| (prompt, matcher.is_some_and(|matcher| is_why(prompt, hit, matcher))));
+    // A prompt that is why the command was found has its part of the line, another one what the command leaves.
+    let for_command = match asked {
+        Some((prompt, true)) => {
+            room.saturating_sub(room / 2).max(room.saturating_sub(width(head(prompt, room)) + COMMENT.len()))
+        }
+        _ => room,
+    };
+    let ranges = |text: &str| matcher.map(|matcher| matcher.ranges(text)).unwrap_or_default();
+    let (text, mut used) = highlighted(&hit.command, &ranges(&hit.command), for_command, Style::new(), found);
     spans.extend(text);
+    if let Some((prompt, is_why)) = asked
+        && room.saturating_sub(used) >= COMMENT.len() + if is_why { 1 } else { PROMPT }
+    {
+        let ranges = if is_why { ranges(prompt) } else { Vec::new() };
+        let (text, more) = highlighted(prompt, &ranges, room - used - COMMENT.len(), dim, found);
+        spans.push(Span::styled(COMMENT, dim));
+        spans.extend(text);
+        used += COMMENT.len() + more;
+    }
     spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
     spans.push(Span::styled(right, dim));
     Line::from(spans)
+}
+
+/// No more of a text than could be shown.
+fn head(text: &str, room: usize) -> &str {
+    text.char_indices().nth(room).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
+/// Whether a command was found by what one had asked for and not by what it says.
+fn is_why(prompt: &str, hit: &Hit, matcher: &Matcher) -> bool {
+    matcher.quality(&hit.command, None).is_none() && matcher.quality_of_prompt(prompt).is_some()
 }
 
 fn status(state: &State, look: &Look, area: Rect, buffer: &mut Buffer) {

@@ -12,6 +12,7 @@ fn hit(number: u32, command: &str, runs: u32) -> Hit {
         number,
         id: Uuid::from_u128(u128::from(number)),
         command: command.into(),
+        prompt: None,
         started_at: UnixNanos(i64::from(number)),
         exit: Some(0),
         duration: Some(Duration::from_secs(1)),

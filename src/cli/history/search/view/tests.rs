@@ -18,6 +18,7 @@ fn hit(command: &str, minutes: i64, exit: i32, runs: u32) -> Hit {
         number: 0,
         id: Uuid::from_u128(runs.into()),
         command: command.into(),
+        prompt: None,
         started_at: UnixNanos(NOW.0 - minutes * 60_000_000_000),
         exit: Some(exit),
         duration: Some(std::time::Duration::from_millis(1_200)),
@@ -65,6 +66,24 @@ fn the_best_is_next_to_what_is_typed() {
         ]
         .map(|row| row.to_owned())
     );
+}
+
+#[test]
+fn a_command_that_was_found_by_its_prompt_shows_that() {
+    let long = "find . -xdev -type f -size +100M -printf '%s %p\\n' | sort -rn | head -20";
+    let asked = |command: &str, prompt: &str| Hit { prompt: Some(prompt.into()), ..hit(command, 2, 0, 1) };
+    let hits = vec![asked(long, "which files are large"), asked("du -sh large", "how big is it"), asked(long, "x")];
+    let shown = rows(&mut state(hits, "large files"), &look(true), 90, 6);
+    assert_eq!(
+        &shown[..3],
+        [
+            "   2m   1.2s   find . -xdev -type f -size +100M -printf '%s %p\\n' | sort -rn | head -20",
+            "   2m   1.2s   du -sh large  # how big is it",
+            "▸  2m   1.2s   find . -xdev -type f -size +100M -printf '%s %p\\n…  # which files are large",
+        ]
+    );
+    let narrow = rows(&mut state(vec![asked(long, "which files are large")], "large files"), &look(true), 40, 6);
+    assert_eq!(narrow[2], "▸  2m   find . -xdev -t…  # which files…");
 }
 
 #[test]
