@@ -29,18 +29,20 @@ const MAX_LINE: usize = 24 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("made_of").args(["command", "from"]), after_long_help = "\
 Prints the ids of the records, one a line. On standard input, each line is a JSON object with the
-fields that `caro history list --json` prints; only `command` is required. Lines of `caro export --format ndjson` that are
-no commands are passed over. A record whose id is known completes it: a suggestion that ran after all.
+fields that `caro history list --json` prints; only `command` is required. Lines of an export that
+are no commands are passed over. A record whose id is known completes it: a suggestion that ran
+after all.
 
-With --from caro it is what the Caro generator prints with `-o json`, one answer or several; the flags add what it does
-not say. What the commands printed is not stored. An answer without an exit code was only suggested.
+With --from caro it is what the Caro generator prints as JSON (its `-o json`), one answer or
+several; flags add what it does not say. What the commands printed is not stored. An answer
+without an exit code was only suggested.
 
 Examples:
   caro history add --command 'make test' --exit 0 --duration-ns 8000000000
   caro history add --command 'du -sh *' --prompt 'how big is everything here' --safety safe --suggested
   echo '{\"command\": \"make test\", \"exit\": 0}' | caro history add
   caro export --format ndjson | ssh other caro history add
-  caro -o json 'how big is everything here' | caro history add --from caro --model some-model
+  caro history add --from caro --model some-model < answer.json
 ")]
 pub struct Args {
     /// The command line; without it, JSON lines are read from standard input
@@ -64,11 +66,11 @@ pub struct Args {
     /// Take what another program prints, from standard input
     #[arg(long, value_name = "PROGRAM", value_enum, conflicts_with = "command")]
     from: Option<Program>,
-    #[command(flatten)]
-    more: More,
     /// Print each id as a line of JSON that also says whether the record is new
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    more: More,
 }
 
 /// Programs whose own records are understood.
@@ -80,6 +82,7 @@ enum Program {
 
 /// What is known of a record beside its command.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "What else is known")]
 struct More {
     /// Where it ran [default: the current directory]
     #[arg(long, value_name = "DIR", requires = "made_of")]
@@ -211,7 +214,7 @@ impl Others {
             ("others", self.unknown),
         ];
         let passed: Vec<String> =
-            kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{count} {kind}")).collect();
+            kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{kind} ({count})")).collect();
         if !passed.is_empty() {
             ui.status(format_args!("Passed over, since they are no commands: {}.", passed.join(", ")));
         }
