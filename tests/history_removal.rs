@@ -46,8 +46,10 @@ fn a_deletion_is_taken_back_within_a_minute_and_gone_afterwards() {
     assert_eq!(commands(&home), ["ls", "pwd"]);
     assert_eq!(home.run(["history", "undo"]).success().stdout, "brought 2 commands back\n");
     assert_eq!(home.history().digest().unwrap(), before);
-    let run = home.run(["history", "undo"]).failure(1);
-    assert!(run.stderr.contains("nothing was removed in the last minute"), "{run:?}");
+    for args in [&["history", "undo"][..], &["history", "undo", "--dry-run"]] {
+        let run = home.run(args).failure(1);
+        assert!(run.stderr.contains("nothing was removed in the last minute"), "{run:?}");
+    }
 
     home.run(["history", "delete", "--query", "kanarie", "--yes"]).success();
     // By the clock of a minute later the next command erases it.
@@ -218,6 +220,7 @@ fn what_the_other_devices_were_told_is_not_taken_back() {
     let run = a.run(["history", "undo"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
     assert!(run.stderr.contains("your other devices have been told"), "{run:?}");
+    assert_eq!(a.run(["history", "undo", "--dry-run"]), run, "it says so before it is tried");
     assert!(!contains(&bytes_of(&a.data("history.db")), b"kanarie-told"), "nothing of it is kept");
     b.now();
     assert_eq!(assert_equal_histories(&[&a, &b]), 2);

@@ -3,6 +3,8 @@
 //! A record with a prompt is the answer to that prompt, so the prompt has to be the same too. One that does not say where
 //! it ran, as a shell's own history file has it, says less than one that does: it counts as a copy of any that does.
 
+use std::collections::HashSet;
+
 use rusqlite::params;
 use uuid::Uuid;
 
@@ -21,41 +23,49 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn duplicates(&self, keep: u64, before: Option<UnixNanos>) -> Result<Vec<Uuid>> {
-        self.ids(
+        let mut statement = self.db.prepare_cached(
             "SELECT id FROM (SELECT id, started_at, cwd, \
                 row_number() OVER (PARTITION BY command, prompt, host, cwd ORDER BY started_at DESC, id DESC) AS place, \
                 count(cwd) OVER (PARTITION BY command, prompt, host) AS known FROM records) \
              WHERE (place > ?1 OR cwd IS NULL AND known >= ?1) AND started_at < ?2 \
              AND id NOT IN (SELECT id FROM outbox WHERE held = 2) ORDER BY started_at, id",
-            i64::try_from(keep).unwrap_or(i64::MAX),
-            before,
-        )
+        )?;
+        let before = before.map_or(i64::MAX, |before| before.0);
+        let ids = statement
+            .query_map(params![i64::try_from(keep).unwrap_or(i64::MAX), before], |row| rows::id_column(row, 0))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(ids)
     }
 
-    /// The records, the oldest first, of runs that another program recorded too, and knows more about.
+    /// The records, the oldest first, of runs that another program recorded too, and knows more about. A run that knows
+    /// more stands for one of each history file: of a command that ran twice in a moment and was recorded better once, one stays.
     ///
     /// # Errors
     /// What the database says.
     pub fn recorded_twice(&self, before: Option<UnixNanos>) -> Result<Vec<Uuid>> {
-        self.ids(
-            "SELECT id FROM records AS less WHERE cwd IS NULL AND imported_from IS NOT NULL AND EXISTS ( \
-                SELECT 1 FROM records AS more WHERE more.started_at BETWEEN less.started_at - ?1 AND less.started_at + ?1 \
+        let before = before.map_or(i64::MAX, |before| before.0);
+        let mut statement = self.db.prepare_cached(
+            "SELECT less.id, less.imported_from, more.id FROM records AS less CROSS JOIN records AS more \
+             ON more.started_at BETWEEN less.started_at - ?1 AND less.started_at + ?1 \
                 AND more.command = less.command AND more.cwd IS NOT NULL \
                 AND more.imported_from IS NOT less.imported_from \
-                AND (more.host = less.host OR more.host IS NULL OR less.host IS NULL)) \
-             AND started_at < ?2 ORDER BY started_at, id",
-            SAME_RUN,
-            before,
-        )
-    }
-
-    fn ids(&self, sql: &str, number: i64, before: Option<UnixNanos>) -> Result<Vec<Uuid>> {
-        let before = before.map_or(i64::MAX, |before| before.0);
-        let mut statement = self.db.prepare_cached(sql)?;
-        let ids = statement
-            .query_map(params![number, before], |row| rows::id_column(row, 0))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(ids)
+                AND (more.host = less.host OR more.host IS NULL OR less.host IS NULL) \
+             WHERE less.cwd IS NULL AND less.imported_from IS NOT NULL AND less.started_at < ?2 \
+             ORDER BY less.started_at, less.id, more.started_at, more.id",
+        )?;
+        let mut pairs = statement.query(params![SAME_RUN, before])?;
+        // In the order of time the first that is free is as good as any other: no other choice makes more pairs.
+        let (mut twice, mut taken) = (Vec::new(), HashSet::new());
+        while let Some(pair) = pairs.next()? {
+            let less = rows::id_column(pair, 0)?;
+            if twice.last() == Some(&less) {
+                continue;
+            }
+            if taken.insert((rows::id_column(pair, 2)?, pair.get::<_, String>(1)?)) {
+                twice.push(less);
+            }
+        }
+        Ok(twice)
     }
 }
 
@@ -126,6 +136,34 @@ mod tests {
         let twice = history.recorded_twice(None).unwrap();
         assert_eq!(seconds(&history, &twice), [11, 30]);
         assert!(twice.iter().all(|id| history.get(*id).unwrap().unwrap().cwd.is_none()));
+    }
+
+    #[test]
+    fn of_quick_repeats_only_those_go_that_were_recorded_better() {
+        let history = History::in_memory().unwrap();
+        let from = |record: Record, source: &str| Record { imported_from: Some(source.into()), ..record };
+        history
+            .add_batch(&[
+                // Three times in a moment, of which one was recorded better.
+                from(at("make", None, 10), "zsh"),
+                from(at("make", None, 11), "zsh"),
+                from(at("make", None, 12), "zsh"),
+                at("make", Some("/a"), 11),
+                // Each of two has its own, though the first would do for both.
+                from(at("ls", None, 20), "bash"),
+                from(at("ls", None, 22), "bash"),
+                at("ls", Some("/a"), 21),
+                at("ls", Some("/b"), 24),
+                // One run that two history files had.
+                from(at("git push", None, 30), "bash"),
+                from(at("git push", None, 30), "zsh"),
+                at("git push", Some("/a"), 30),
+            ])
+            .unwrap();
+        let twice = history.recorded_twice(None).unwrap();
+        assert_eq!(seconds(&history, &twice), [10, 20, 22, 30, 30]);
+        history.delete(&twice, UnixNanos(1)).unwrap();
+        assert_eq!(history.count().unwrap(), 6);
     }
 
     proptest! {

@@ -8,7 +8,7 @@
 //!
 //! What nobody took back within the minute is erased when the history is next opened by a command.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::deletions::delete_here;
@@ -32,6 +32,8 @@ pub enum Undone {
         restored: u64,
         /// Records that are not: another device deleted them too, or they had come back already.
         left_out: u64,
+        /// Later removals that the other devices have been told of, and that stay.
+        passed_over: u64,
     },
     /// Nothing was removed in the last minute.
     Nothing,
@@ -70,41 +72,28 @@ impl History {
         })
     }
 
-    /// Takes the last removal back, if it was made in the last minute and no other device was told.
+    /// Takes back the last removal of the last minute of which no other device was told.
     ///
     /// # Errors
     /// What the database says; then nothing was taken back.
     pub fn undo_removal(&self, now: UnixNanos) -> Result<Undone> {
         let device = self.device_id()?;
-        let undone = self.write(|db| {
-            let last = db
-                .prepare_cached("SELECT number, kind, records, told FROM removals WHERE at > ?1 AND at <= ?2 ORDER BY number DESC LIMIT 1")?
-                .query_row([now.0.saturating_sub(KEPT_FOR), now.0], |row| {
-                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(3)?))
-                })
-                .optional()?;
-            match last {
-                None => Ok(Undone::Nothing),
-                Some((.., true)) => Ok(Undone::Told),
-                Some((number, kind, records, false)) => {
-                    let restored = restore(db, number, kind, device)?;
-                    Ok(Undone::Restored { restored, left_out: records.unsigned_abs().saturating_sub(restored) })
-                }
-            }
-        })?;
+        let undone = self.write(|db| undo(db, device, now))?;
         self.index_backlog();
         Ok(undone)
     }
 
-    /// How many records the last removal holds that could be taken back now.
+    /// What [`undo_removal`](Self::undo_removal) would do now; nothing is changed.
     ///
     /// # Errors
     /// What the database says.
-    pub fn removed_count(&self, now: UnixNanos) -> Result<u64> {
-        let sql = "SELECT count(*) FROM removed WHERE removal = (SELECT max(number) FROM removals WHERE at > ?1 AND at <= ?2)";
-        let kept: i64 =
-            self.db.prepare_cached(sql)?.query_row([now.0.saturating_sub(KEPT_FOR), now.0], |row| row.get(0))?;
-        Ok(kept.unsigned_abs())
+    pub fn would_undo(&self, now: UnixNanos) -> Result<Undone> {
+        let device = self.device_id()?;
+        // It is done and not committed, so that what is said is what would come of it.
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let undone = undo(&transaction, device, now)?;
+        transaction.rollback()?;
+        Ok(undone)
     }
 
     /// Erases what can no longer be taken back.
@@ -149,6 +138,31 @@ impl History {
         })?;
         self.empty_log();
         Ok(ids)
+    }
+}
+
+/// Takes back the last removal that can be, inside a transaction.
+fn undo(db: &Connection, device: Uuid, now: UnixNanos) -> Result<Undone> {
+    let within = [now.0.saturating_sub(KEPT_FOR), now.0];
+    let last = db
+        .prepare_cached(
+            "SELECT number, kind, records FROM removals WHERE at > ?1 AND at <= ?2 AND NOT told \
+             ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row(within, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
+        .optional()?;
+    let number = last.map_or(i64::MIN, |(number, ..)| number);
+    let told: i64 = db
+        .prepare_cached("SELECT count(*) FROM removals WHERE at > ?1 AND at <= ?2 AND told AND number > ?3")?
+        .query_row(params![within[0], within[1], number], |row| row.get(0))?;
+    match last {
+        None if told == 0 => Ok(Undone::Nothing),
+        None => Ok(Undone::Told),
+        Some((number, kind, records)) => {
+            let restored = restore(db, number, kind, device)?;
+            let left_out = records.unsigned_abs().saturating_sub(restored);
+            Ok(Undone::Restored { restored, left_out, passed_over: told.unsigned_abs() })
+        }
     }
 }
 

@@ -19,7 +19,7 @@ Examples:
   caro history undo --dry-run
 ")]
 pub struct Args {
-    /// Say how much would be there again, and change nothing
+    /// Say what would be there again, or why nothing can be, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -35,38 +35,46 @@ struct UndoneJson {
     restored: u64,
     /// What another device deleted too, or what had come back already.
     left_out: u64,
+    /// Later removals that your other devices have been told of, and that stay.
+    passed_over: u64,
 }
 
 /// Runs `caro history undo`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = open(home)?;
     let now = time::now();
-    let (restored, left_out) = if args.dry_run {
-        (history.removed_count(now)?, 0)
-    } else {
-        match history.undo_removal(now)? {
-            Undone::Restored { restored, left_out } => (restored, left_out),
-            Undone::Nothing => {
-                return Err(CliError::failed("nothing was removed in the last minute")
-                    .hinted("Only what was removed within a minute, and not with --for-good, can be taken back."));
-            }
-            Undone::Told => {
-                return Err(CliError::failed("your other devices have been told of this deletion")
-                    .hinted("What has been synced cannot be taken back; nothing was changed."));
-            }
+    let undone = if args.dry_run { history.would_undo(now)? } else { history.undo_removal(now)? };
+    let (restored, left_out, passed_over) = match undone {
+        Undone::Restored { restored, left_out, passed_over } => (restored, left_out, passed_over),
+        Undone::Nothing => {
+            return Err(CliError::failed("nothing was removed in the last minute")
+                .hinted("Only what was removed within a minute, and not with --for-good, can be taken back."));
+        }
+        Undone::Told => {
+            return Err(CliError::failed("your other devices have been told of this deletion")
+                .hinted("What has been synced cannot be taken back; nothing was changed."));
         }
     };
     if args.json {
-        return ui.json(&UndoneJson { schema_version: SCHEMA_VERSION, dry_run: args.dry_run, restored, left_out });
+        return ui.json(&UndoneJson {
+            schema_version: SCHEMA_VERSION,
+            dry_run: args.dry_run,
+            restored,
+            left_out,
+            passed_over,
+        });
     }
     let again = commands(usize::try_from(restored).unwrap_or(usize::MAX));
     if args.dry_run {
         ui.status(format_args!("Would bring {again} back."));
-        return Ok(());
+    } else {
+        ui.line(format_args!("brought {again} back"))?;
     }
-    ui.line(format_args!("brought {again} back"))?;
     if left_out > 0 {
         ui.hint(format_args!("Another {left_out} had come back already, or another device deleted them too."));
+    }
+    if passed_over > 0 {
+        ui.hint("What was removed after that stays removed: your other devices have been told of it.");
     }
     Ok(())
 }

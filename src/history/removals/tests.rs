@@ -31,8 +31,10 @@ fn a_deletion_is_taken_back_whole_and_once() {
     let (before, was_queued) = (history.digest().unwrap(), queued(&history));
     assert_eq!(history.remove(&[one.id, two.id], AT).unwrap(), 2);
     assert!(history.list(&Filter::default()).unwrap().is_empty());
-    assert_eq!((history.pending_deletions_count().unwrap(), history.removed_count(after(1)).unwrap()), (2, 2));
-    assert_eq!(history.undo_removal(after(59)).unwrap(), Undone::Restored { restored: 2, left_out: 0 });
+    let back = Undone::Restored { restored: 2, left_out: 0, passed_over: 0 };
+    assert_eq!((history.pending_deletions_count().unwrap(), history.would_undo(after(1)).unwrap()), (2, back));
+    assert_eq!(history.count().unwrap(), 0, "it was only asked");
+    assert_eq!(history.undo_removal(after(59)).unwrap(), Undone::Restored { restored: 2, left_out: 0, passed_over: 0 });
     assert_eq!((history.digest().unwrap(), queued(&history)), (before, was_queued));
     assert_eq!((history.pending_deletions_count().unwrap(), history.is_deleted(one.id).unwrap()), (0, false));
     assert_eq!(history.undo_removal(after(59)).unwrap(), Undone::Nothing);
@@ -73,9 +75,26 @@ fn what_the_others_are_told_is_never_taken_back() {
     // Telling begins with one of them, and may be interrupted there.
     assert_eq!(history.deletions_to_tell(false, 1).unwrap().len(), 1);
     assert_eq!(history.undo_removal(after(1)).unwrap(), Undone::Told);
-    assert_eq!(history.removed_count(after(1)).unwrap(), 0, "nothing of it is kept");
+    assert_eq!(history.would_undo(after(1)).unwrap(), Undone::Told);
+    assert_eq!(count(&history.db, "SELECT count(*) FROM removed").unwrap(), 0, "nothing of it is kept");
     assert_eq!(history.deletions_to_tell(false, 9).unwrap().len(), 2);
     assert_eq!(history.count().unwrap(), 0);
+}
+
+#[test]
+fn a_removal_that_was_told_does_not_stand_before_an_earlier_one() {
+    let history = History::in_memory().unwrap();
+    let (one, two) = (plain("one", 1), plain("two", 2));
+    history.add(&one).unwrap();
+    history.clear_for_now(AT).unwrap();
+    history.add(&two).unwrap();
+    history.remove(&[two.id], after(1)).unwrap();
+    history.deletions_to_tell(false, 9).unwrap();
+    let back = Undone::Restored { restored: 1, left_out: 0, passed_over: 1 };
+    assert_eq!(history.would_undo(after(2)).unwrap(), back);
+    assert_eq!(history.undo_removal(after(2)).unwrap(), back);
+    assert!(history.get(one.id).unwrap().is_some() && history.is_deleted(two.id).unwrap());
+    assert_eq!(history.undo_removal(after(3)).unwrap(), Undone::Told);
 }
 
 #[test]
@@ -85,11 +104,11 @@ fn what_another_device_deletes_too_stays_deleted() {
     history.add_batch(&[one.clone(), two.clone()]).unwrap();
     history.remove(&[one.id, two.id], AT).unwrap();
     history.ingest_deletions(&[one.id], after(1), None).unwrap();
-    assert_eq!(history.undo_removal(after(2)).unwrap(), Undone::Restored { restored: 1, left_out: 1 });
+    assert_eq!(history.undo_removal(after(2)).unwrap(), Undone::Restored { restored: 1, left_out: 1, passed_over: 0 });
     assert!(history.is_deleted(one.id).unwrap() && history.get(two.id).unwrap().is_some());
     history.clear_for_now(after(3)).unwrap();
     history.ingest_deletions(&[two.id], after(4), None).unwrap();
-    assert_eq!(history.undo_removal(after(5)).unwrap(), Undone::Restored { restored: 0, left_out: 1 });
+    assert_eq!(history.undo_removal(after(5)).unwrap(), Undone::Restored { restored: 0, left_out: 1, passed_over: 0 });
 }
 
 #[test]
@@ -124,7 +143,7 @@ fn a_history_that_was_forgotten_unites_with_what_came_back() {
     assert_eq!(history.clear_for_now(AT).unwrap(), 2);
     assert_eq!((history.count().unwrap(), history.pending_deletions_count().unwrap()), (0, 0));
     history.ingest_from("co_zOne", &[one], None).unwrap();
-    assert_eq!(history.undo_removal(after(1)).unwrap(), Undone::Restored { restored: 1, left_out: 1 });
+    assert_eq!(history.undo_removal(after(1)).unwrap(), Undone::Restored { restored: 1, left_out: 1, passed_over: 0 });
     assert_eq!(history.digest().unwrap(), before);
 }
 
