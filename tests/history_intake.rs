@@ -46,11 +46,83 @@ fn a_prompt_obeys_the_rules_and_outlives_wrong_ones() {
         let run = home.run(["history", "start", "--", command]).success();
         assert_eq!(!run.stdout.is_empty(), recorded, "{command}");
     }
-    // What cannot be read keeps nothing from being recorded, but secrets.
+    assert_eq!(commands(&home), ["aws s3 ls", "make"]);
+}
+
+#[test]
+fn while_the_rules_cannot_be_read_the_last_ones_hold_and_one_is_told_once() {
+    let home = TestHome::new();
+    let excluded = |command: &str| started(&home, command).stdout.is_empty();
+    // Nothing was ever noted: secrets are left out, all else is recorded.
+    std::fs::create_dir(home.path().join("config")).unwrap();
+    home.file("config/sync.toml", "[history\n");
+    assert!(!excluded("aws iam") && excluded(SECRET));
+    home.file("config/sync.toml", "[history]\nfilter = ['exclude command \"aws *\"']\n");
+    assert!(excluded("aws iam list-users") && !excluded("make"));
+    assert_eq!(home.run(["history", "list", "-n", "1", "--cmd-only"]).success().stdout, "make\n");
+
+    home.file("config/sync.toml", "[history]\nfilter = ['exclude command \"aws *\"', 'exclude command \"gcloud *\"'\n");
+    assert!(excluded("aws iam list-users") && excluded(SECRET));
+    // A rule that could never be read does not count.
+    assert!(!excluded("gcloud auth list") && !excluded("ls"));
+    let list = || home.run(["history", "list", "-n", "1", "--cmd-only"]);
+    let told = list();
+    assert_eq!((told.code, told.stdout.as_str()), (Some(0), "ls\n"));
+    insta::assert_snapshot!(told.stderr, @r"
+    Warning: $HOME/config/sync.toml cannot be read: unclosed array, expected `]` (line 2)
+    Hint: What is recorded follows the rules that it held before, until it can be read: caro config edit --sync
+    ");
+    assert!(excluded("aws iam list-users"));
+    list().success();
+    // Mended, it counts again; another slip is told again.
+    home.file("config/sync.toml", "");
+    assert!(!excluded("aws iam list-users"));
     home.file("config/sync.toml", "[history]\nfilter = 7\n");
-    assert!(!started(&home, "aws iam").stdout.is_empty());
-    assert!(started(&home, SECRET).stdout.is_empty());
-    assert_eq!(commands(&home), ["aws s3 ls", "make", "aws iam"]);
+    assert!(!excluded("aws iam list-users"));
+    assert!(list().stderr.contains("sets history.filter to something it cannot be"));
+    // Whoever asks for a command to be recorded is told at once, and nothing is.
+    home.run(["history", "add", "--command", "ls"]).failure(2);
+}
+
+#[test]
+fn rules_of_recording_are_listed_added_removed_and_explain_themselves() {
+    let home = TestHome::new();
+    let filter = |args: &[&str]| home.run([&["history", "filter"], args].concat());
+    home.add("aws iam list-users");
+    let added = filter(&["add", "exclude", "command", "aws *"]);
+    insta::assert_snapshot!(added.stderr, @r#"
+    The rule counts from the next command on: exclude command "aws *"
+    Hint: 1 command that it excludes is stored already; `caro history prune` deletes what would not be recorded now.
+    "#);
+    assert_eq!((added.code, added.stdout.as_str()), (Some(0), ""));
+    let added = filter(&["add", "include command /^aws s3 ls/", "--json"]);
+    assert_eq!(added.json()[0]["stored"], 0);
+    assert_eq!(
+        filter(&["list"]).success().lines(),
+        ["  1  exclude command \"aws *\"", "  2  include command /^aws s3 ls/"]
+    );
+    let listed = filter(&["list", "--json"]).success().json();
+    assert_eq!((&listed[1]["number"], &listed[1]["pattern"]), (&2.into(), &"/^aws s3 ls/".into()));
+    for (command, said) in [
+        ("aws iam list-users", "not recorded: rule 1, exclude command \"aws *\"\n"),
+        ("aws s3 ls", "recorded: rule 2, include command /^aws s3 ls/\n"),
+        ("make", "recorded: no rule matches\n"),
+        (SECRET, "not recorded: it holds what looks like a database password\n"),
+    ] {
+        assert_eq!(filter(&["test", command]).success().stdout, said);
+        assert_eq!(started(&home, command).stdout.is_empty(), said.starts_with("not"), "{command}");
+    }
+    let tested = filter(&["test", "aws iam", "--json"]).success().json().remove(0);
+    let expected = serde_json::json!({"schema_version": 1, "decision": "leave_out", "reason": "rule",
+        "rule": "exclude command \"aws *\"", "rule_number": 1, "secret": null});
+    assert_eq!(tested, expected);
+    assert!(filter(&["list"]).stderr.contains("So far 2 commands were not recorded"));
+    let removed = filter(&["remove", "1"]);
+    assert_eq!((removed.code, removed.stderr.as_str()), (Some(0), "The rule is gone: exclude command \"aws *\"\n"));
+    assert!(filter(&["remove", "7"]).failure(1).stderr.contains("`caro history filter list` shows them."));
+    assert!(filter(&["add", "forbid", "command", "x"]).failure(2).stderr.contains("that is no rule"));
+    // It is the preference that `caro config` shows.
+    assert_eq!(home.run(["config", "get", "history.filter"]).success().stdout, "include command /^aws s3 ls/\n");
 }
 
 #[test]

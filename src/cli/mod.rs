@@ -17,6 +17,7 @@ mod init;
 mod man;
 mod relay;
 mod rescue;
+mod rules;
 mod screen;
 mod sync;
 pub mod terminal;

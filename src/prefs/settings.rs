@@ -122,6 +122,9 @@ impl Settings {
     }
 }
 
+/// The first line of the file in which what recording obeys is noted.
+const NOTED_HEADER: &str = "# What sync.toml said last; it counts while that cannot be read.\n";
+
 /// The preferences that recording obeys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
@@ -149,6 +152,28 @@ impl Recording {
             allowed: preference.allowed(),
         })?;
         Ok(Self { keep_secrets, filter })
+    }
+
+    /// Notes them in a file of the same form, from which [`load`](Self::load) reads them where `sync.toml` cannot be
+    /// read. Nothing is written where it says the same.
+    ///
+    /// # Errors
+    ///
+    /// [`PrefsError::File`]; or what is wrong with what that file holds.
+    pub fn note(&self, file: &Path) -> Result<()> {
+        if Self::load(file).is_ok_and(|noted| noted == *self) {
+            return Ok(());
+        }
+        let rules: Vec<String> = self.filter.iter().map(ToString::to_string).collect();
+        let values = [
+            (find("history.secrets")?, self.keep_secrets.then(|| "keep".to_owned())),
+            (find("history.filter")?, (!rules.is_empty()).then(|| rules.join("\n"))),
+        ];
+        document::edit(file, NOTED_HEADER, |document| {
+            for (preference, value) in &values {
+                document::set(document, preference, value.as_deref());
+            }
+        })
     }
 
     /// What is let into the history by these.

@@ -4,6 +4,7 @@ mod add;
 mod clear;
 mod dedup;
 mod delete;
+mod filter;
 mod generator;
 mod hidden;
 mod import;
@@ -60,6 +61,9 @@ pub enum Command {
     Import(import::Source),
     /// Delete commands, here and with the next sync everywhere
     Delete(delete::Args),
+    /// Say which commands are recorded: rules that include or exclude them
+    #[command(subcommand)]
+    Filter(filter::Command),
     /// Delete stored commands that hold a secret or that a rule excludes
     Prune(prune::Args),
     /// Delete commands that are there more than once
@@ -82,6 +86,9 @@ impl Command {
             }
             return Ok(());
         }
+        if !self.is_at_the_prompt() {
+            intake::tell(ui, home);
+        }
         let changes = self.changes_the_history();
         // The end of a command that was not recorded changes nothing.
         let ends = matches!(&self, Self::End(_));
@@ -91,6 +98,15 @@ impl Command {
             super::sync::after_capture(home);
         }
         result
+    }
+
+    /// Whether a shell runs it while somebody waits for a prompt.
+    fn is_at_the_prompt(&self) -> bool {
+        match self {
+            Self::Start(_) | Self::End(_) => true,
+            Self::Search(args) => args.is_widget(),
+            _ => false,
+        }
     }
 
     /// Whether there may be something to sync afterwards.
@@ -121,6 +137,7 @@ impl Command {
             Self::Stats(args) => stats::run(&args, ui, home),
             Self::Import(source) => import::run(&source, ui, home),
             Self::Delete(args) => delete::run(&args, ui, home),
+            Self::Filter(command) => filter::run(command, ui, home),
             Self::Prune(args) => prune::run(&args, ui, home),
             Self::Dedup(args) => dedup::run(&args, ui, home),
             Self::Clear(args) => clear::run(&args, ui, home),

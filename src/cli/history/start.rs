@@ -81,7 +81,7 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
     record.session = args.session;
     record.shell = args.shell;
     record.host = host::name();
-    if let Some(why) = intake::load_or_default(home).refuses(&record) {
+    if let Some(why) = intake::load_or_last(home).refuses(&record) {
         tracing::debug!(?why, "not recorded");
         if let Err(error) = home.open_history_within(PATIENCE).and_then(|history| history.note_left_out()) {
             tracing::debug!(%error, "and not counted");

@@ -7,11 +7,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{after_capture, paths};
+use crate::cli::rules::{self, Candidate};
 use crate::cli::ui::visible;
 use crate::cli::{CliError, Home, Ui, config, time};
-use crate::history::filter::{Action, Decision, Field, Filter, FilterRule, RuleError, Why};
-use crate::history::{self, History, Record};
-use crate::prefs::{self, LARGE_RECORD, LargeRecords, Settings};
+use crate::history::filter::{Action, Decision, FilterRule, Why};
+use crate::history::{self, History};
+use crate::prefs::{LARGE_RECORD, LargeRecords, Settings};
 use crate::sync::{SyncConfig, SyncState};
 
 /// The preference that holds the rules.
@@ -49,9 +50,8 @@ pub(in crate::cli) struct ListArgs {
 /// Add a rule behind the others
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AddArgs {
-    /// `include` or `exclude`, what it looks at, and the pattern; or all of it as one text
-    #[arg(value_name = "RULE", required = true, num_args = 1..=3)]
-    rule: Vec<String>,
+    #[command(flatten)]
+    rule: rules::Words,
 
     /// Delete commands that it excludes and that went up already from the relay and your other devices; here they stay
     #[arg(long, conflicts_with = "keep_synced")]
@@ -69,44 +69,19 @@ pub(in crate::cli) struct AddArgs {
 /// Remove a rule
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RemoveArgs {
-    /// Its number in the list, or its text
-    #[arg(value_name = "RULE", required = true, num_args = 1..=3)]
-    rule: Vec<String>,
+    #[command(flatten)]
+    rule: rules::One,
 }
 
 /// Say what would happen to a command, and why
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TestArgs {
-    /// The command line
-    #[arg(value_name = "CMD", allow_hyphen_values = true)]
-    command: String,
-
-    /// Where it runs [default: the current directory]
-    #[arg(long, value_name = "DIR")]
-    cwd: Option<String>,
-
-    /// One of its labels; may be given several times
-    #[arg(long, value_name = "TAG")]
-    tag: Vec<String>,
-
-    /// The name of the device that runs it [default: this one]
-    #[arg(long, value_name = "NAME")]
-    device: Option<String>,
+    #[command(flatten)]
+    candidate: Candidate,
 
     /// Print as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// A rule as JSON, version 1.
-#[derive(Serialize)]
-struct RuleJson<'a> {
-    schema_version: u32,
-    number: usize,
-    action: &'static str,
-    field: &'static str,
-    pattern: &'a str,
-    rule: String,
 }
 
 #[derive(Serialize)]
@@ -155,44 +130,8 @@ impl Command {
     }
 }
 
-/// The rule that the words on the command line say.
-fn parse(words: &[String]) -> Result<FilterRule, CliError> {
-    let parsed = match words {
-        [text] => text.parse(),
-        [action, field, pattern] => Action::from_name(action)
-            .ok_or(RuleError::Action)
-            .and_then(|action| Ok((action, Field::from_name(field).ok_or(RuleError::Field)?)))
-            .and_then(|(action, field)| FilterRule::new(action, field, pattern.as_str())),
-        _ => Err(RuleError::Pattern),
-    };
-    parsed.map_err(|error| {
-        CliError::usage(format!("that is no rule: {error}")).hinted("For example: exclude command 'aws *'")
-    })
-}
-
-fn save(home: &Home, rules: &[FilterRule]) -> Result<(), CliError> {
-    let store = config::store(home)?;
-    let lines: Vec<String> = rules.iter().map(ToString::to_string).collect();
-    let value = (!lines.is_empty()).then(|| lines.join("\n"));
-    Ok(store.set(prefs::find(RULES)?, value.as_deref(), time::now())?)
-}
-
 fn list(ui: &mut Ui, home: &Home, args: &ListArgs, rules: &[FilterRule]) -> Result<(), CliError> {
-    for (index, rule) in rules.iter().enumerate() {
-        let number = index + 1;
-        if args.json {
-            ui.json(&RuleJson {
-                schema_version: 1,
-                number,
-                action: rule.action().as_str(),
-                field: rule.field().as_str(),
-                pattern: rule.pattern(),
-                rule: rule.to_string(),
-            })?;
-        } else {
-            ui.line(format_args!("{number:>3}  {}", visible(&rule.to_string())))?;
-        }
-    }
+    rules::list(ui, rules, args.json)?;
     let held = home.open_history()?.held_count()?;
     if held > 0 && !args.json {
         ui.status(format_args!("{held} of your commands stay on this machine because of a rule or a secret in them."));
@@ -201,11 +140,9 @@ fn list(ui: &mut Ui, home: &Home, args: &ListArgs, rules: &[FilterRule]) -> Resu
 }
 
 fn add(ui: &mut Ui, home: &Home, args: &AddArgs, mut rules: Vec<FilterRule>) -> Result<(), CliError> {
-    let rule = parse(&args.rule)?;
-    // An equal rule further up would never decide again.
-    rules.retain(|other| *other != rule);
-    rules.push(rule.clone());
-    save(home, &rules)?;
+    let rule = args.rule.parse()?;
+    rules::append(&mut rules, rule.clone());
+    rules::save(home, RULES, &rules)?;
     ui.status(format_args!("The rule counts from the next sync on: {}", visible(&rule.to_string())));
 
     let history = home.open_history()?;
@@ -251,7 +188,7 @@ fn delete_synced(ui: &Ui, args: &AddArgs) -> Result<bool, CliError> {
 
 /// The commands of this device that a rule excludes and that went up already.
 fn synced(home: &Home, history: &History, rules: &[FilterRule], rule: &FilterRule) -> Result<Vec<Uuid>, CliError> {
-    let filter = compile(rules)?;
+    let filter = rules::compile(rules)?;
     let name = SyncConfig::load(&paths(home).config)?.device_name;
     let mut excluded = Vec::new();
     let own = history::Filter { device: Some(history.device_id()?), ..history::Filter::default() };
@@ -270,54 +207,33 @@ fn synced(home: &Home, history: &History, rules: &[FilterRule], rule: &FilterRul
     Ok(synced)
 }
 
-fn compile(rules: &[FilterRule]) -> Result<Filter, CliError> {
-    Filter::new(rules).map_err(|error| CliError::usage(format!("the rules cannot be applied: {error}")))
-}
-
 fn remove(ui: &Ui, home: &Home, args: &RemoveArgs, mut rules: Vec<FilterRule>) -> Result<(), CliError> {
-    let index = match args.rule.as_slice() {
-        [number] if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            number.parse::<usize>().ok().and_then(|number| number.checked_sub(1))
-        }
-        words => {
-            let rule = parse(words)?;
-            rules.iter().position(|other| *other == rule)
-        }
-    };
-    match index.filter(|index| *index < rules.len()) {
-        Some(index) => {
-            let rule = rules.remove(index);
-            save(home, &rules)?;
-            ui.status(format_args!("The rule is gone: {}", visible(&rule.to_string())));
-            ui.status("What it held back goes up with the next sync, unless another rule or a secret keeps it here.");
-            Ok(())
-        }
-        None => Err(CliError::failed("there is no such rule").hinted("`caro sync filter list` shows them.")),
-    }
+    let rule = rules.remove(args.rule.place(&rules, "caro sync filter list")?);
+    rules::save(home, RULES, &rules)?;
+    ui.status(format_args!("The rule is gone: {}", visible(&rule.to_string())));
+    ui.status("What it held back goes up with the next sync, unless another rule or a secret keeps it here.");
+    Ok(())
 }
 
 fn test(ui: &mut Ui, home: &Home, args: TestArgs, rules: &[FilterRule]) -> Result<(), CliError> {
     let settings = Settings::load(&home.prefs().sync)?;
-    let name = match args.device {
-        Some(name) => name,
+    let name = match &args.candidate.device {
+        Some(name) => name.clone(),
         None => SyncConfig::load(&paths(home).config)?.device_name,
     };
-    let large = (args.command.len() > LARGE_RECORD).then_some(match settings.large_records {
+    let record = args.candidate.record(home.open_history()?.device_id()?);
+    let large = (record.command.len() > LARGE_RECORD).then_some(match settings.large_records {
         LargeRecords::Truncate => "truncate",
         LargeRecords::Exclude => "exclude",
     });
-    let mut record = Record::new(args.command, time::now(), home.open_history()?.device_id()?);
-    let cwd = args.cwd.map_or_else(std::env::current_dir, std::path::absolute);
-    record.cwd = cwd.ok().map(|cwd| cwd.to_string_lossy().into_owned());
-    record.tags = args.tag;
 
-    let (decision, reason, rule, secret) = match compile(rules)?.decide(&record, &name) {
+    let (decision, reason, rule, secret) = match rules::compile(rules)?.decide(&record, &name) {
         Decision::Sync(Some(rule)) => ("sync", "rule", Some(rule), None),
         Decision::Sync(None) => ("sync", "default", None, None),
         Decision::Held { why: Why::Rule(rule) } => ("held", "rule", Some(rule), None),
         Decision::Held { why: Why::Secret(name) } => ("held", "secret", None, Some(name)),
     };
-    let rule_number = rule.as_ref().and_then(|rule| rules.iter().rposition(|other| other == rule)).map(|n| n + 1);
+    let rule_number = rules::number(rules, rule.as_ref());
     if args.json {
         let rule = rule.map(|rule| rule.to_string());
         return ui.json(&TestJson { schema_version: 1, decision, reason, rule, rule_number, secret, large });

@@ -78,6 +78,13 @@ pub struct Args {
     output: Output,
 }
 
+impl Args {
+    /// Whether a shell's key opened it.
+    pub(super) fn is_widget(&self) -> bool {
+        self.widget
+    }
+}
+
 /// How a query is understood.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(super) enum Mode {
