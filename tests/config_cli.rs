@@ -46,6 +46,11 @@ fn what_is_wrong_is_said_with_what_is_right() {
     Error: safety_level cannot be `reckless`: it is one of strict, moderate, permissive
     Hint: Nothing was changed.
     ");
+    let run = home.run(["config", "set", "safety_level", "Permisive"]).failure(2);
+    insta::assert_snapshot!(run.stderr, @r"
+    Error: safety_level cannot be `Permisive`: it is one of strict, moderate, permissive
+    Hint: Did you mean permissive? Nothing was changed.
+    ");
     let run = home.run(["config", "get", "safty_level"]).failure(2);
     insta::assert_snapshot!(run.stderr, @r"
     Error: there is no preference `safty_level`
@@ -121,6 +126,12 @@ fn an_editor_works_on_a_copy_that_is_checked() {
     let wrong = edit("echo 'safety_level = \"none\"' > \"$1\"").failure(2);
     assert!(wrong.stderr.contains("strict, moderate, permissive") && wrong.stderr.contains("is kept in"), "{wrong:?}");
     assert_eq!(fs::read_to_string(config_toml(&home)).unwrap(), before);
+    let kept = wrong.stderr.split("is kept in $HOME/").nth(1).unwrap().lines().next().unwrap();
+    assert_eq!(fs::read_to_string(home.path().join(kept)).unwrap(), "safety_level = \"none\"\n");
+    let late = edit("echo '# by another' >> \"$HOME/config/config.toml\"; echo '# mine' >> \"$1\"").failure(2);
+    assert!(late.stderr.contains("was changed while you edited it") && late.stderr.contains("is kept in"), "{late:?}");
+    assert_eq!(fs::read_to_string(config_toml(&home)).unwrap(), format!("{before}# by another\n"));
+    let before = fs::read_to_string(config_toml(&home)).unwrap();
     edit("exit 3").failure(1);
     assert_eq!(fs::read_to_string(config_toml(&home)).unwrap(), before);
 
@@ -150,4 +161,58 @@ fn many_processes_set_at_once_and_all_of_it_stays() {
     for (name, value) in names {
         assert_eq!(home.run(["config", "get", name]).success().stdout, format!("{value}\n"));
     }
+}
+
+/// A row of the table in the documentation: names, values and defaults stand in the same order, separated by commas.
+fn documented() -> Vec<(String, String, String, bool)> {
+    let text = include_str!("../docs/cli.md");
+    let table = text.split("## Preferences").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let mut documented = Vec::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" |").map(str::trim).collect();
+        let [names, values, defaults, synced] = cells.as_slice() else { panic!("{row}") };
+        let names: Vec<&str> = names.split(", ").map(|name| name.trim_matches('`')).collect();
+        for (at, name) in names.iter().enumerate() {
+            // Where several share a row and differ, each has its own; `1 to 365, 1 to 1000`.
+            let own = |cell: &str| {
+                let parts: Vec<&str> = cell.split(", ").collect();
+                if names.len() > 1 && parts.len() == names.len() { parts[at].to_owned() } else { cell.to_owned() }
+            };
+            let values = if values.contains(" to ") { own(values) } else { (*values).to_owned() };
+            documented.push(((*name).to_owned(), values, own(defaults), *synced == "yes"));
+        }
+    }
+    documented
+}
+
+#[test]
+fn the_documentation_has_every_preference_with_its_values_and_its_default() {
+    use caro::prefs::{ALL, Kind};
+
+    let documented = documented();
+    let home = TestHome::new();
+    for preference in ALL {
+        let name = preference.name;
+        let (_, values, default, synced) =
+            documented.iter().find(|row| row.0 == name).unwrap_or_else(|| panic!("{name} is not in docs/cli.md"));
+        let said = match preference.kind {
+            Kind::OneOf(words) => words.join(", "),
+            Kind::Text => "a name".to_owned(),
+            Kind::Switch => "true, false".to_owned(),
+            Kind::Number(from, to) => format!("{from} to {to}"),
+            Kind::Limit(to) => format!("1 to {to}, unlimited"),
+            Kind::Rules => "rules, one a line".to_owned(),
+        };
+        assert_eq!((values, *synced), (&said, preference.synced), "{name}");
+        // What the program says where nothing is set.
+        let run = home.run(["config", "get", name]);
+        let holds = match (run.code, run.stdout.trim_end()) {
+            (Some(0), "") => "none",
+            (Some(0), value) => value,
+            _ => "",
+        };
+        assert_eq!(default, holds, "{name}");
+    }
+    assert_eq!(documented.len(), ALL.len(), "the documentation has none that is not there");
 }

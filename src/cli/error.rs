@@ -186,7 +186,10 @@ impl From<PrefsError> for CliError {
                 };
                 (Kind::Usage, hint)
             }
-            PrefsError::Invalid { .. } => (Kind::Usage, "Nothing was changed.".into()),
+            PrefsError::Invalid { meant, .. } => {
+                let meant = meant.map(|meant| format!("Did you mean {meant}? ")).unwrap_or_default();
+                (Kind::Usage, format!("{meant}Nothing was changed."))
+            }
             PrefsError::InvalidInFile { name, .. } => {
                 (Kind::Usage, format!("Correct the file, or set it anew: caro config set {name} VALUE"))
             }

@@ -278,7 +278,16 @@ pub fn suggestion(name: &str) -> Option<&'static str> {
         let short = known.rsplit('.').next().unwrap_or(known);
         edits(&wanted, known).min(edits(&wanted, short))
     };
-    let (steps, nearest) = ALL.iter().map(|preference| (distance(preference.name), preference.name)).min()?;
+    nearest(&wanted, ALL.iter().map(|preference| preference.name), distance)
+}
+
+/// The one of these that is nearest to what was wanted, unless all are far from it.
+fn nearest(
+    wanted: &str,
+    all: impl Iterator<Item = &'static str>,
+    distance: impl Fn(&str) -> usize,
+) -> Option<&'static str> {
+    let (steps, nearest) = all.map(|one| (distance(one), one)).min()?;
     (steps <= 1 + wanted.chars().count() / 4).then_some(nearest)
 }
 
@@ -345,7 +354,20 @@ impl Preference {
     }
 
     fn invalid(&self, value: &str, allowed: String) -> PrefsError {
-        PrefsError::Invalid { name: self.name, value: value.to_owned(), allowed }
+        PrefsError::Invalid { name: self.name, value: value.to_owned(), allowed, meant: self.meant(value) }
+    }
+
+    /// The value that was most likely meant by one that it cannot be, if one is near.
+    fn meant(&self, value: &str) -> Option<&'static str> {
+        let value = value.trim().to_lowercase();
+        match self.kind {
+            Kind::OneOf(words) => nearest(&value, words.iter().copied(), |word| edits(&value, word)),
+            Kind::Limit(_) => nearest(&value, ["unlimited"].into_iter(), |word| edits(&value, word)),
+            Kind::Switch if ["yes", "on", "1"].contains(&value.as_str()) => Some("true"),
+            Kind::Switch if ["no", "off", "0"].contains(&value.as_str()) => Some("false"),
+            Kind::Switch => nearest(&value, ["true", "false"].into_iter(), |word| edits(&value, word)),
+            Kind::Text | Kind::Number(..) | Kind::Rules => None,
+        }
     }
 
     /// Reads a value as it stands in a file.
@@ -448,6 +470,24 @@ mod tests {
         ] {
             let error = find(name).unwrap().parse(wrong).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_in_a_value_is_recognised() {
+        for (name, wrong, right) in [
+            ("safety_level", "Strict", Some("strict")),
+            ("safety_level", "permisive", Some("permissive")),
+            ("safety_level", "reckless", None),
+            ("sync.frequency", "houry", Some("hourly")),
+            ("sync.retention_days", "unlimitted", Some("unlimited")),
+            ("sync.retention_days", "0", None),
+            ("telemetry.enabled", "off", Some("false")),
+            ("telemetry.enabled", "True", Some("true")),
+            ("model_name", "", None),
+        ] {
+            let Err(PrefsError::Invalid { meant, .. }) = find(name).unwrap().parse(wrong) else { panic!("{wrong}") };
+            assert_eq!(meant, right, "{name} {wrong}");
         }
     }
 

@@ -24,6 +24,8 @@ pub enum PrefsError {
         value: String,
         /// What it may be.
         allowed: String,
+        /// The value that was most likely meant.
+        meant: Option<&'static str>,
     },
     /// A file holds a value that its preference cannot have.
     #[error("{} sets {name} to something it cannot be: {allowed}", file.display())]

@@ -57,6 +57,10 @@ fn edit(file: &Path, copy: &Path, before: &[u8], sync: bool) -> Result<bool, Cli
         return Ok(false);
     }
     prefs::check(copy, if sync { prefs::File::Sync } else { prefs::File::Caro })?;
+    if std::fs::read(file).unwrap_or_default() != before {
+        return Err(CliError::usage(format!("{} was changed while you edited it", file.display()))
+            .hinted("Put what you wrote into the file by hand, or edit it again."));
+    }
     private_file::replace_keeping_mode(file, &after).map_err(|error| unusable(file, "written", error))?;
     Ok(true)
 }
