@@ -26,11 +26,13 @@ pub(super) fn is_secret(value: &str, literal: bool) -> bool {
 
 /// Whether it is a word that stands for a choice, or for a secret that is yet to come.
 fn says_nothing(value: &str) -> bool {
-    const SWITCHES: [&str; 16] = [
+    const SWITCHES: [&str; 18] = [
         "true",
         "false",
         "yes",
         "no",
+        "y",
+        "n",
         "on",
         "off",
         "none",
@@ -48,8 +50,15 @@ fn says_nothing(value: &str) -> bool {
     let lower = value.to_lowercase();
     let lower = lower.trim_end_matches([';', ',', ')', '&', '|']);
     SWITCHES.contains(&lower)
-        || PLACEHOLDERS.iter().any(|word| lower.starts_with(word))
+        || PLACEHOLDERS.iter().filter_map(|word| lower.strip_prefix(word)).any(names_nothing)
         || value.len() > 2 && value.chars().all(|c| matches!(c, 'x' | 'X' | '*' | '.' | '…'))
+}
+
+/// Whether what follows the first word of a placeholder still is of one, such as `_api_key_1`: words, without digits among them.
+fn names_nothing(rest: &str) -> bool {
+    let words = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+    let numbered = words.len() < rest.len();
+    !words.contains(|c: char| c.is_ascii_digit()) && (!numbered || words.is_empty() || words.ends_with(['-', '_', ' ']))
 }
 
 /// Whether it says where the secret is: a file, a variable, an expression, a part of a description.

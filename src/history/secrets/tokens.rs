@@ -114,8 +114,8 @@ pub(super) const TOKENS: &[Pattern] = &[
     ),
     token(
         "a key to a chat",
-        &["api/webhooks/", "webhook.office.com", ":AA", "discord", "bot ", "chat.googleapis.com"],
-        r"\bdiscord(?:app)?\.com/api/webhooks/\d+/[\w-]{30,}|\bwebhook\.office\.com/webhookb2/[\w@-]+/\S+|\b(?:bot)?\d{8,10}:AA[A-Za-z0-9_-]{30,}|(?i:\b(?:discord\S*|bot)[\s=:]+)[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}|\bchat\.googleapis\.com/v1/spaces/\S+[?&]key=\S+",
+        &["api/webhooks/", "webhook.office.com", ":AA", "discord", "bot ", "/bot", "chat.googleapis.com"],
+        r"\bdiscord(?:app)?\.com/api/webhooks/\d+/[\w-]{30,}|\bwebhook\.office\.com/webhookb2/[\w@-]+/\S+|\b(?:bot)?\d{8,10}:AA[A-Za-z0-9_-]{30,}|/bot\d{8,10}:[A-Za-z0-9_-]{35}\b|(?i:\b(?:discord\S*|bot)[\s=:]+)[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}|\bchat\.googleapis\.com/v1/spaces/\S+[?&]key=\S+",
         &[
             "curl https://api.telegram.org/bot 123456789:AAabcdefghijklmnopqrstuvwxyz012345",
             "curl -d x https://discord.com/api/webhooks/1234567890/abcdefghijklmnopqrstuvwxyzabcdefgh",
