@@ -8,6 +8,8 @@
 //! The first directory is that of the preferences, whose rules say what is not to be recorded; in the second lies the
 //! history. Nothing here starts a thread or touches a network, and any number of programs may do it at once.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
+
 use std::env;
 use std::error::Error;
 use std::path::{Path, PathBuf};
