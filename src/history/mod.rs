@@ -1,7 +1,8 @@
 //! The local history: every command this user ran or was given, on all devices, in one SQLite file.
 //!
 //! This is the source of truth for everything local and works with sync never set up. It knows
-//! nothing of sync, encryption or the command line: paths and the current time come as arguments.
+//! nothing of sync, encryption or the command line: paths and the current time come as arguments. `examples/generator.rs`
+//! shows how another program adds to it and finds what it added.
 //!
 //! - [`record`](Record): one command; [`encoding`](encode_batch): records as bytes.
 //! - `store`: opening the database, adding and reading records. `migrations`: its layout.

@@ -99,6 +99,18 @@ impl Hints {
     /// The patterns that may find something.
     fn of(&self, text: &[u8]) -> Set {
         let mut found = 0;
+        // What does not come behind one place does not come behind a later one: so a long text is read once for each.
+        let mut absent: Vec<&str> = Vec::new();
+        let mut comes = |rest: &[u8], behind: &'static str| {
+            if absent.contains(&behind) {
+                return false;
+            }
+            let is_there = contains(rest, behind.as_bytes());
+            if !is_there {
+                absent.push(behind);
+            }
+            is_there
+        };
         for (at, pair) in text.windows(2).enumerate() {
             let pair = [pair[0].to_ascii_lowercase(), pair[1].to_ascii_lowercase()];
             let bit = usize::from(u16::from_be_bytes(pair));
@@ -107,10 +119,13 @@ impl Hints {
             }
             let rest = &text[at..];
             for ((hint, behind), pattern) in self.by_pair.get(&pair).into_iter().flatten() {
+                if found & pattern != 0 {
+                    continue;
+                }
                 let Some((here, rest)) = rest.split_at_checked(hint.len()) else { continue };
                 let any_case = !hint.iter().any(u8::is_ascii_uppercase);
                 let is_here = here == *hint || any_case && here.eq_ignore_ascii_case(hint);
-                if is_here && behind.is_none_or(|behind| contains(rest, behind.as_bytes())) {
+                if is_here && behind.is_none_or(|behind| comes(rest, behind)) {
                     found |= pattern;
                 }
             }

@@ -193,8 +193,10 @@ fn everyday_commands_pass() {
 
 #[test]
 fn a_long_text_takes_no_time() {
-    let text = "git commit -m 'x' && mysql --password $X ".repeat(30_000);
-    let begun = std::time::Instant::now();
-    assert!(find(&text).is_none());
-    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    for part in ["git commit -m 'x' && mysql --password $X ", "curl https://a/b | cat <(echo) "] {
+        let text = part.repeat(30_000);
+        let begun = std::time::Instant::now();
+        assert!(find(&text).is_none());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
 }
