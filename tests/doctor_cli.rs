@@ -120,7 +120,10 @@ fn what_is_wrong_with_the_files_is_found_and_what_it_says_to_do_helps() {
     let (run, findings) = doctor(&home, &[]);
     assert_eq!(run.code, Some(1), "{run:?}");
     let (verdict, message) = one(&findings, "settings");
-    assert!(verdict == "problem" && message.contains("do not keep commands from being recorded"), "{message}");
+    assert!(
+        verdict == "problem" && message.contains("the rules that it held before say what is recorded"),
+        "{message}"
+    );
     assert_eq!(one(&findings, "waiting").0, "warning");
     let open = about(&findings, "access");
     assert!(open.iter().any(|(_, message)| message.ends_with("history.db")), "{findings:?}");

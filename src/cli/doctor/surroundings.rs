@@ -150,7 +150,7 @@ pub(super) fn settings(home: &Home) -> Vec<Finding> {
         findings.push(Finding::problem(
             "settings",
             format!(
-                "{}; until it is corrected, rules of yours do not keep commands from being recorded",
+                "{}; until it is corrected, the rules that it held before say what is recorded, and nothing is synced",
                 error.message
             ),
             error.hint.unwrap_or_default(),
