@@ -106,7 +106,7 @@ pub(super) fn fill(new: &Connection, pages: &Pages, now: UnixNanos) -> Result<Sa
         if !row.numbered && fits(&row.values, BY_TIME) && row.values.len() == BY_TIME.len() {
             listed.execute([&row.values[1]])?;
         }
-        let values = &row.values[usize::from(row.numbered)..];
+        let values = row.values.get(usize::from(row.numbered)..).unwrap_or_default();
         let fitting = |(place, table): &(usize, &Table)| table.holds(&row) && values.len() <= columns[*place].len();
         let Some((place, table)) = TABLES.iter().enumerate().find(fitting) else { continue };
         let insert = match statements.entry((place, values.len())) {
