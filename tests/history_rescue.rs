@@ -291,3 +291,29 @@ fn a_device_that_lost_part_of_its_history_gets_it_back_from_sync_and_brings_noth
     assert_eq!(a.ok(["sync", "verify"]).code, Some(0));
     assert_eq!((a.now().sent, a.now().pending), (0, 0));
 }
+
+#[test]
+fn a_daemon_goes_on_with_the_history_that_was_built_anew() {
+    let relay = Relay::new();
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    fill(&a.home, 600);
+    let phrase = a.init(&relay.url());
+    b.restored(&relay.url(), &phrase);
+    a.exchanges("realtime");
+    let daemon = a.daemon();
+    daemon.wait_for("listening");
+    damage_a_record_page(&a.home.history_path());
+    assert_eq!(a.run(["history", "list"]).code, Some(6));
+    let after = a.add_one("after the damage");
+    let arrived = || {
+        b.now();
+        b.records().contains_key(&after)
+    };
+    wait_until("the daemon has sent what came afterwards", arrived);
+    b.add_one("from the desktop");
+    b.now();
+    wait_until("everything is there again", || a.records().len() == 602);
+    wait_until("nothing waits", || a.status()["pending"] == 0);
+    assert_equal_histories(&[&a, &b]);
+    assert!(daemon.stop().success());
+}
