@@ -134,7 +134,7 @@ fn from_timestamp(timestamp: Timestamp) -> Option<UnixNanos> {
     i64::try_from(timestamp.as_nanosecond()).ok().map(UnixNanos)
 }
 
-pub(super) fn to_timestamp(at: UnixNanos) -> Timestamp {
+fn to_timestamp(at: UnixNanos) -> Timestamp {
     // Every 64-bit count of nanoseconds is within the years that are known.
     Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -1,5 +1,5 @@
-//! What kind of work a command line does, told from the programs it runs: the categories of usage, and the name under
-//! which a command is counted.
+//! What kind of work a command line does, told from the programs it runs: the categories of usage, and the program under
+//! which it is counted.
 //!
 //! Everything is in two tables, [`PROGRAMS`] and [`SUBCOMMANDS`]. A line of several commands is what the first of them is
 //! that does some work: `cd src && git pull` is version control. Nothing of the line but names from these tables decides, so
@@ -59,26 +59,40 @@ impl Category {
     /// The category of a command line.
     #[must_use]
     pub fn of(line: &str) -> Self {
-        let mut moves_only = None;
-        for command in commands(line) {
-            let Some(category) = of_command(command) else { continue };
-            if MOVES.contains(&command.program) {
-                moves_only = Some(category);
-            } else if category != Other {
-                return category;
-            }
-        }
-        moves_only.unwrap_or(Other)
+        Look::at(line).category
     }
 }
 
-/// The name under which a command line is counted: its first program, with the subcommand where it has some.
-#[must_use]
-pub fn counted_as(line: &str) -> Option<String> {
-    let Command { program, rest } = commands(line).next()?;
-    match first_word(program, rest).filter(|_| HAS_SUBCOMMANDS.binary_search(&program).is_ok()) {
-        Some(subcommand) => Some(format!("{program} {subcommand}")),
-        None => Some(program.to_owned()),
+/// What a look at a command line tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look<'a> {
+    pub(super) category: Category,
+    /// Its first program: under this, and the subcommand where it has some, it is counted.
+    pub(super) program: Option<&'a str>,
+    pub(super) subcommand: Option<&'a str>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn at(line: &'a str) -> Self {
+        let mut look = Self { category: Other, program: None, subcommand: None };
+        for command in commands(line) {
+            let Command { program, rest } = command;
+            if look.program.is_none() {
+                look.program = Some(program);
+                if HAS_SUBCOMMANDS.binary_search(&program).is_ok() {
+                    look.subcommand = first_word(program, rest);
+                }
+            }
+            let category = of_command(command).unwrap_or(Other);
+            if category != Other {
+                look.category = category;
+                // What only changes the directory does so for something else.
+                if !MOVES.contains(&program) {
+                    break;
+                }
+            }
+        }
+        look
     }
 }
 
@@ -362,7 +376,9 @@ mod tests {
             ("# a note", None),
             ("", None),
         ] {
-            assert_eq!(counted_as(line).as_deref(), name, "{line}");
+            let Look { program, subcommand, .. } = Look::at(line);
+            let words: Vec<&str> = program.into_iter().chain(subcommand).collect();
+            assert_eq!(Some(words.join(" ")).filter(|words| !words.is_empty()).as_deref(), name, "{line}");
         }
     }
 
@@ -377,7 +393,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_line_has_a_category(line in ".{0,80}") {
-            let _ = (Category::of(&line), counted_as(&line));
+            let _ = Look::at(&line);
         }
     }
 }

@@ -4,8 +4,9 @@
 //! everything and forgets what is deleted. Commands that were only suggested were not run and do not count.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
-use super::category::{Category, counted_as};
+use super::category::{Category, Look};
 use super::error::Result;
 use super::record::UnixNanos;
 use super::store::History;
@@ -57,22 +58,13 @@ impl History {
              WHERE started_at >= ?1 AND coalesce(executed, 1) = 1",
         )?;
         let mut rows = statement.query([from.map_or(i64::MIN, |from| from.0)])?;
+        let (mut lines, mut directories) = (Lines::default(), HashMap::<Box<str>, Counts>::new());
         let mut statistics = Statistics::default();
-        let mut lines: HashMap<Box<str>, (Category, Counts)> = HashMap::new();
-        let mut directories: HashMap<Box<str>, Counts> = HashMap::new();
         while let Some(row) = rows.next()? {
             let text = |index| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
             let one = Counts::of(row.get(3)?);
             statistics.total.add(one);
-            let command = text(0)?.unwrap_or_default();
-            if !lines.contains_key(command) {
-                lines.insert(command.into(), (Category::of(command), Counts::default()));
-            }
-            let mut category = Category::Other;
-            if let Some((of_line, counts)) = lines.get_mut(command) {
-                category = *of_line;
-                counts.add(one);
-            }
+            let category = lines.add(text(0)?.unwrap_or_default(), one);
             let category = text(4)?.and_then(Category::named).unwrap_or(category);
             statistics.by_category.entry(category).or_default().add(one);
             if let Some(directory) = text(1)? {
@@ -92,26 +84,69 @@ impl History {
             let weekday = usize::try_from((day + 3).rem_euclid(7)).unwrap_or_default();
             statistics.by_weekday[weekday] += count;
         }
-        statistics.different = lines.len() as u64;
-        let mut commands: HashMap<String, Counts> = HashMap::new();
-        for (line, (_, counts)) in lines {
-            if let Some(name) = counted_as(&line) {
-                commands.entry(name).or_default().add(counts);
-            }
-        }
-        statistics.by_command = the_most(commands.into_iter(), most);
-        statistics.by_directory = the_most(directories.into_iter().map(|(name, counts)| (name.into(), counts)), most);
+        statistics.different = lines.known.len() as u64;
+        statistics.by_command = the_most(lines.names.into_iter(), most);
+        statistics.by_directory = the_most(directories.into_iter(), most);
         Ok(statistics)
     }
 }
 
+/// Command lines as they are counted. Each is looked at once: a history has many of them again and again.
+#[derive(Default)]
+struct Lines {
+    hasher: RandomState,
+    /// By the hash of the line: the place of its name, and its category.
+    known: HashMap<u64, (Option<usize>, Category)>,
+    /// The places of the names.
+    places: HashMap<Box<str>, usize>,
+    names: Vec<(Box<str>, Counts)>,
+    /// A name while it is put together.
+    name: String,
+}
+
+impl Lines {
+    /// Counts a command line under its name, and says what category it is of.
+    fn add(&mut self, line: &str, one: Counts) -> Category {
+        let hash = self.hasher.hash_one(line);
+        let (place, category) = match self.known.get(&hash) {
+            Some(known) => *known,
+            None => {
+                let look = Look::at(line);
+                let known = (self.place(look), look.category);
+                self.known.insert(hash, known);
+                known
+            }
+        };
+        if let Some((_, counts)) = place.and_then(|place| self.names.get_mut(place)) {
+            counts.add(one);
+        }
+        category
+    }
+
+    fn place(&mut self, Look { program, subcommand, .. }: Look<'_>) -> Option<usize> {
+        self.name.clear();
+        self.name.push_str(program?);
+        if let Some(subcommand) = subcommand {
+            self.name.push(' ');
+            self.name.push_str(subcommand);
+        }
+        if let Some(place) = self.places.get(self.name.as_str()) {
+            return Some(*place);
+        }
+        let place = self.names.len();
+        self.names.push((self.name.as_str().into(), Counts::default()));
+        self.places.insert(self.name.as_str().into(), place);
+        Some(place)
+    }
+}
+
 /// Those with the most commands, the first of them first.
-fn the_most(named: impl Iterator<Item = (String, Counts)>, most: usize) -> Vec<(String, Counts)> {
+fn the_most(named: impl Iterator<Item = (Box<str>, Counts)>, most: usize) -> Vec<(String, Counts)> {
     let mut named: Vec<_> = named.collect();
     named
         .sort_by(|(name, counts), (other, others)| others.commands.cmp(&counts.commands).then_with(|| name.cmp(other)));
     named.truncate(most);
-    named
+    named.into_iter().map(|(name, counts)| (name.into(), counts)).collect()
 }
 
 #[cfg(test)]

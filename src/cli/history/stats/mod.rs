@@ -8,6 +8,7 @@ mod calendar;
 mod page;
 mod terminal;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -173,7 +174,7 @@ fn find(args: &Args, home: &Home) -> Result<Found, CliError> {
     let history = home.open_history()?;
     let first_day = args.period.0.map(day_of);
     let usage = history.usage_total(first_day)?;
-    let clock = Clock(time::local_zone());
+    let clock = Clock::new();
     let from = first_day.map(|day| UnixNanos(day.saturating_mul(calendar::DAY)));
     let records = history.statistics(from, args.limit, |at| clock.local(at))?;
     let own = history.device_id()?;
@@ -194,15 +195,40 @@ fn find(args: &Args, home: &Home) -> Result<Found, CliError> {
     })
 }
 
-/// Tells the user's time.
-struct Clock(TimeZone);
+/// Tells the user's time. Asking the time zone takes longer than reading a record, and what it says holds for most of a day.
+struct Clock {
+    zone: TimeZone,
+    /// The last day in UTC that it was asked about, and the offset of all of it.
+    asked: Cell<Option<(i64, i64)>>,
+}
 
 impl Clock {
+    fn new() -> Self {
+        Self { zone: time::local_zone(), asked: Cell::new(None) }
+    }
+
     fn local(&self, at: UnixNanos) -> LocalTime {
-        let timestamp = time::to_timestamp(at);
-        let offset = i64::from(self.0.to_offset(timestamp).seconds());
-        let hours = timestamp.as_second().saturating_add(offset).div_euclid(3600);
+        let seconds = at.0.div_euclid(1_000_000_000);
+        let hours = seconds.saturating_add(self.offset(seconds)).div_euclid(3600);
         LocalTime { day: hours.div_euclid(24), hour: u8::try_from(hours.rem_euclid(24)).unwrap_or_default() }
+    }
+
+    /// How many seconds the local time is ahead.
+    fn offset(&self, seconds: i64) -> i64 {
+        let day = seconds.div_euclid(86_400);
+        if let Some((_, offset)) = self.asked.get().filter(|(asked, _)| *asked == day) {
+            return offset;
+        }
+        let at = |seconds: i64| {
+            let timestamp = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+            i64::from(self.zone.to_offset(timestamp).seconds())
+        };
+        let offset = at(seconds);
+        // On a day on which it changes, each moment is asked about.
+        if at(day * 86_400) == at(day * 86_400 + 86_399) {
+            self.asked.set(Some((day, offset)));
+        }
+        offset
     }
 }
 
@@ -245,5 +271,21 @@ fn sentence(counts: Counts) -> String {
     match rate(counts) {
         Some(rate) => format!("{} command{plural}, {:.0} % succeeded", counts.commands, rate * 100.0),
         None => format!("{} command{plural}", counts.commands),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_time_is_right_around_a_change_of_the_clocks() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let clock = Clock { zone, asked: Cell::new(None) };
+        let hour = |second: i64| clock.local(UnixNanos(second * 1_000_000_000)).hour;
+        // 2026-10-25, when summer ends at 01:00 in UTC.
+        let midnight = 1_792_886_400;
+        assert_eq!([-1, 0, 1, 2, 25].map(|hours| hour(midnight + hours * 3600)), [1, 2, 2, 3, 2]);
+        assert_eq!(clock.local(UnixNanos(-1)).day, 0, "it is 1970 already");
     }
 }
