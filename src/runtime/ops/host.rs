@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::mpsc;
 
-use deno_core::{OpState, op2};
+use deno_core::{OpState, op2, v8};
 use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::text;
 
 /// What the script sends.
 pub(crate) enum HostMessage {
@@ -32,8 +34,8 @@ pub async fn op_host_receive(state: Rc<RefCell<OpState>>) -> Option<String> {
 
 /// Answers a request.
 #[op2(fast)]
-pub fn op_host_reply(state: &OpState, #[string] json: String) {
-    send(state, HostMessage::Reply(json));
+pub fn op_host_reply(isolate: &mut v8::Isolate, state: &OpState, json: &v8::String) {
+    send(state, HostMessage::Reply(text(isolate, json)));
 }
 
 /// Tells what happened.

@@ -13,7 +13,7 @@ pub(super) mod storage;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use deno_core::{Extension, OpDecl};
+use deno_core::{Extension, OpDecl, v8};
 use deno_error::JsErrorBox;
 use futures::FutureExt;
 
@@ -135,4 +135,13 @@ async fn guarded_async<T>(body: impl Future<Output = Result<T, JsErrorBox>>) -> 
 /// An error of one of our modules as an exception.
 fn exception(error: impl std::fmt::Display) -> JsErrorBox {
     JsErrorBox::generic(error.to_string())
+}
+
+/// A text of the script, for ops that are handed long ones: the engine's own conversion, which `#[string]` is, goes through
+/// UTF-16 several times on QuickJS.
+fn text(isolate: &v8::Isolate, string: &v8::String) -> String {
+    let mut bytes = vec![0; string.utf8_length(isolate)];
+    let written = string.write_utf8_v2(isolate, &mut bytes, v8::WriteFlags::kReplaceInvalidUtf8, None);
+    bytes.truncate(written);
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

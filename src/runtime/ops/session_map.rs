@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use deno_core::{OpState, op2};
+use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
 
-use super::{exception, guarded};
+use super::{exception, guarded, text};
 use crate::runtime::crypto::SessionMap;
 
 /// The maps of an isolate.
@@ -97,17 +97,19 @@ pub fn op_session_map_header(state: &OpState, #[smi] map: u32) -> Result<String,
 #[op2(fast)]
 #[allow(clippy::too_many_arguments, reason = "the call of the SDK's interface")]
 pub fn op_session_map_add(
+    isolate: &mut v8::Isolate,
     state: &mut OpState,
     #[smi] map: u32,
     #[string] session_id: &str,
     #[string] signer_id: &str,
-    #[string] transactions_json: &str,
+    transactions_json: &v8::String,
     #[string] signature: &str,
     skip_verify: bool,
 ) -> Result<(), JsErrorBox> {
+    let transactions = text(isolate, transactions_json);
     let map = maps_mut(state).get_mut(map)?;
     guarded(|| {
-        map.add_transactions(session_id, given(signer_id), transactions_json, signature, skip_verify).map_err(exception)
+        map.add_transactions(session_id, given(signer_id), &transactions, signature, skip_verify).map_err(exception)
     })
 }
 

@@ -10,12 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use deno_core::{OpState, op2};
+use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{exception, guarded_async};
+use super::{exception, guarded_async, text};
 
 /// Dials the configured relay; the error is in plain words.
 pub type Dialer = Box<dyn Fn() -> BoxFuture<'static, Result<Frames, String>> + Send>;
@@ -90,12 +90,13 @@ pub async fn op_socket_connect(state: Rc<RefCell<OpState>>) -> Result<u32, JsErr
 
 /// Queues one frame. A frame for a connection that has ended is dropped, as the network would.
 #[op2(fast)]
-pub fn op_socket_send(state: &OpState, #[smi] socket: u32, #[string] text: String) {
+pub fn op_socket_send(isolate: &mut v8::Isolate, state: &OpState, #[smi] socket: u32, frame: &v8::String) {
     let Some(socket) = state.borrow::<Sockets>().open.get(&socket) else { return };
     let Some(outgoing) = &socket.outgoing else { return };
-    let bytes = text.len();
+    let frame = text(isolate, frame);
+    let bytes = frame.len();
     socket.buffered.fetch_add(bytes, Ordering::Relaxed);
-    if outgoing.send(text).is_err() {
+    if outgoing.send(frame).is_err() {
         socket.buffered.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

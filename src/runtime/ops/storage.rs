@@ -17,7 +17,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use super::{exception, guarded};
+use super::{exception, guarded, text};
 
 /// Statements kept prepared; the SDK has about 50 different ones.
 const CACHED_STATEMENTS: usize = 128;
@@ -220,8 +220,8 @@ fn parameters<'s>(
 fn to_sql<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>) -> Result<Value, JsErrorBox> {
     if value.is_null_or_undefined() {
         Ok(Value::Null)
-    } else if value.is_string() {
-        Ok(Value::Text(value.to_rust_string_lossy(scope)))
+    } else if let Ok(string) = v8::Local::<v8::String>::try_from(value) {
+        Ok(Value::Text(text(scope, &string)))
     } else if value.is_number() {
         let number = value.number_value(scope).unwrap_or(f64::NAN);
         // Whole numbers up to 2^53 are exact in both worlds.
