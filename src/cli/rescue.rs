@@ -2,12 +2,16 @@
 
 use super::{CliError, Home, Kind, time, ui};
 use crate::history::{HistoryError, Rescued, rescue};
+use crate::sync::keep_from_exchanging;
 
 /// Builds the history anew where it is damaged, and tells of it; says whether it did.
 ///
 /// # Errors
 /// Why it could not be; then everything is as it was.
 pub(super) fn rebuild(home: &Home) -> Result<bool, CliError> {
+    let paths = super::sync::paths(home);
+    // An exchange under way would note positions in the new one as if it had what was read before.
+    let _quiet = paths.state.exists().then(|| keep_from_exchanging(&paths)).transpose()?;
     let rescued = rescue(&home.history_path(), time::now()).map_err(|error| {
         let cause = CliError::from(error);
         let failed = format!("the history database is damaged and could not be built anew: {}", cause.message);

@@ -371,7 +371,7 @@ pub(super) fn count(db: &Connection, sql: &str) -> Result<u64> {
     Ok(count.unsigned_abs())
 }
 
-fn check_size(record: &Record) -> Result<()> {
+pub(super) fn check_size(record: &Record) -> Result<()> {
     let texts = [
         ("command", Some(&record.command)),
         ("prompt", record.prompt.as_ref()),

@@ -119,7 +119,7 @@ pub(super) fn count_again(db: &Connection) -> Result<()> {
              coalesce(model, ''),
              CASE safety WHEN 0 THEN 'safe' WHEN 1 THEN 'moderate' WHEN 2 THEN 'high' WHEN 3 THEN 'critical' ELSE '' END,
              count(*), sum(coalesce(exit = 0, 0)), sum(coalesce(exit <> 0, 0))
-         FROM records JOIN counted USING (id) WHERE device_id = {own} GROUP BY 1, 2, 3, 4
+         FROM records JOIN counted USING (id) WHERE device_id = {own} AND coalesce(executed, 1) = 1 GROUP BY 1, 2, 3, 4
          ON CONFLICT (device, day, model, safety) DO UPDATE SET commands = max(commands, excluded.commands),
              succeeded = max(succeeded, excluded.succeeded), failed = max(failed, excluded.failed);"
     ))?;

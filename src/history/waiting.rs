@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::encoding::{decode_batch, encode_batch};
 use super::error::{HistoryError, Result};
 use super::record::{Record, UnixNanos};
-use super::store::History;
+use super::store::{History, check_size};
 use crate::private_file;
 
 /// How the names of files end that could not be read as records; they are left where they are.
@@ -40,8 +40,9 @@ impl Waiting {
     /// this device's.
     ///
     /// # Errors
-    /// [`HistoryError::Io`]; then nothing was kept.
+    /// [`HistoryError::Io`] and [`HistoryError::TooLong`]; then nothing was kept.
     pub fn put(&self, record: &Record) -> Result<()> {
+        check_size(record)?;
         self.keep(self.folder.join(record.id.to_string()), record)
     }
 
@@ -139,15 +140,25 @@ impl History {
 fn take_in(path: &Path, mut store: impl FnMut(Record) -> Result<()>) -> Result<()> {
     let failed = |source| HistoryError::Io { path: path.to_owned(), source };
     let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
         // Another process has taken it in.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        bytes => bytes.map_err(failed)?,
+        Err(error) => {
+            // It may be another user's; it goes on waiting, and stands before nobody.
+            tracing::warn!(%error, "a command that was put aside cannot be read");
+            return Ok(());
+        }
     };
     let Ok(records) = decode_batch(&bytes) else {
         return unless_gone(fs::rename(path, path.with_extension(DAMAGED))).map_err(failed);
     };
-    records.into_iter().try_for_each(&mut store)?;
-    unless_gone(fs::remove_file(path)).map_err(failed)
+    match records.into_iter().try_for_each(&mut store) {
+        // It will never be stored, and must not stand before what can be.
+        Err(HistoryError::TooLong { .. }) => {
+            unless_gone(fs::rename(path, path.with_extension(DAMAGED))).map_err(failed)
+        }
+        stored => stored.and_then(|()| unless_gone(fs::remove_file(path)).map_err(failed)),
+    }
 }
 
 /// What became of a file that another process may have dealt with meanwhile.

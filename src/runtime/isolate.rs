@@ -126,8 +126,9 @@ struct Equipment {
 
 /// An isolate whose engine boots, while whoever wants it looks for what it is to work with. Dropping it ends it.
 pub struct Prepared {
-    isolate: Isolate,
+    // Dropped first, by the order of the fields: the engine waits for it, and dropping the isolate for the engine.
     equipment: oneshot::Sender<Equipment>,
+    isolate: Isolate,
 }
 
 impl Prepared {
@@ -215,7 +216,7 @@ impl Isolate {
             longest_turn: hooks.longest_turn,
             thread: Some(thread),
         };
-        Ok(Prepared { isolate, equipment })
+        Ok(Prepared { equipment, isolate })
     }
 
     /// Asks the script, and waits for its answer on this thread.

@@ -46,6 +46,15 @@ pub(super) fn take(paths: &SyncPaths) -> Result<Hold, SyncError> {
     }
 }
 
+/// Keeps every process of this home from exchanging while what it gives lives; an exchange under way is waited for.
+///
+/// # Errors
+///
+/// [`SyncError::Busy`] while another process goes on exchanging; [`SyncError::File`].
+pub fn keep_from_exchanging(paths: &SyncPaths) -> Result<impl Sized + use<>, SyncError> {
+    take(paths)
+}
+
 /// Waits until nobody exchanges, for so long; whether that is so.
 ///
 /// # Errors

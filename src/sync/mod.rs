@@ -65,7 +65,7 @@ pub use engine::{Ending, Engine, Progress, Report, Setting};
 pub use erasure::{Closing, Erasing, Proof, delete_everywhere};
 pub use error::SyncError;
 pub use heads::withheld_devices;
-pub use lock::wait_until_free;
+pub use lock::{keep_from_exchanging, wait_until_free};
 pub use retention::{LocalOnly, local_only};
 pub use revoke::{Revocation, RevokeKeys, Revoking, Step, abandon_revocation, begin_revocation, revoke};
 pub use rotation::KeyName;

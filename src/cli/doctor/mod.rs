@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::sync::KeyArgs;
 use super::sync::doctor::of_sync;
+use super::ui::visible;
 use super::{CliError, Home, Ui, rescue};
 
 pub(super) use storage::{access, history, room};
@@ -133,9 +134,9 @@ pub(super) fn report(ui: &mut Ui, findings: &[Finding], json: bool) -> Result<()
                 Verdict::Warning => "warning",
                 Verdict::Problem => "problem",
             };
-            ui.line(format_args!("{verdict}  {check:<9} {message}"))?;
+            ui.line(format_args!("{verdict}  {check:<9} {}", visible(message)))?;
             if let Some(remedy) = remedy {
-                ui.line(format_args!("{:18} {remedy}", ""))?;
+                ui.line(format_args!("{:18} {}", "", visible(remedy)))?;
             }
         }
     }

@@ -61,10 +61,13 @@ pub fn rescue(path: &Path, now: UnixNanos) -> Result<Option<Rescued>> {
     let _turn = private_file::lock_folder(private_file::folder_of(path)).map_err(failed)?;
     match examine(path) {
         Ok(()) => return Ok(None),
-        Err(HistoryError::NotAHistory { .. }) if !was_a_history(path).map_err(failed)? => return Ok(None),
+        Err(HistoryError::NotAHistory { .. }) if is_anothers(path) || !was_a_history(path).map_err(failed)? => {
+            return Ok(None);
+        }
         Err(HistoryError::Damaged(_) | HistoryError::NotAHistory { .. }) => {}
         Err(error) => return Err(error),
     }
+    refuse_newer(path)?;
     let set_aside = free_name(path, now);
     let rescued = replace(path, now, &set_aside);
     discard(&beside(path, REBUILDING));
@@ -127,6 +130,28 @@ pub fn examine(path: &Path) -> Result<()> {
 pub(super) fn is_cut_to_nothing(path: &Path) -> bool {
     let length = |path: &Path| fs::metadata(path).map(|file| file.len()).ok();
     length(path) == Some(0) && length(&log_of(path)).is_some_and(|length| length > 0)
+}
+
+/// Whether the engine can read it and finds the tables of another program there.
+fn is_anothers(path: &Path) -> bool {
+    let tables = |db: Connection| {
+        let sql = "SELECT count(*), count(*) FILTER (WHERE name IN ('records', 'outbox', 'deleted_records')) \
+                   FROM sqlite_schema WHERE type = 'table'";
+        db.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+    };
+    open(path).is_ok_and(|db| tables(db).is_ok_and(|(all, ours)| all > 0 && ours == 0))
+}
+
+/// Refuses a history whose first page says that a newer program made it: of its rows this one would lose what it does not know.
+fn refuse_newer(path: &Path) -> Result<()> {
+    let failed = |source| HistoryError::Io { path: path.to_owned(), source };
+    let Some(page) = Pages::open(path, &log_of(path)).map_err(failed)?.read(1) else { return Ok(()) };
+    let number = |at: usize| page[at..at + 4].iter().fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
+    let found = number(60);
+    if number(68) == migrations::APPLICATION_ID && found > migrations::LATEST && found < 1000 {
+        return Err(HistoryError::Newer { path: path.to_owned(), found, known: migrations::LATEST });
+    }
+    Ok(())
 }
 
 /// Whether a file that the engine does not take for a database was a history once.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 
 use deno_core::{OpState, op2, v8};
+use deno_error::JsErrorBox;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::text;
@@ -34,8 +35,9 @@ pub async fn op_host_receive(state: Rc<RefCell<OpState>>) -> Option<String> {
 
 /// Answers a request.
 #[op2(fast)]
-pub fn op_host_reply(isolate: &mut v8::Isolate, state: &OpState, json: &v8::String) {
-    send(state, HostMessage::Reply(text(isolate, json)));
+pub fn op_host_reply(isolate: &mut v8::Isolate, state: &OpState, json: &v8::String) -> Result<(), JsErrorBox> {
+    send(state, HostMessage::Reply(text(isolate, json)?));
+    Ok(())
 }
 
 /// Tells what happened.

@@ -139,9 +139,16 @@ fn exception(error: impl std::fmt::Display) -> JsErrorBox {
 
 /// A text of the script, for ops that are handed long ones: the engine's own conversion, which `#[string]` is, goes through
 /// UTF-16 several times on QuickJS.
-fn text(isolate: &v8::Isolate, string: &v8::String) -> String {
+///
+/// # Errors
+///
+/// Where there is no memory left for it, which the engine tells by giving nothing.
+fn text(isolate: &v8::Isolate, string: &v8::String) -> Result<String, JsErrorBox> {
     let mut bytes = vec![0; string.utf8_length(isolate)];
     let written = string.write_utf8_v2(isolate, &mut bytes, v8::WriteFlags::kReplaceInvalidUtf8, None);
     bytes.truncate(written);
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    if bytes.is_empty() && string.length() > 0 {
+        return Err(JsErrorBox::range_error("out of memory"));
+    }
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }

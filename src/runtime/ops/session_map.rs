@@ -106,7 +106,7 @@ pub fn op_session_map_add(
     #[string] signature: &str,
     skip_verify: bool,
 ) -> Result<(), JsErrorBox> {
-    let transactions = text(isolate, transactions_json);
+    let transactions = text(isolate, transactions_json)?;
     let map = maps_mut(state).get_mut(map)?;
     guarded(|| {
         map.add_transactions(session_id, given(signer_id), &transactions, signature, skip_verify).map_err(exception)

@@ -90,15 +90,21 @@ pub async fn op_socket_connect(state: Rc<RefCell<OpState>>) -> Result<u32, JsErr
 
 /// Queues one frame. A frame for a connection that has ended is dropped, as the network would.
 #[op2(fast)]
-pub fn op_socket_send(isolate: &mut v8::Isolate, state: &OpState, #[smi] socket: u32, frame: &v8::String) {
-    let Some(socket) = state.borrow::<Sockets>().open.get(&socket) else { return };
-    let Some(outgoing) = &socket.outgoing else { return };
-    let frame = text(isolate, frame);
+pub fn op_socket_send(
+    isolate: &mut v8::Isolate,
+    state: &OpState,
+    #[smi] socket: u32,
+    frame: &v8::String,
+) -> Result<(), JsErrorBox> {
+    let Some(socket) = state.borrow::<Sockets>().open.get(&socket) else { return Ok(()) };
+    let Some(outgoing) = &socket.outgoing else { return Ok(()) };
+    let frame = text(isolate, frame)?;
     let bytes = frame.len();
     socket.buffered.fetch_add(bytes, Ordering::Relaxed);
     if outgoing.send(frame).is_err() {
         socket.buffered.fetch_sub(bytes, Ordering::Relaxed);
     }
+    Ok(())
 }
 
 /// Bytes that were queued and not yet written to the network.

@@ -221,7 +221,7 @@ fn to_sql<'s>(scope: &mut v8::PinScope<'s, '_>, value: v8::Local<'s, v8::Value>)
     if value.is_null_or_undefined() {
         Ok(Value::Null)
     } else if let Ok(string) = v8::Local::<v8::String>::try_from(value) {
-        Ok(Value::Text(text(scope, &string)))
+        Ok(Value::Text(text(scope, &string)?))
     } else if value.is_number() {
         let number = value.number_value(scope).unwrap_or(f64::NAN);
         // Whole numbers up to 2^53 are exact in both worlds.
