@@ -84,7 +84,7 @@ impl Home {
             Ok(history)
         };
         let history = match open() {
-            Err(HistoryError::Damaged(_) | HistoryError::NotAHistory { .. }) => {
+            Err(HistoryError::Damaged(_) | HistoryError::NotAHistory { .. } | HistoryError::Storage(_)) => {
                 rescue::rebuild(self)?;
                 open()?
             }

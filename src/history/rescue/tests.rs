@@ -182,6 +182,14 @@ fn a_page_of_rows_that_nothing_here_ever_wrote_is_skipped() {
 }
 
 #[test]
+fn a_text_index_that_the_engine_does_not_understand_is_built_anew() {
+    let copy = Whole::get().copy();
+    Connection::open(&copy.path).unwrap().execute_batch("DELETE FROM records_text_config").unwrap();
+    assert_eq!(copy.rescue().unwrap().saved, Whole::get().kept.len() as u64);
+    examine(&copy.path).unwrap();
+}
+
+#[test]
 fn what_others_have_open_goes_on_with_the_new_one() {
     let copy = Whole::get().copy();
     let open = History::open(&copy.path).unwrap();
