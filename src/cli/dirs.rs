@@ -78,13 +78,13 @@ impl Home {
     /// # Errors
     /// See [`History::open`].
     pub fn open_history(&self) -> Result<History, CliError> {
-        let open = || {
+        let open = || -> Result<History, HistoryError> {
             let history = History::open(self.history_path())?;
             self.settle(&history)?;
             Ok(history)
         };
         let history = match open() {
-            Err(HistoryError::Damaged(_) | HistoryError::NotAHistory { .. } | HistoryError::Storage(_)) => {
+            Err(error) if error.may_be_damage() => {
                 rescue::rebuild(self)?;
                 open()?
             }

@@ -26,7 +26,7 @@ pub(super) fn rebuild(home: &Home) -> Result<bool, CliError> {
 /// What a command says that met damage half-way, after the history was built anew.
 pub(super) fn instead_of(error: CliError, home: &Home) -> CliError {
     let is_damage = error.source.as_deref().and_then(|source| source.downcast_ref::<HistoryError>());
-    if !matches!(is_damage, Some(HistoryError::Damaged(_) | HistoryError::Storage(_))) {
+    if !is_damage.is_some_and(HistoryError::may_be_damage) {
         return error;
     }
     match rebuild(home) {

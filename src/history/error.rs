@@ -79,6 +79,18 @@ pub enum HistoryError {
     Import(#[source] std::io::Error),
 }
 
+impl HistoryError {
+    /// Whether the file itself may be what is wrong: not what the machine lacks, such as room, handles or a disk that answers.
+    pub fn may_be_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::NotAHistory { .. } => true,
+            // The engine's word for what it cannot make sense of.
+            Self::Storage(error) => error.sqlite_error_code() == Some(ErrorCode::Unknown),
+            _ => false,
+        }
+    }
+}
+
 impl From<rusqlite::Error> for HistoryError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};

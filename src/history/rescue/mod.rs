@@ -64,8 +64,7 @@ pub fn rescue(path: &Path, now: UnixNanos) -> Result<Option<Rescued>> {
         Err(HistoryError::NotAHistory { .. }) if is_anothers(path) || !was_a_history(path).map_err(failed)? => {
             return Ok(None);
         }
-        // What the engine calls neither busy, full nor locked up is not what this program wrote.
-        Err(HistoryError::Damaged(_) | HistoryError::NotAHistory { .. } | HistoryError::Storage(_)) => {}
+        Err(error) if error.may_be_damage() => {}
         Err(error) => return Err(error),
     }
     refuse_newer(path)?;

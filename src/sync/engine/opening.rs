@@ -13,7 +13,7 @@ use super::{Engine, Setting};
 use crate::identity::MasterKey;
 use crate::net::{Connection, Network, RelayAddress};
 use crate::runtime::protocol::{Open, Positions, Registries};
-use crate::runtime::{Isolate, Prepared, open_database_deferred};
+use crate::runtime::{Isolate, open_database_deferred};
 use crate::sync::consent::Watch as ConsentWatch;
 use crate::sync::devices::Devices;
 use crate::sync::index::Index;
@@ -41,11 +41,10 @@ impl Engine {
         if let Some(state) = SyncState::load(&setting.paths.state)? {
             state.may_exchange()?;
         }
-        let isolate = Isolate::prepare(MEMORY_LIMIT)?;
         let (path, now) = (setting.paths.state.clone(), setting.now);
         let state = forks::settle(&setting, state)?;
         let session = state.session_of(&setting.paths);
-        let mut engine = match Self::resume(setting, lock, isolate, master, &state, session.as_deref()) {
+        let mut engine = match Self::resume(setting, lock, master, &state, session.as_deref()) {
             Ok(engine) => engine,
             Err(error) => {
                 remember(&path, now, trigger, Err(&error));
@@ -71,7 +70,6 @@ impl Engine {
     fn resume(
         setting: Setting,
         lock: Hold,
-        isolate: Prepared,
         master: &MasterKey,
         state: &SyncState,
         session: Option<&str>,
@@ -81,7 +79,7 @@ impl Engine {
             Some(_) => pull::ahead(&setting.history, &state.account)?,
             None => Positions::new(),
         };
-        let mut engine = Self::connect_ahead(setting, lock, isolate, master, state.device, session, false, &ahead)?;
+        let mut engine = Self::connect_ahead(setting, lock, master, state.device, session, false, &ahead)?;
         if engine.account != state.account {
             // Keys that were read before this device took another phrase.
             return Err(SyncError::OtherKeys);
@@ -124,16 +122,13 @@ impl Engine {
         session: Option<&str>,
         create: bool,
     ) -> Result<Self, SyncError> {
-        let isolate = Isolate::prepare(MEMORY_LIMIT)?;
-        Self::connect_ahead(setting, lock, isolate, master, device, session, create, &Positions::new())
+        Self::connect_ahead(setting, lock, master, device, session, create, &Positions::new())
     }
 
     /// [`Engine::connect`], which also asks the relay about segments that will be wanted.
-    #[allow(clippy::too_many_arguments, reason = "each is what one of its two callers has at hand")]
     fn connect_ahead(
         setting: Setting,
         lock: Hold,
-        isolate: Prepared,
         master: &MasterKey,
         device: Uuid,
         session: Option<&str>,
@@ -141,6 +136,8 @@ impl Engine {
         ahead: &Positions,
     ) -> Result<Self, SyncError> {
         let network = Network::start()?;
+        // Booting takes longest.
+        let isolate = Isolate::prepare(MEMORY_LIMIT)?;
         let last_failure = Arc::new(Mutex::new(None));
         let connection = setting
             .relay
