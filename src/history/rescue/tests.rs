@@ -353,6 +353,11 @@ proptest! {
         }
         let before = fs::read(&copy.path).unwrap();
         let rescued = copy.rescue();
+        if rescued.is_none() && touched.is_none() && matches!(History::open(&copy.path), Err(HistoryError::NotAHistory { .. })) {
+            // The log was harmed, and what is left of the file does not say any more what it was.
+            prop_assert!(fs::read(&copy.path).unwrap() == before);
+            return Ok(());
+        }
         if let Some(rescued) = &rescued {
             prop_assert!(fs::read(&rescued.set_aside).unwrap() == before || before.is_empty());
         }
