@@ -5,8 +5,9 @@
 //! are rewritten, and a segment that is gone leaves behind which of its records lie nowhere else.
 //!
 //! The same transactions mark a record as one that lies in a segment (`records.in_segment`) and has been in the account
-//! (`records.synced`), which stays true wherever it lies later. And they leave two notes in the `meta` table for whoever puts segments in order: that records lie in
-//! several segments ([`COPIES`]), or may lie in none any more ([`ORPHANS`]), so that nobody has to look each time.
+//! (`records.synced`), which stays true wherever it lies later: triggers of the layout do. And they leave two notes in the
+//! `meta` table for whoever puts segments in order: that records lie in several segments ([`COPIES`]), or may lie in none
+//! any more ([`ORPHANS`]), so that nobody has to look each time.
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@
 //! be about to put something into it. How a command ended, where that could not be stored, waits in a file of its own; it
 //! is taken in after all beginnings.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -60,13 +61,15 @@ impl Waiting {
         self.folder.join(id.to_string()).exists()
     }
 
-    /// The files that were no records, and what else in the folder waits.
+    /// The files that were no records, and of how many commands something waits.
     ///
     /// # Errors
     /// [`HistoryError::Io`].
     pub fn damaged_and_waiting(&self) -> Result<(Vec<PathBuf>, usize)> {
-        let waiting = self.files(None)?.len() + self.files(Some(ENDED))?.len();
-        Ok((self.files(Some(DAMAGED))?, waiting))
+        // A command and its end have one name.
+        let waiting = [self.files(None)?, self.files(Some(ENDED))?].concat();
+        let commands: BTreeSet<_> = waiting.iter().filter_map(|file| file.file_stem()).collect();
+        Ok((self.files(Some(DAMAGED))?, commands.len()))
     }
 
     fn keep(&self, path: PathBuf, record: &Record) -> Result<()> {
@@ -214,7 +217,7 @@ mod tests {
         for id in [begun.id, stored.id, ended.id, Uuid::new_v4()] {
             waiting.put_end(id, 2, None, UnixNanos(5_000_000_000)).unwrap();
         }
-        assert_eq!(waiting.damaged_and_waiting().unwrap(), (vec![], 5));
+        assert_eq!(waiting.damaged_and_waiting().unwrap(), (vec![], 4), "a command and its end are one");
         history.take_in(&waiting).unwrap();
         let end = |id| history.get(id).unwrap().map(|record| (record.exit, record.duration_ns));
         assert_eq!(end(begun.id), Some((Some(2), Some(4_000_000_000))));

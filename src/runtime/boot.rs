@@ -61,19 +61,12 @@ struct MemoryExhausted(Arc<AtomicBool>);
 /// What the engine says when the snapshot does not fit it.
 #[doc(hidden)]
 pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
-    let mut runtime = bare(options.memory_limit, options.extensions)?;
-    equip(&mut runtime, options.database, options.dialer);
-    Ok(runtime)
-}
-
-/// The engine alone, which takes longest: what it works with comes with [`equip`], before any script of ours runs.
-pub(super) fn bare(memory_limit: usize, more: Vec<deno_core::Extension>) -> Result<JsRuntime, String> {
     let mut extensions = vec![ops::extension()];
-    extensions.extend(more);
+    extensions.extend(options.extensions);
     let mut runtime = JsRuntime::try_new(RuntimeOptions {
         startup_snapshot: Some(SNAPSHOT),
         extensions,
-        create_params: Some(v8::CreateParams::default().heap_limits(0, memory_limit)),
+        create_params: Some(v8::CreateParams::default().heap_limits(0, options.memory_limit)),
         ..Default::default()
     })
     .map_err(|e| e.to_string())?;
@@ -86,17 +79,11 @@ pub(super) fn bare(memory_limit: usize, more: Vec<deno_core::Extension>) -> Resu
     let mut state = state.borrow_mut();
     state.put(MemoryExhausted(exhausted));
     state.put(Started(Instant::now()));
+    state.put(Database(Rc::new(options.database)));
+    state.put(Sockets::new(options.dialer));
     state.put(SessionMaps::default());
     drop(state);
     Ok(runtime)
-}
-
-/// Gives an engine its store and its way to the relay.
-pub(super) fn equip(runtime: &mut JsRuntime, database: Connection, dialer: Option<Dialer>) {
-    let state = runtime.op_state();
-    let mut state = state.borrow_mut();
-    state.put(Database(Rc::new(database)));
-    state.put(Sockets::new(dialer));
 }
 
 /// Closes what an engine works with, its database and its connections. None runs in it from here on.

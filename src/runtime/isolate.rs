@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::boot::{bare, equip, forget, is_stopped, let_go};
+use super::boot::{BootOptions, boot, forget, is_stopped, let_go};
 use super::ops::socket::{Dialer, Frames, Sockets};
 use super::ops::{Host, HostMessage};
 use super::protocol::{Event, Failure, Request};
@@ -118,29 +118,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// What an isolate works with.
-struct Equipment {
-    database: Connection,
-    dialer: Option<Dialer>,
-}
-
-/// An isolate whose engine boots, while whoever wants it looks for what it is to work with. Dropping it ends it.
-pub struct Prepared {
-    // Dropped first, by the order of the fields: the engine waits for it, and dropping the isolate for the engine.
-    equipment: oneshot::Sender<Equipment>,
-    isolate: Isolate,
-}
-
-impl Prepared {
-    /// The isolate, with the store of the SDK and how to reach the relay; without a dialer it can dial nothing.
-    #[must_use]
-    pub fn start(self, database: Connection, dialer: Option<Dialer>) -> Isolate {
-        // Where the engine did not boot, each request will say so.
-        drop(self.equipment.send(Equipment { database, dialer }));
-        self.isolate
-    }
-}
-
 /// A running isolate. Dropping it ends it.
 pub struct Isolate {
     requests: async_mpsc::UnboundedSender<String>,
@@ -171,24 +148,10 @@ impl Isolate {
     /// As [`Isolate::start`].
     #[doc(hidden)]
     pub fn start_with(options: IsolateOptions, hooks: TestHooks) -> Result<Self, IsolateError> {
-        Ok(Self::prepare_with(options.memory_limit, hooks)?.start(options.database, options.dialer))
-    }
-
-    /// Boots an isolate that is not told yet what to work with; see [`IsolateOptions`] for the limit.
-    ///
-    /// # Errors
-    ///
-    /// As [`Isolate::start`].
-    pub fn prepare(memory_limit: usize) -> Result<Prepared, IsolateError> {
-        Self::prepare_with(memory_limit, TestHooks { script: "", longest_turn: LONGEST_TURN })
-    }
-
-    fn prepare_with(memory_limit: usize, hooks: TestHooks) -> Result<Prepared, IsolateError> {
         let (request_sender, request_receiver) = async_mpsc::unbounded_channel();
         let (connections, accepted) = async_mpsc::unbounded_channel();
         let (message_sender, message_receiver) = mpsc::channel();
         let (event_sender, events) = mpsc::channel();
-        let (equipment, awaited) = oneshot::channel();
         let shared = Arc::new(Shared::default());
         let started = Instant::now();
 
@@ -200,13 +163,12 @@ impl Isolate {
             let shared = shared.clone();
             move || {
                 let script = hooks.script;
-                let parts =
-                    Parts { memory_limit, awaited, script, request_receiver, accepted, message_sender, started };
+                let parts = Parts { options, script, request_receiver, accepted, message_sender, started };
                 let end = catch_unwind(AssertUnwindSafe(|| run(parts, &shared)));
                 shared.end(end.unwrap_or_else(|_| Err("internal error".into())));
             }
         })?;
-        let isolate = Self {
+        Ok(Self {
             requests: request_sender,
             connections: Some(connections),
             events: Mutex::new(events),
@@ -215,8 +177,7 @@ impl Isolate {
             started,
             longest_turn: hooks.longest_turn,
             thread: Some(thread),
-        };
-        Ok(Prepared { equipment, isolate })
+        })
     }
 
     /// Asks the script, and waits for its answer on this thread.
@@ -462,8 +423,7 @@ fn route(messages: &mpsc::Receiver<HostMessage>, shared: &Shared, events: &mpsc:
 
 /// What the engine's thread takes over.
 struct Parts {
-    memory_limit: usize,
-    awaited: oneshot::Receiver<Equipment>,
+    options: IsolateOptions,
     script: &'static str,
     request_receiver: async_mpsc::UnboundedReceiver<String>,
     accepted: async_mpsc::UnboundedReceiver<(Frames, oneshot::Sender<u32>)>,
@@ -478,14 +438,10 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
         .build()
         .map_err(|e| format!("the system gave no event queue ({e})"))?;
     tokio.block_on(async move {
-        let Parts { memory_limit, awaited, script, request_receiver, mut accepted, message_sender, started } = parts;
-        let mut runtime = bare(memory_limit, vec![])?;
-        // Without, it was prepared for nothing.
-        let Ok(Equipment { database, dialer }) = awaited.await else {
-            let_go(&mut runtime);
-            return Ok(());
-        };
-        equip(&mut runtime, database, dialer);
+        let Parts { options, script, request_receiver, mut accepted, message_sender, started } = parts;
+        let memory_limit = options.memory_limit;
+        let mut runtime =
+            boot(BootOptions { database: options.database, dialer: options.dialer, memory_limit, extensions: vec![] })?;
         *lock(&shared.engine) = Some(runtime.v8_isolate().thread_safe_handle());
         let state = runtime.op_state();
         state

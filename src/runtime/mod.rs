@@ -16,7 +16,7 @@ mod store_check;
 pub use boot::{BootOptions, boot};
 #[doc(hidden)]
 pub use isolate::TestHooks;
-pub use isolate::{Isolate, IsolateError, IsolateOptions, Prepared};
+pub use isolate::{Isolate, IsolateError, IsolateOptions};
 #[doc(hidden)]
 pub use listen::{Listener, listen};
 pub use ops::socket::{Dialer, Frames, Received};

@@ -359,17 +359,3 @@ fn answers_that_are_none_are_passed_over() {
     assert_lives(&isolate);
     assert_eq!(isolate.next_event(Duration::ZERO), None);
 }
-
-#[test]
-fn one_that_was_prepared_for_nothing_ends_at_once() {
-    for booted in [false, true] {
-        let prepared = Isolate::prepare(256 << 20).unwrap();
-        if booted {
-            // By the time another one answers, this one waits for what it is to work with.
-            drop(Isolate::start(options(256 << 20, None)).unwrap());
-        }
-        let begun = Instant::now();
-        drop(prepared);
-        assert!(begun.elapsed() < Duration::from_secs(20), "nobody waits for what never comes");
-    }
-}

@@ -45,7 +45,10 @@ pub(super) fn left_over(home: &Home) -> Vec<Finding> {
             Finding::warning(
                 "damaged",
                 format!("{} ({}) is a damaged history that was set aside", file.display(), megabytes(size)),
-                format!("Delete it when you miss nothing, for it holds your commands too: rm '{}'*", file.display()),
+                format!(
+                    "Delete it when you miss nothing, for it holds your commands too: rm -f '{0}' '{0}-wal'",
+                    file.display()
+                ),
             )
         })
         .collect();
@@ -55,8 +58,8 @@ pub(super) fn left_over(home: &Home) -> Vec<Finding> {
             if waiting > 0 {
                 findings.push(Finding::warning(
                     "waiting",
-                    format!("{waiting} commands wait to be stored: another process keeps the history to itself"),
-                    "Look for a caro process that hangs; the next command that finds the history free takes them in.",
+                    format!("{waiting} commands wait to be stored: the history could not be opened, or another process keeps it to itself"),
+                    "Where the history is whole, look for a caro process that hangs; the next command that finds it free takes them in.",
                 ));
             }
             findings.extend(damaged.iter().map(|file| {

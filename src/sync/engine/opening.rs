@@ -13,7 +13,7 @@ use super::{Engine, Setting};
 use crate::identity::MasterKey;
 use crate::net::{Connection, Network, RelayAddress};
 use crate::runtime::protocol::{Open, Positions, Registries};
-use crate::runtime::{Isolate, open_database_deferred};
+use crate::runtime::{Isolate, IsolateOptions, open_database_deferred};
 use crate::sync::consent::Watch as ConsentWatch;
 use crate::sync::devices::Devices;
 use crate::sync::index::Index;
@@ -136,8 +136,6 @@ impl Engine {
         ahead: &Positions,
     ) -> Result<Self, SyncError> {
         let network = Network::start()?;
-        // Booting takes longest.
-        let isolate = Isolate::prepare(MEMORY_LIMIT)?;
         let last_failure = Arc::new(Mutex::new(None));
         let connection = setting
             .relay
@@ -151,7 +149,7 @@ impl Engine {
             }
             None => (None, None),
         };
-        let isolate = isolate.start(database, dialer);
+        let isolate = Isolate::start(IsolateOptions { database, dialer, memory_limit: MEMORY_LIMIT })?;
         let consent = watch_consent(&setting.paths.state, &network, &isolate)?;
         let keys = master.keys()?;
         if let (Some(dialled), Some(relay)) = (dialled, &setting.relay) {
