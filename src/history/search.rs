@@ -4,15 +4,12 @@
 //! line next to the prompt. `limit` and `offset` count from the best. A search that knows where and when it is made
 //! puts matches in the order of `ranking`.
 //!
-//! A full-text query asks the index for candidates. Where it names few, those are read; where it
-//! names many, a scan from the newest on reaches the limit sooner than sorting them would. Every
-//! candidate is checked against its text, so the index only ever narrows the work down.
+//! Every row is checked against its text; the index only ever narrows the work down (`best`).
 
+mod best;
 mod fuzzy;
 mod matcher;
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
@@ -20,17 +17,13 @@ use rusqlite::{OptionalExtension, params_from_iter};
 use uuid::Uuid;
 
 use super::error::Result;
-use super::ranking::{Facts, Here, points};
+use super::ranking::Here;
 use super::record::{Record, RiskLevel, UnixNanos};
 use super::rows;
 use super::store::History;
-use super::text_index::Candidates;
 
 pub use matcher::Matcher;
 pub(super) use matcher::{is_narrower, mask};
-
-/// So many of the newest matches are ranked; older ones follow in the order of time. A fuzzy query ranks all.
-const RANKED: usize = 5_000;
 
 /// Which records are wanted; the default wants all.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -85,8 +78,8 @@ pub struct Search {
     pub mode: SearchMode,
     /// Which records to look at.
     pub filter: Filter,
-    /// Where and when one searches: matches are then in the order of [`points`]. Without it the newest is the best, of a
-    /// fuzzy query the closest.
+    /// Where and when one searches: matches are then in the order of [`points`](super::ranking::points). Without it the newest
+    /// is the best, of a fuzzy query the closest.
     pub here: Option<Here>,
 }
 
@@ -157,7 +150,7 @@ impl History {
             return self.list_each(&search.filter, each);
         }
         let matcher = Matcher::new(&search.text, search.mode)?;
-        let mut found = self.best(search, &matcher)?;
+        let mut found = self.best(search, &matcher, best::REACH)?;
         if !search.filter.reverse {
             found.reverse();
         }
@@ -172,99 +165,6 @@ impl History {
         }
         Ok(())
     }
-
-    /// The rows that match, the best first, offset and limit applied.
-    fn best(&self, search: &Search, matcher: &Matcher) -> Result<Vec<i64>> {
-        let skip = usize::try_from(search.filter.offset).unwrap_or(usize::MAX);
-        let limit = usize::try_from(search.filter.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let fuzzy = search.mode == SearchMode::Fuzzy;
-        // The newest matches are enough, except where an old one may be the best by far.
-        let enough = match &search.here {
-            _ if fuzzy => usize::MAX,
-            Some(_) => skip.saturating_add(limit).max(RANKED),
-            None => skip.saturating_add(limit),
-        };
-        let only = match search.mode {
-            SearchMode::Fulltext => match self.candidates(&search.text)? {
-                Candidates::Few(rowids, indexed) => {
-                    let list: Vec<String> = rowids.iter().map(i64::to_string).collect();
-                    Some(format!("(rowid IN ({}) OR rowid > {indexed})", list.join(",")))
-                }
-                Candidates::Many => None,
-            },
-            SearchMode::Prefix | SearchMode::Regex | SearchMode::Fuzzy => None,
-        };
-        let mut matches = self.scan(search, matcher, only.as_deref(), enough)?;
-        // Stable sorts: among equals the newest stays first.
-        match &search.here {
-            None if fuzzy => matches.sort_by_key(|found| std::cmp::Reverse(found.text)),
-            None => {}
-            Some(here) => {
-                let ranked = if fuzzy { matches.len() } else { matches.len().min(RANKED) };
-                rank(&mut matches[..ranked], here);
-            }
-        }
-        Ok(matches.into_iter().skip(skip).take(limit).map(|found| found.rowid).collect())
-    }
-
-    /// At most `enough` rows that the filter wants and the query matches, the newest first.
-    fn scan(&self, search: &Search, matcher: &Matcher, only: Option<&str>, enough: usize) -> Result<Vec<Match>> {
-        let (mut condition, values) = conditions(&search.filter);
-        if let Some(only) = only {
-            let joint = if condition.is_empty() { "WHERE" } else { "AND" };
-            condition = format!("{condition} {joint} {only}");
-        }
-        let sql = format!(
-            "SELECT rowid, command, prompt, exit, started_at, cwd FROM records {condition} \
-             ORDER BY started_at DESC, id DESC"
-        );
-        let hasher = RandomState::new();
-        let here = search.here.as_ref().and_then(|here| here.cwd.as_deref());
-        let mut statement = self.db.prepare(&sql)?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        let mut found = Vec::new();
-        while found.len() < enough {
-            let Some(row) = rows.next()? else { break };
-            let command = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-            let prompt = row.get_ref(2)?.as_str_or_null().map_err(rusqlite::Error::from)?;
-            let Some(text) = matcher.quality(command, prompt) else { continue };
-            let cwd = row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)?;
-            found.push(Match {
-                rowid: row.get(0)?,
-                text,
-                command: hasher.hash_one(command),
-                exit: row.get(3)?,
-                started_at: row.get(4)?,
-                here: here.is_some() && cwd == here,
-            });
-        }
-        Ok(found)
-    }
-}
-
-/// A row that matches.
-struct Match {
-    rowid: i64,
-    text: u32,
-    /// Equal for equal commands.
-    command: u64,
-    exit: Option<i32>,
-    started_at: i64,
-    here: bool,
-}
-
-/// Sorts by [`points`], the best first. How often a command ran, and with what success, is that of all its runs among
-/// these.
-fn rank(matches: &mut [Match], here: &Here) {
-    let mut commands: HashMap<u64, Facts> = HashMap::new();
-    for found in matches.iter() {
-        commands.entry(found.command).or_default().count(found.exit);
-    }
-    matches.sort_by_cached_key(|found| {
-        let facts = commands.get(&found.command).copied().unwrap_or_default();
-        let age = here.now.0.saturating_sub(found.started_at);
-        std::cmp::Reverse(points(&Facts { text: found.text, age, here: found.here, ..facts }))
-    });
 }
 
 fn collect(run: impl FnOnce(&mut dyn FnMut(Record) -> ControlFlow<()>) -> Result<()>) -> Result<Vec<Record>> {

@@ -19,8 +19,6 @@ use super::store::History;
 const BACKLOG: i64 = 5_000;
 /// Rows indexed in one transaction; other writers wait that long.
 const CHUNK: i64 = 20_000;
-/// Above this many candidates the index is no help.
-const FEW: i64 = 2_000;
 /// More trigrams than this narrow a query no further.
 const MAX_TRIGRAMS: usize = 24;
 
@@ -55,9 +53,9 @@ impl History {
         Ok(backlog)
     }
 
-    /// The rows whose command or prompt may contain every word of `text`.
-    pub(super) fn candidates(&self, text: &str) -> Result<Candidates> {
-        let query = trigrams(text);
+    /// The rows whose command or prompt may contain each of these pieces, if they are no more than `most`.
+    pub(super) fn candidates(&self, pieces: &[&str], most: usize) -> Result<Candidates> {
+        let query = trigrams(pieces);
         if query.is_empty() {
             return Ok(Candidates::Many);
         }
@@ -66,9 +64,11 @@ impl History {
         let mut statement =
             self.db.prepare_cached("SELECT rowid FROM records_text WHERE records_text MATCH ?1 LIMIT ?2")?;
         let rowids = statement
-            .query_map(rusqlite::params![query, FEW + 1], |row| row.get(0))?
+            .query_map(rusqlite::params![query, i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1)], |row| {
+                row.get(0)
+            })?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
-        Ok(if rowids.len() as i64 > FEW { Candidates::Many } else { Candidates::Few(rowids, indexed) })
+        Ok(if rowids.len() > most { Candidates::Many } else { Candidates::Few(rowids, indexed) })
     }
 }
 
@@ -90,13 +90,13 @@ pub(super) fn index_chunk(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// An index query for rows that hold every trigram of every word. Only trigrams of ASCII
+/// An index query for rows that hold every trigram of every piece. Only trigrams of ASCII
 /// characters are asked for: beyond those, the index and this program may fold case differently.
-fn trigrams(text: &str) -> String {
+fn trigrams(pieces: &[&str]) -> String {
     let mut query = String::new();
     let mut used = 0;
-    for word in text.split_whitespace() {
-        let chars: Vec<char> = word.chars().collect();
+    for piece in pieces {
+        let chars: Vec<char> = piece.chars().collect();
         for trigram in chars.windows(3).filter(|trigram| trigram.iter().all(char::is_ascii)) {
             if used == MAX_TRIGRAMS {
                 return query;
@@ -158,7 +158,7 @@ mod tests {
         assert_sound(&history);
         assert_eq!(found(&history, "index"), 2);
         assert!(matches!(
-            history.candidates("index").unwrap(),
+            history.candidates(&["index"], 10).unwrap(),
             Candidates::Few(rows, 1) if rows == [1]
         ));
     }

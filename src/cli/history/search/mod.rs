@@ -30,7 +30,8 @@ use crate::history::{History, Search, SearchMode};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Letters match either case unless the query holds a capital. What ran in this directory, recently, often and with
-success comes first, which is at the bottom.
+success comes first, which is at the bottom. Of very many matches those among the newest 5,000 commands are put in this
+order; older ones follow by time.
 
 Examples:
   caro history search docker run              both words, in any order, also within words
