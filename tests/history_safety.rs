@@ -185,3 +185,30 @@ fn history_commands_open_no_socket_and_start_no_thread() {
         assert!(trace.contains("exited with 0"), "strace saw the program");
     }
 }
+
+/// What the first build that could sync left, as an upgrade of the program finds it.
+#[test]
+fn a_prompt_leaves_an_older_layout_to_another_process_and_loses_no_command() {
+    let home = TestHome::new();
+    let frozen = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/home-v1/data/history.db.zst");
+    fs::create_dir(home.data_dir()).unwrap();
+    fs::write(home.history_path(), zstd::decode_all(fs::read(frozen).unwrap().as_slice()).unwrap()).unwrap();
+    let db = rusqlite::Connection::open(home.history_path()).unwrap();
+    let layout =
+        || db.query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    let waiting = || fs::read_dir(home.data_dir().join("waiting")).map_or(0, Iterator::count);
+    let old = layout();
+
+    let begun = home.run(["history", "start", "--session", "s1", "--", "make after the upgrade"]).success();
+    home.run(["history", "start", "--", "make at once"]).success();
+    assert_eq!((layout(), waiting()), (old, 2), "the prompt brings nothing up to date");
+    home.run(["history", "end", begun.stdout.trim(), "--exit", "2", "--duration-ns", "1500"]).success();
+    wait_until("the layout is up to date", || layout() > old);
+    wait_until("what was put aside is stored", || waiting() == 0);
+    let records = home.run(["history", "list", "--json"]).success().json();
+    assert_eq!(records.len(), 6);
+    let of = |command: &str| records.iter().find(|record| record["command"] == command).unwrap();
+    let ended = of("make after the upgrade");
+    assert_eq!((ended["exit"].as_i64(), ended["duration_ns"].as_i64()), (Some(2), Some(1500)));
+    assert!(of("make at once")["exit"].is_null());
+}

@@ -108,6 +108,14 @@ impl Home {
         Ok(history)
     }
 
+    /// Brings the layout up to date and stores what was put aside; a damaged history is left for a command that can tell of it.
+    ///
+    /// # Errors
+    /// See [`History::open`].
+    pub fn take_in(&self) -> Result<(), HistoryError> {
+        self.settle(&History::open(self.history_path())?)
+    }
+
     /// Commands that could not be stored at once; opening the history takes them in.
     pub fn waiting(&self) -> Waiting {
         Waiting::new(self.data_dir.join("waiting"))

@@ -156,6 +156,7 @@ impl From<HistoryError> for CliError {
             HistoryError::Io { .. } | HistoryError::NotWritable(_) => {
                 (Kind::Failed, "Make the directory writable, or set CARO_DATA_DIR to one that is.")
             }
+            HistoryError::Older => (Kind::Failed, "`caro history last` brings it up to date."),
             HistoryError::Busy(_) => (Kind::Failed, "Try again; if it persists, look for a caro process that hangs."),
             HistoryError::Damaged(_) => (
                 Kind::Damaged,

@@ -7,6 +7,7 @@
 
 mod completions;
 mod config;
+mod detached;
 pub mod dirs;
 mod doctor;
 pub mod error;

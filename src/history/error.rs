@@ -27,6 +27,9 @@ pub enum HistoryError {
         /// The latest layout number this program knows.
         known: u32,
     },
+    /// The layout of the database is that of an older program, and to bring it up to date may take a while.
+    #[error("the history was written by an older version of caro, and is not brought up to date yet")]
+    Older,
     /// The file holds something else; it was left untouched.
     #[error("the file {} is not a caro history", path.display())]
     NotAHistory {

@@ -72,16 +72,21 @@ impl History {
     /// [`HistoryError::Newer`] and [`HistoryError::NotAHistory`] leave the file untouched;
     /// [`HistoryError::Io`] where file or directory cannot be used; [`HistoryError::Damaged`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        Self::open_within(path, BUSY_TIMEOUT)
+        Self::open_with(path.into(), BUSY_TIMEOUT, true)
     }
 
     /// [`open`](Self::open) for callers that would rather fail than wait: other processes are
-    /// waited for no longer than `patience`, now and in every later call.
+    /// waited for no longer than `patience`, now and in every later call, and the layout of a history that holds something is
+    /// not brought up to date.
     ///
     /// # Errors
-    /// See [`open`](Self::open); [`HistoryError::Busy`] when patience runs out.
+    /// See [`open`](Self::open); [`HistoryError::Busy`] when patience runs out, and [`HistoryError::Older`].
     pub fn open_within(path: impl Into<PathBuf>, patience: Duration) -> Result<Self> {
-        let path = path.into();
+        Self::open_with(path.into(), patience, false)
+    }
+
+    /// Opens the database; `updates` says whether the layout of one that holds something is brought up to date.
+    fn open_with(path: PathBuf, patience: Duration, updates: bool) -> Result<Self> {
         create_private(&path)?;
         if rescue::is_cut_to_nothing(&path) {
             return Err(HistoryError::Damaged("the file is empty".into()));
@@ -97,6 +102,9 @@ impl History {
         };
         configure(&db)?;
         if layout < LATEST {
+            if layout > 0 && !updates {
+                return Err(HistoryError::Older);
+            }
             retry_while_busy(patience, || Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
             retry_while_busy(patience, || migrations::apply(&db))?;
         }

@@ -1,6 +1,7 @@
-//! Commands that could not be stored at once, because another process kept the database to itself.
+//! Commands that could not be stored at once: another process kept the database to itself, or it is damaged or of an older
+//! layout.
 //!
-//! A prompt never waits for a lock. What cannot be stored within its patience goes into a folder beside the
+//! A prompt never waits for any of that. What cannot be stored within its patience goes into a folder beside the
 //! database, one private file a record, which is durable when [`Waiting::put`] returns; whoever opens the history
 //! next [takes it in](History::take_in). Records are stored before their files go, and storing is idempotent, so a
 //! process that dies in between loses nothing and doubles nothing. The folder stays once it is there: another process may

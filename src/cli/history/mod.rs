@@ -42,6 +42,9 @@ pub enum Command {
     Start(start::StartArgs),
     /// Complete a command that `caro history start` recorded
     End(start::EndArgs),
+    /// Store what was put aside at the prompt
+    #[command(hide = true)]
+    TakeIn,
     /// Record nothing more in this shell session
     Pause(hidden::Args),
     /// Record again in this shell session
@@ -100,10 +103,10 @@ impl Command {
         result
     }
 
-    /// Whether a shell runs it while somebody waits for a prompt.
+    /// Whether a shell runs it while somebody waits for a prompt, or nobody looks at what it says.
     fn is_at_the_prompt(&self) -> bool {
         match self {
-            Self::Start(_) | Self::End(_) => true,
+            Self::Start(_) | Self::End(_) | Self::TakeIn => true,
             Self::Search(args) => args.is_widget(),
             _ => false,
         }
@@ -119,6 +122,7 @@ impl Command {
                 | Self::Dedup(_)
                 | Self::Undo(_)
                 | Self::End(_)
+                | Self::TakeIn
                 | Self::Import(_)
         )
     }
@@ -128,6 +132,7 @@ impl Command {
             Self::Add(args) => add::run(args, ui, home),
             Self::Start(args) => start::start(args, ui, home),
             Self::End(args) => start::end(&args, home),
+            Self::TakeIn => start::take_in(home),
             Self::Pause(args) => hidden::pause(&args, ui, home),
             Self::Resume(args) => hidden::resume(&args, ui, home),
             Self::List(args) => list::run(&args, ui, home),

@@ -1,7 +1,7 @@
 //! `caro history start` and `end`: a command as it runs, recorded by the shell's hooks.
 //!
 //! The prompt waits for them, so each is one small transaction and nothing else; where another process keeps
-//! the database to itself, or it is damaged, what there is to store is put aside instead. Any number of shells may do so at once.
+//! the database to itself, it is damaged, or its layout is that of an older version, what there is to store is put aside instead. Any number of shells may do so at once.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::ArgAction;
 use uuid::Uuid;
 
-use super::super::{CliError, Home, Ui, host, time};
+use super::super::{CliError, Home, Ui, detached, host, time};
 use super::select::directory;
 use super::{hidden, intake};
 use crate::history::{HistoryError, MAX_TEXT_BYTES, Record, new_id};
@@ -99,9 +99,12 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
     ui.line(record.id)
 }
 
-/// Whether a later command will be able to store it: that waits for others, and sees to a damaged database.
+/// Whether a later command will be able to store it: that waits for others, and sees to a damaged or an older database.
 fn can_wait(error: &HistoryError) -> bool {
-    matches!(error, HistoryError::Busy(_) | HistoryError::Damaged(_) | HistoryError::NotAHistory { .. })
+    matches!(
+        error,
+        HistoryError::Busy(_) | HistoryError::Damaged(_) | HistoryError::Older | HistoryError::NotAHistory { .. }
+    )
 }
 
 /// The command line, as text: what is not UTF-8 in it is replaced by a mark.
@@ -118,6 +121,20 @@ fn command_line(args: &StartArgs) -> Result<String, CliError> {
         .map_err(|error| CliError::failed("standard input could not be read").caused_by(error))?;
     let text = String::from_utf8_lossy(&bytes);
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}
+
+/// Has another process bring the layout up to date and store what was put aside. Where it cannot be started, the next
+/// command that is not at the prompt does.
+fn take_in_later(home: &Home) {
+    if let Err(error) = detached::start(home, &["history", "take-in"]) {
+        tracing::debug!(%error, "the history could not be brought up to date in the background");
+    }
+}
+
+/// Runs `caro history take-in`: whatever fails is told by the next command of the user.
+pub(super) fn take_in(home: &Home) -> Result<(), CliError> {
+    detached::let_go();
+    Ok(home.take_in()?)
 }
 
 /// Runs `caro history end`.
@@ -140,7 +157,11 @@ pub(super) fn end(args: &EndArgs, home: &Home) -> Result<(), CliError> {
         (Ok(true), _) => Ok(()),
         (Ok(false), _) => Err(CliError::failed("this command has ended already").hinted("Nothing was changed.")),
         (Err(error), Ok(id)) if can_wait(&error) || waits(&args.id) => {
-            Ok(home.waiting().put_end(id, args.exit, args.duration_ns, now)?)
+            home.waiting().put_end(id, args.exit, args.duration_ns, now)?;
+            if matches!(error, HistoryError::Older) {
+                take_in_later(home);
+            }
+            Ok(())
         }
         (Err(HistoryError::NotFound(id)), _) => {
             Err(CliError::failed(format!("no command was started under an id like `{id}`"))

@@ -1,10 +1,9 @@
 //! Exchanges after a capture: starting one without waiting for it, and being one.
 
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{KeyArgs, PATIENCE, address, as_whoever_this_is, note, paths, setting, state};
-use crate::cli::{CliError, Home, Ui, time};
+use crate::cli::{CliError, Home, Ui, detached, time};
 use crate::sync::oneshot::{self, Next};
 use crate::sync::{Engine, Report, SyncConfig, SyncError, wait_until_free};
 
@@ -19,32 +18,15 @@ const TURN: Duration = Duration::from_secs(600);
 /// It takes a few milliseconds at the most, and no failure here is one of the command's.
 pub(in crate::cli) fn after_capture(home: &Home) {
     if oneshot::after_capture(&paths(home), time::now()) == Next::Start
-        && let Err(error) = start(home)
+        && let Err(error) = detached::start(home, &["sync", "now", "--background"])
     {
         tracing::debug!(%error, "a background exchange could not be started");
     }
 }
 
-/// Starts one, and leaves it alone.
-fn start(home: &Home) -> std::io::Result<()> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["sync", "now", "--background"]);
-    // Where it runs must not keep a file system from being unmounted.
-    command.current_dir(&home.data_dir);
-    for (variable, folder) in
-        [("CARO_CONFIG_DIR", &home.config_dir), ("CARO_DATA_DIR", &home.data_dir), ("CARO_STATE_DIR", &home.state_dir)]
-    {
-        // Whatever this process was told may be relative to where it runs.
-        command.env(variable, folder);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().map(drop)
-}
-
 /// Is one: collects, waits for its turn, exchanges, and notes the outcome in the log.
 pub(super) fn run(ui: &Ui, home: &Home, keys: &KeyArgs) -> Result<(), CliError> {
-    // Neither Ctrl-C nor the end of the terminal is meant for it. Fails only where there is no terminal anyway.
-    let _ = rustix::process::setsid();
+    detached::let_go();
     let paths = paths(home);
     let Some(waiting) = oneshot::waiting(&paths)? else { return Ok(()) };
     std::thread::sleep(COLLECT);
