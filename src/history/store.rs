@@ -1,8 +1,12 @@
 //! The database itself: opening it safely, adding records, reading them back.
 //!
 //! Durability: a call that returned survives a killed process and a power cut. The database is in
-//! WAL mode with `synchronous=FULL`, which syncs the log at every commit; capture is one small
-//! transaction, so that is one sync. (With `NORMAL` a power cut may take the last commands back.)
+//! WAL mode, and the log is synced at every commit; capture is one small transaction, so that is one
+//! sync. With `synchronous=FULL` the engine does so, and syncs the folder too the first time after it has
+//! opened the log, in case it made it: a second wait for the disk in each short-lived process. So that is
+//! left to it only where the log is new or empty. Else `NORMAL` is set, with which a commit waits for nothing, and
+//! [`History::write`] syncs the log after it. That it may be read by another process a moment before it is durable does no
+//! harm: whatever follows from it is written behind it in the same log.
 //!
 //! Many processes at once are the normal case, first run included: every writer begins its
 //! transaction with the write lock and waits for its turn, and the switch to WAL mode, which the
@@ -60,6 +64,8 @@ pub struct History {
     path: Option<PathBuf>,
     /// The write-ahead log beside the database.
     log: Option<PathBuf>,
+    /// Whether the engine leaves it to this program to sync the log.
+    syncs_log: bool,
     /// How long to wait for other processes.
     patience: Duration,
 }
@@ -91,6 +97,11 @@ impl History {
         if rescue::is_cut_to_nothing(&path) {
             return Err(HistoryError::Damaged("the file is empty".into()));
         }
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        let log = PathBuf::from(log);
+        // Elsewhere there is no such sync of the folder, or a plain sync of the log is not enough.
+        let syncs_log = cfg!(target_os = "linux") && fs::metadata(&log).is_ok_and(|log| log.len() > 0);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&path, flags)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -100,7 +111,7 @@ impl History {
             Layout::Newer(found) => return Err(HistoryError::Newer { path, found, known: LATEST }),
             Layout::Foreign => return Err(HistoryError::NotAHistory { path }),
         };
-        configure(&db)?;
+        configure(&db, syncs_log)?;
         if layout < LATEST {
             if layout > 0 && !updates {
                 return Err(HistoryError::Older);
@@ -108,9 +119,7 @@ impl History {
             retry_while_busy(patience, || Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
             retry_while_busy(patience, || migrations::apply(&db))?;
         }
-        let mut log = path.clone().into_os_string();
-        log.push("-wal");
-        Ok(Self { db, path: Some(path), log: Some(log.into()), patience })
+        Ok(Self { db, path: Some(path), log: Some(log), syncs_log, patience })
     }
 
     /// An empty history that lives in memory only.
@@ -119,9 +128,9 @@ impl History {
     /// Fails only where memory does.
     pub fn in_memory() -> Result<Self> {
         let db = Connection::open_in_memory()?;
-        configure(&db)?;
+        configure(&db, false)?;
         migrations::apply(&db)?;
-        Ok(Self { db, path: None, log: None, patience: BUSY_TIMEOUT })
+        Ok(Self { db, path: None, log: None, syncs_log: false, patience: BUSY_TIMEOUT })
     }
 
     /// The file this history lives in; `None` in memory.
@@ -285,21 +294,31 @@ impl History {
         if self.meta_get(key)?.as_deref() == Some(value) {
             return Ok(());
         }
-        self.db.pragma_update(None, "synchronous", "NORMAL")?;
-        let noted = self.meta_set(key, Some(value));
-        self.db.pragma_update(None, "synchronous", "FULL")?;
+        synchronous(&self.db, false)?;
+        let noted = self.transact(|db| set_meta(db, key, Some(value)));
+        synchronous(&self.db, !self.syncs_log)?;
         noted
     }
 
     /// Runs `work` in one write transaction: all of it becomes durable, or none.
     pub(super) fn write<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let result = self.transact(work)?;
+        let Some(path) = &self.log else { return Ok(result) };
+        if self.syncs_log {
+            // Locks of the engine are on other files.
+            let synced = fs::File::open(path).and_then(|log| log.sync_data());
+            synced.map_err(|source| HistoryError::Io { path: path.clone(), source })?;
+        }
+        if fs::metadata(path).is_ok_and(|log| log.len() > LONG_LOG) {
+            self.fold_log(Duration::ZERO);
+        }
+        Ok(result)
+    }
+
+    fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         transaction.commit()?;
-        let long = self.log.as_deref().and_then(|log| fs::metadata(log).ok()).is_some_and(|log| log.len() > LONG_LOG);
-        if long {
-            self.fold_log(Duration::ZERO);
-        }
         Ok(result)
     }
 
@@ -410,12 +429,15 @@ fn id_range(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
     Some((bound('0')?, bound('f')?))
 }
 
-fn configure(db: &Connection) -> Result<()> {
+fn configure(db: &Connection, syncs_log: bool) -> Result<()> {
     db.set_prepared_statement_cache_capacity(64);
-    Ok(db.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; \
-         PRAGMA wal_autocheckpoint = 0;",
-    )?)
+    synchronous(db, !syncs_log)?;
+    Ok(db.execute_batch("PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 0;")?)
+}
+
+/// Whether the engine syncs the log at each commit.
+fn synchronous(db: &Connection, at_commits: bool) -> Result<()> {
+    Ok(db.pragma_update(None, "synchronous", if at_commits { "FULL" } else { "NORMAL" })?)
 }
 
 /// Repeats, for as long as `patience` lasts, what the engine refuses at once when processes meet.

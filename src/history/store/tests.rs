@@ -305,3 +305,26 @@ fn opening_once_more_keeps_the_locks_of_this_process() {
     drop(History::open(&path).unwrap());
     assert_eq!(locks(), held);
 }
+
+/// The engine would sync the folder too, in each process anew.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_engine_syncs_only_a_log_that_may_be_new() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.db");
+    let by_the_engine = |history: &History| {
+        let level: i64 = history.db.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+        level == 2
+    };
+    let history = History::open(&path).unwrap();
+    assert!(by_the_engine(&history));
+    history.add(&plain("ls", 1)).unwrap();
+    let next = History::open(&path).unwrap();
+    next.meta_note("seen", "1").unwrap();
+    assert!(!by_the_engine(&next));
+    drop(history);
+    assert!(next.fold_log(Duration::ZERO));
+    let last = History::open(&path).unwrap();
+    last.meta_note("seen", "2").unwrap();
+    assert!(by_the_engine(&last), "the log is empty: it may have been made anew");
+}
