@@ -4,7 +4,8 @@
 //! everything and forgets what is deleted. Commands that were only suggested were not run and do not count.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::num::NonZeroU32;
 
 use super::category::{Category, Look};
 use super::error::Result;
@@ -53,10 +54,12 @@ impl History {
         most: usize,
         local: impl Fn(UnixNanos) -> LocalTime,
     ) -> Result<Statistics> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT command, cwd, started_at, exit, category FROM records \
-             WHERE started_at >= ?1 AND coalesce(executed, 1) = 1",
-        )?;
+        // All are read as they lie in the table, which takes a fourth of the time of looking each up by when it began.
+        let hint = if from.is_none() { "NOT INDEXED" } else { "" };
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT command, cwd, started_at, exit, category FROM records {hint} \
+             WHERE started_at >= ?1 AND coalesce(executed, 1) = 1"
+        ))?;
         let mut rows = statement.query([from.map_or(i64::MIN, |from| from.0)])?;
         let (mut lines, mut directories) = (Lines::default(), HashMap::<Box<str>, Counts>::new());
         let mut statistics = Statistics::default();
@@ -91,14 +94,35 @@ impl History {
     }
 }
 
+/// The place of a name, from 1 on: that there is none takes no room.
+type Place = NonZeroU32;
+
+/// Hashes what is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 /// Command lines as they are counted. Each is looked at once: a history has many of them again and again.
 #[derive(Default)]
 struct Lines {
     hasher: RandomState,
     /// By the hash of the line: the place of its name, and its category.
-    known: HashMap<u64, (Option<usize>, Category)>,
+    known: HashMap<u64, (Option<Place>, Category), BuildHasherDefault<Hashed>>,
     /// The places of the names.
-    places: HashMap<Box<str>, usize>,
+    places: HashMap<Box<str>, Place>,
     names: Vec<(Box<str>, Counts)>,
     /// A name while it is put together.
     name: String,
@@ -117,13 +141,13 @@ impl Lines {
                 known
             }
         };
-        if let Some((_, counts)) = place.and_then(|place| self.names.get_mut(place)) {
+        if let Some((_, counts)) = place.and_then(|place| self.names.get_mut(place.get() as usize - 1)) {
             counts.add(one);
         }
         category
     }
 
-    fn place(&mut self, Look { program, subcommand, .. }: Look<'_>) -> Option<usize> {
+    fn place(&mut self, Look { program, subcommand, .. }: Look<'_>) -> Option<Place> {
         self.name.clear();
         self.name.push_str(program?);
         if let Some(subcommand) = subcommand {
@@ -133,8 +157,8 @@ impl Lines {
         if let Some(place) = self.places.get(self.name.as_str()) {
             return Some(*place);
         }
-        let place = self.names.len();
         self.names.push((self.name.as_str().into(), Counts::default()));
+        let place = u32::try_from(self.names.len()).ok().and_then(Place::new)?;
         self.places.insert(self.name.as_str().into(), place);
         Some(place)
     }
