@@ -1,6 +1,7 @@
 //! Forgetting what was synced, when its owner had it erased everywhere.
 
 use super::error::Result;
+use super::placement;
 use super::store::History;
 
 impl History {
@@ -18,7 +19,7 @@ impl History {
             let removed = db.execute(&format!("DELETE FROM records WHERE {gone}"), [])?;
             db.execute_batch("DELETE FROM removed; DELETE FROM removals;")?;
             db.execute("DELETE FROM usage WHERE device <> ?1", [device.as_bytes()])?;
-            db.execute_batch("DELETE FROM placed; DELETE FROM segments; DELETE FROM cursors;")?;
+            placement::forget(db)?;
             Ok(removed as u64)
         })?;
         self.empty_log();
