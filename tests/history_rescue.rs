@@ -38,15 +38,15 @@ fn overwrite(path: &Path, at: usize, bytes: &[u8]) {
 
 /// Overwrites a page in the middle of the records, which opening the history does not look at.
 fn damage_a_record_page(path: &Path) {
+    damage_page_of_records(path, "pageno LIMIT 1 OFFSET 3");
+}
+
+/// Overwrites one of the pages with records, by its place in an order.
+fn damage_page_of_records(path: &Path, place: &str) {
     fold(path);
     let db = Connection::open(path).unwrap();
-    let page: i64 = db
-        .query_row(
-            "SELECT pageno FROM dbstat WHERE name = 'records' AND pagetype = 'leaf' ORDER BY pageno LIMIT 1 OFFSET 3",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    let sql = format!("SELECT pageno FROM dbstat WHERE name = 'records' AND pagetype = 'leaf' ORDER BY {place}");
+    let page: i64 = db.query_row(&sql, [], |row| row.get(0)).unwrap();
     drop(db);
     overwrite(path, (page as usize - 1) * PAGE, &[0xa5; PAGE]);
 }
@@ -129,6 +129,21 @@ fn damage_that_is_met_half_way_is_mended_and_the_command_is_to_be_run_again() {
         )
     );
     assert_eq!(commands(&home).len(), saved);
+}
+
+#[test]
+fn lines_that_meet_damage_are_stored_once_each() {
+    let home = TestHome::new();
+    fill(&home, 3000);
+    // Where new records go, which opening the history does not look at.
+    damage_page_of_records(&home.history_path(), "path DESC LIMIT 1");
+    let lines: String = (0..5).map(|n| format!("{{\"command\":\"new {n}\"}}\n")).collect();
+    let run = home.run_with_input(["history", "add"], lines);
+    assert_eq!((run.code, run.lines().len()), (Some(0), 5), "{run:?}");
+    assert!(words(&run).contains("was damaged, and is built anew"), "{run:?}");
+    let new: Vec<_> = commands(&home).into_iter().filter(|command| command.starts_with("new")).collect();
+    assert_eq!(new, ["new 0", "new 1", "new 2", "new 3", "new 4"]);
+    assert_eq!(set_aside(&home).len(), 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::super::ui::visible;
-use super::super::{CliError, Home, Kind, Ui, host, time};
+use super::super::{CliError, Home, Kind, Ui, host, rescue, time};
 use super::input::Line;
 use super::output::SCHEMA_VERSION;
 use super::select::{directory, moment, safety_parser};
@@ -124,7 +124,8 @@ pub(super) fn run(args: Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> 
     }
     let history = home.open_history()?;
     let mut adder = Adder {
-        history: &history,
+        home,
+        history,
         intake: intake::load(home)?,
         json: args.json,
         secrets: false,
@@ -132,7 +133,7 @@ pub(super) fn run(args: Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> 
     };
     match (&args.command, args.from) {
         (Some(_), _) => {
-            let record = record_from(args, &history)?;
+            let record = record_from(args, &adder.history)?;
             adder.store(vec![record], ui)?;
         }
         (None, Some(Program::Caro)) => adder.add_answers(io::stdin().lock(), &args.more, ui)?,
@@ -223,7 +224,8 @@ impl Others {
 
 /// Adds records, one after the other.
 struct Adder<'a> {
-    history: &'a History,
+    home: &'a Home,
+    history: History,
     intake: Intake,
     json: bool,
     /// Whether one was left out because of a secret.
@@ -321,7 +323,15 @@ impl Adder<'_> {
         if batch.is_empty() {
             return ui.flush();
         }
-        let outcomes = self.history.add_batch(&batch)?;
+        let outcomes = match self.history.add_batch(&batch) {
+            // Nothing of the batch is stored. To be run again would store twice what came before it and has no id.
+            Err(error) if error.may_be_damage() => {
+                rescue::rebuild(self.home)?;
+                self.history = self.home.open_history()?;
+                self.history.add_batch(&batch)?
+            }
+            outcomes => outcomes?,
+        };
         let printed = print_ids(&batch, &outcomes, self.json, ui);
         printed.map_err(|error| match error.kind {
             // Unlike a listing, this did not do what was asked for: later lines are not stored.
