@@ -79,7 +79,7 @@ impl<'a> Look<'a> {
             let Command { program, rest } = command;
             if look.program.is_none() {
                 look.program = Some(program);
-                if HAS_SUBCOMMANDS.binary_search(&program).is_ok() {
+                if find(HAS_SUBCOMMANDS, |name| name, program).is_some() {
                     look.subcommand = first_word(program, rest);
                 }
             }
@@ -181,8 +181,7 @@ struct Command<'a> {
 
 /// What a program is for; none where the tables do not know it.
 fn of_command(Command { program, rest }: Command<'_>) -> Option<Category> {
-    let found = PROGRAMS.binary_search_by_key(&program, |(name, _)| name).ok().and_then(|at| PROGRAMS.get(at));
-    let category = found.map(|(_, category)| *category)?;
+    let (_, category) = *find(PROGRAMS, |(name, _)| name, program)?;
     if SHOW.contains(&program) && words(rest).any(is_log) {
         return Some(Logs);
     }
@@ -193,6 +192,15 @@ fn of_command(Command { program, rest }: Command<'_>) -> Option<Category> {
         return SUBCOMMANDS.get(at).map(|(.., category)| *category);
     }
     Some(category)
+}
+
+/// The entry of a name in a table in the order of the names. Those that begin with the same byte are few, and most are told
+/// apart by their length.
+fn find<'a, T>(table: &'a [T], name_of: impl Fn(&T) -> &str, name: &str) -> Option<&'a T> {
+    let first = name.as_bytes().first();
+    let from = table.partition_point(|entry| name_of(entry).as_bytes().first() < first);
+    let mut same = table.get(from..)?.iter().take_while(|entry| name_of(entry).as_bytes().first() == first);
+    same.find(|entry| name_of(entry) == name)
 }
 
 /// Whether a word is the path of a log.

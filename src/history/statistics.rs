@@ -62,6 +62,7 @@ impl History {
         ))?;
         let mut rows = statement.query([from.map_or(i64::MIN, |from| from.0)])?;
         let (mut lines, mut directories) = (Lines::default(), HashMap::<Box<str>, Counts>::new());
+        let mut by_category = [Counts::default(); Category::ALL.len()];
         let mut statistics = Statistics::default();
         while let Some(row) = rows.next()? {
             let text = |index| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
@@ -69,7 +70,7 @@ impl History {
             statistics.total.add(one);
             let category = lines.add(text(0)?.unwrap_or_default(), one);
             let category = text(4)?.and_then(Category::named).unwrap_or(category);
-            statistics.by_category.entry(category).or_default().add(one);
+            by_category[category as usize].add(one);
             if let Some(directory) = text(1)? {
                 match directories.get_mut(directory) {
                     Some(counts) => counts.add(one),
@@ -87,6 +88,7 @@ impl History {
             let weekday = usize::try_from((day + 3).rem_euclid(7)).unwrap_or_default();
             statistics.by_weekday[weekday] += count;
         }
+        statistics.by_category = Category::ALL.into_iter().zip(by_category).filter(|(_, of)| of.commands > 0).collect();
         statistics.different = lines.known.len() as u64;
         statistics.by_command = the_most(lines.names.into_iter(), most);
         statistics.by_directory = the_most(directories.into_iter(), most);
