@@ -34,10 +34,12 @@ pub(super) struct Reach {
     pub(super) matches: usize,
     /// Up to so many that the index names are ranked all.
     pub(super) named: usize,
+    /// Each time that so many more rows were looked up, it is asked whether to go on so.
+    pub(super) step: usize,
 }
 
 /// What is read in a few milliseconds.
-pub(super) const REACH: Reach = Reach { rows: 5_000, matches: 50, named: 2_000 };
+pub(super) const REACH: Reach = Reach { rows: 5_000, matches: 50, named: 2_000, step: 5_000 };
 
 /// How many times as long a row takes that is looked up by time as one that is read as it lies in the table.
 const TABLE_IS_FASTER: u64 = 4;
@@ -110,7 +112,10 @@ impl Found {
     fn likely_rows(&self) -> usize {
         let wanted = self.wanted.saturating_sub(self.ranked.len() + self.older.len());
         let matches = wanted.max(self.reach.matches.saturating_sub(self.matches));
-        matches.saturating_mul(self.rows.max(1)) / self.matches.max(1)
+        if self.rows == 0 {
+            return matches;
+        }
+        matches.saturating_mul(self.rows).checked_div(self.matches).unwrap_or(usize::MAX)
     }
 
     fn take(&mut self, found: Match) {
@@ -163,7 +168,8 @@ impl Reader<'_> {
             if found.is_enough() {
                 return Ok(ControlFlow::Break(()));
             }
-            if found.rows == reach.rows && self.is_most(found.likely_rows())? {
+            let is_asked = found.rows >= reach.rows && found.rows.is_multiple_of(reach.step);
+            if is_asked && self.is_most(found.likely_rows())? {
                 rest = Some((row.get(1)?, row.get(2)?));
                 return Ok(ControlFlow::Break(()));
             }

@@ -104,10 +104,10 @@ proptest! {
         indexed in prop::collection::vec(any_record(), 0..40),
         others in prop::collection::vec(any_record(), 0..40),
         search in any_search(),
-        reach in (0usize..30, 0usize..10, 0usize..20),
+        reach in (0usize..30, 0usize..10, 0usize..20, 1usize..20),
         page in (0usize..12, option::of(0usize..12)),
     ) {
-        let reach = Reach { rows: reach.0, matches: reach.1, named: reach.2 };
+        let reach = Reach { rows: reach.0, matches: reach.1, named: reach.2, step: reach.3 };
         let history = History::in_memory().unwrap();
         history.add_batch(&indexed).unwrap();
         history.write(index_chunk).unwrap();
@@ -138,7 +138,7 @@ fn an_old_command_that_matches_by_far_the_best_comes_before_many_new_ones() {
         here: Some(here()),
     };
     let matcher = Matcher::new(&search.text, search.mode).unwrap();
-    let reach = Reach { rows: 50, matches: 10, named: 5 };
+    let reach = Reach { rows: 50, matches: 10, named: 5, step: 50 };
     let found = history.best(&search, &matcher, reach).unwrap();
     assert_eq!(found, [1]);
 }
@@ -153,7 +153,7 @@ fn the_search_stops_where_enough_is_found() {
     history.db.execute("UPDATE records SET command = CAST(x'ff' AS TEXT) WHERE rowid <= 50", []).unwrap();
     let mut search = Search { text: "make".into(), here: Some(here()), ..Search::default() };
     let matcher = Matcher::new(&search.text, search.mode).unwrap();
-    let reach = Reach { rows: 20, matches: 10, named: 0 };
+    let reach = Reach { rows: 20, matches: 10, named: 0, step: 20 };
     for (limit, is_read) in [(1, true), (20, true), (40, true), (60, false)] {
         search.filter.limit = Some(limit);
         let found = history.best(&search, &matcher, reach);
