@@ -51,6 +51,8 @@ fn bash_completes_commands_preferences_and_ids() {
     assert_eq!(bash_offers(&home, &["caro", "hist"]), ["history"]);
     assert_eq!(bash_offers(&home, &["caro", "config", "get", "safety_l"]), ["safety_level"]);
     assert_eq!(bash_offers(&home, &["caro", "init", "fi"]), ["fish"]);
+    assert_eq!(bash_offers(&home, &["caro", "config", "set", "sync.frequency", "da"]), ["daily"]);
+    assert_eq!(bash_offers(&home, &["caro", "config", "set", "search.enter", "r"]), ["run"]);
     // Asking creates nothing.
     assert_eq!(bash_offers(&home, &["caro", "history", "show", "0"]), [""]);
     assert!(!home.data_dir().exists());

@@ -135,8 +135,37 @@ fn an_editor_works_on_a_copy_that_is_checked() {
     edit("exit 3").failure(1);
     assert_eq!(fs::read_to_string(config_toml(&home)).unwrap(), before);
 
-    let run = home.run(["config", "edit"]).failure(2);
-    assert!(run.stderr.contains("neither VISUAL nor EDITOR is set"), "{run:?}");
+    let copies = || {
+        let names = fs::read_dir(home.path().join("config")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().contains(".edit.")).count()
+    };
+    let kept = copies();
+    let with = |name: &str, value: &str| {
+        let mut command = home.command(["config", "edit"]);
+        command.env(name, value);
+        home.finish(command, &[])
+    };
+    let run = with("PATH", "/nowhere").failure(2);
+    assert!(run.stderr.contains("neither VISUAL nor EDITOR is set") && !run.stderr.contains("is kept"), "{run:?}");
+    let run = with("EDITOR", "/nope/ed").failure(2);
+    assert!(run.stderr.contains("`/nope/ed` cannot be started") && !run.stderr.contains("is kept"), "{run:?}");
+    assert_eq!(copies(), kept, "nothing was written, so nothing is kept");
+    done(with("VISUAL", "sed -i \"s/large/very large/\""));
+    assert_eq!(home.run(["config", "get", "model_name"]).success().stdout, "very large\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_editor_that_is_there_is_taken_where_none_is_named() {
+    let home = TestHome::new();
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("vi"), "#!/bin/sh\necho 'model_name = \"by vi\"' > \"$1\"\n").unwrap();
+    fs::set_permissions(bin.join("vi"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut command = home.command(["config", "edit"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    done(home.finish(command, &[]));
+    assert_eq!(home.run(["config", "get", "model_name"]).success().stdout, "by vi\n");
 }
 
 #[test]

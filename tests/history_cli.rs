@@ -197,7 +197,7 @@ fn an_import_of_what_is_no_file_is_refused() {
     let home = TestHome::new();
     let run = home.run(["history", "import", "bash"]).failure(1);
     insta::assert_snapshot!(run.stderr, @r"
-    Error: cannot read $HOME/.bash_history: No such file or directory (os error 2)
+    Error: cannot read $HOME/.bash_history: No such file or directory
     Hint: Name another history file with `--file FILE`.
     ");
     let run = home.run(["history", "import", "bash", "--file", "."]).failure(2);
@@ -453,12 +453,69 @@ fn the_program_introduces_itself() {
     let version = home.run(["--version"]).success().stdout;
     assert_eq!(version, format!("caro {}\n", env!("CARGO_PKG_VERSION")));
     assert!(home.run(["--help"]).success().stdout.contains("Examples:"));
-    for command in ["add", "list", "search", "show", "last"] {
-        let help = home.run(["history", command, "--help"]).success().stdout;
-        assert!(help.contains("Examples:\n  "), "{help}");
-    }
     let help = home.run(["history", "import", "bash", "--help"]).success().stdout;
-    assert!(help.contains("Examples:\n  "), "{help}");
+    assert!(help.contains("Examples:\n  caro history import bash\n"), "{help}");
     assert!(home.run([] as [&str; 0]).failure(2).stderr.contains("Usage: caro"));
     assert!(!home.data_dir().exists(), "asking for help creates nothing");
+}
+
+#[test]
+fn commands_without_their_group_and_wrong_numbers_are_explained() {
+    let home = TestHome::new();
+    let run = home.run(["search", "docker"]).failure(2);
+    assert!(run.stderr.contains("'history search'"), "{run:?}");
+    let run = home.run(["history", "list", "--limit", "-1"]).failure(2);
+    assert!(run.stderr.contains("'-1'") && run.stderr.contains("a whole number"), "{run:?}");
+}
+
+/// Runs the program in a shell session that is recorded.
+fn in_session(home: &TestHome, args: &[&str]) -> crate::common::home::Run {
+    let mut command = home.command(args);
+    command.env("CARO_SESSION", "here");
+    home.finish(command, &[])
+}
+
+#[test]
+fn what_runs_now_is_neither_found_nor_deleted_by_itself() {
+    let home = TestHome::new();
+    let begin = |session: &str, line: &str| {
+        home.run(["history", "start", "--session", session, "--", line]).success().stdout.trim_end().to_owned()
+    };
+    let elsewhere = begin("elsewhere", "vim kanarie");
+    let ended = begin("here", "ls kanarie");
+    home.run(["history", "end", &ended, "--exit", "0"]).success();
+    let running = begin("here", "caro history search kanarie");
+    let found = in_session(&home, &["history", "search", "kanarie", "--format", "{id}"]).success();
+    let mut ids = found.lines();
+    ids.sort_unstable();
+    assert_eq!(ids, [elsewhere.as_str(), ended.as_str()]);
+    let deleted = in_session(&home, &["history", "delete", "--query", "kanarie", "--yes", "--json"]);
+    assert!(!deleted.stdout.contains(&running) && deleted.stdout.contains(&ended), "{deleted:?}");
+}
+
+#[test]
+fn failures_and_this_session_can_be_chosen() {
+    let home = TestHome::new();
+    for (command, exit, session) in [("true", "0", "here"), ("false", "1", "here"), ("no", "130", "other")] {
+        home.run(["history", "add", "--command", command, "--exit", exit, "--session", session]).success();
+    }
+    home.add("nobody knows");
+    let list = |args: &[&str]| in_session(&home, &[&["history", "list", "--cmd-only"], args].concat()).success().stdout;
+    assert_eq!(list(&["--failed"]), "false\nno\n");
+    assert_eq!(list(&["--session", "this"]), "true\nfalse\n");
+    let run = home.run(["history", "list", "--session", "this"]).failure(2);
+    assert!(run.stderr.contains("caro init --help"), "{run:?}");
+}
+
+#[test]
+fn notes_stand_behind_the_data_that_was_printed_before_them() {
+    let home = TestHome::new();
+    home.add("ls");
+    let mut command = std::process::Command::new("sh");
+    let plain = home.command([""; 0]);
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let script = format!("'{}' history delete --query ls --dry-run 2>&1", env!("CARGO_BIN_EXE_caro"));
+    let output = command.args(["-c", &script]).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.ends_with("  ls\nWould delete 1 command.\n"), "{printed}");
 }

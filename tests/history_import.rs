@@ -242,3 +242,16 @@ fn auto_asks_or_fails_at_once() {
     screen.enter("y").shows("end-now\n");
     assert_eq!(commands(&home), ["make", "ls", "pwd"]);
 }
+
+#[test]
+fn a_file_that_is_no_text_is_refused_unless_it_is_insisted_on() {
+    let home = TestHome::new();
+    let program = std::fs::read(env!("CARGO_BIN_EXE_caro")).unwrap();
+    let file = home.file("binary", &program[..200_000]);
+    let file = file.to_str().unwrap();
+    let refused = home.run(["history", "import", "bash", "--file", file]).failure(2);
+    assert!(refused.stderr.contains("most of it is no text") && refused.stderr.contains("--force"), "{refused:?}");
+    assert!(records(&home).is_empty());
+    let forced = home.run(["history", "import", "bash", "--force", "--json", "--file", file]).json().remove(0);
+    assert!(forced["added"].as_u64().unwrap() > 0, "{forced}");
+}

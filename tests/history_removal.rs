@@ -79,7 +79,8 @@ fn commands_are_deleted_by_time_alone() {
     assert_eq!((run.lines().len(), run.stderr.as_str()), (2, "Would delete 2 commands.\n"));
     home.run(["history", "delete", "--before", "2026-01-01T00:00:02Z", "--yes"]).success();
     assert_eq!(commands(&home), ["three"]);
-    home.run(["history", "delete", "--yes"]).failure(2);
+    let nothing = home.run(["history", "delete", "--yes"]).failure(2);
+    assert!(nothing.stderr.contains("--query"), "{nothing:?}");
     let asked = home.run(["history", "delete", "--query", ""]).failure(2);
     assert!(asked.stderr.contains("--yes"), "{asked:?}");
 }

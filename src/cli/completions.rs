@@ -118,6 +118,20 @@ pub(super) fn preferences() -> ArgValueCandidates {
     })
 }
 
+/// Completes the value of the preference that the line names.
+pub(super) fn values() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let named = std::env::args().find_map(|word| prefs::find(&word).ok());
+        let values: &[&str] = match named.map(|preference| preference.kind) {
+            Some(prefs::Kind::OneOf(words)) => words,
+            Some(prefs::Kind::Switch) => &["true", "false"],
+            Some(prefs::Kind::Limit(_)) => &["unlimited"],
+            _ => &[],
+        };
+        values.iter().map(CompletionCandidate::new).collect()
+    })
+}
+
 /// Completes the id of a command.
 pub(super) fn records() -> ArgValueCandidates {
     ArgValueCandidates::new(|| latest().unwrap_or_default())

@@ -16,6 +16,7 @@ pub mod history;
 mod host;
 mod init;
 mod man;
+mod misuse;
 mod relay;
 mod rescue;
 mod rules;
@@ -161,10 +162,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Color::Always => clap::ColorChoice::Always,
         Color::Never => clap::ColorChoice::Never,
     });
-    let parsed = parser.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = parser.try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
+            let error = misuse::explain(error, &args);
             // Help and version go to standard output, usage errors to standard error; if that is
             // closed, the exit code has to do.
             drop(error.print());
@@ -214,6 +216,28 @@ mod tests {
     #[test]
     fn the_command_tree_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands that do something, with the words that lead to each.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        let path = format!("{path}{}", command.get_name());
+        if command.get_subcommands().all(|below| below.get_name() == "help") {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            found.push((path, help));
+            return;
+        }
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help" && !below.is_hide_set()) {
+            leaves(below, &format!("{path} "), found);
+        }
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example_of_itself() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "", &mut found);
+        assert!(found.len() > 50, "{found:?}");
+        let without: Vec<_> = found.iter().filter(|(path, help)| !help.contains(path.as_str())).collect();
+        assert!(without.is_empty(), "{without:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
 
 use super::error::{CliError, Kind};
@@ -24,9 +25,25 @@ const OUTPUT: &str = "CONOUT$";
 /// Room for the longest line a terminal hands over, so that a growing buffer leaves no copies.
 const LINE: usize = 4096;
 
+/// How long the rest of what is pasted may take to arrive.
+const PASTED: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// Where answers come from.
+trait Input: Read {
+    /// Whether more has been typed, or pasted, already.
+    fn has_more(&self) -> bool;
+}
+
+impl Input for File {
+    fn has_more(&self) -> bool {
+        let mut looked = [PollFd::new(self, PollFlags::IN)];
+        poll(&mut looked, Some(&PASTED)).is_ok_and(|ready| ready > 0)
+    }
+}
+
 /// The controlling terminal of this process.
 pub struct Terminal {
-    input: Box<dyn Read>,
+    input: Box<dyn Input>,
     output: Box<dyn Write>,
 }
 
@@ -88,6 +105,11 @@ impl Terminal {
         Ok(Zeroizing::new(text.trim_end_matches('\r').to_owned()))
     }
 
+    /// Whether more has been typed, or pasted, than was asked for.
+    pub fn has_more(&self) -> bool {
+        self.input.has_more()
+    }
+
     /// Asks for a line of text that stays invisible, such as a passphrase.
     ///
     /// # Errors
@@ -138,6 +160,12 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    impl Input for &[u8] {
+        fn has_more(&self) -> bool {
+            !self.is_empty()
         }
     }
 

@@ -89,8 +89,8 @@ fn parse_relative(text: &str, now: UnixNanos) -> Option<Timestamp> {
         "tomorrow" => now.tomorrow().ok()?.start_of_day().ok()?,
         _ => {
             let span: Span = text.parse().ok()?;
-            // "2 hours ago" is a negative span; a bare "2 hours" means the same here.
-            let back = if span.is_positive() { -span } else { span };
+            // "2 hours ago" is a negative span; a bare "2 hours" means the same here, and "+2 hours" does not.
+            let back = if span.is_positive() && !text.starts_with('+') { -span } else { span };
             now.checked_add(back).ok()?
         }
     };
@@ -98,8 +98,17 @@ fn parse_relative(text: &str, now: UnixNanos) -> Option<Timestamp> {
 }
 
 /// Understands the RFC 3339 time of a machine.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence.
+pub fn parse_machine(text: &str) -> Result<UnixNanos, &'static str> {
+    let timestamp: Timestamp = text.parse().map_err(|_| "not an RFC 3339 time like 2026-01-31T14:30:00Z")?;
+    from_timestamp(timestamp).ok_or("out of range: times from 1678 to 2261 are known")
+}
+
+/// The same, where it does not matter why.
 pub fn parse_rfc3339(text: &str) -> Option<UnixNanos> {
-    text.parse().ok().and_then(from_timestamp)
+    parse_machine(text).ok()
 }
 
 /// The moment in RFC 3339, UTC, as precise as it is known.
@@ -176,6 +185,7 @@ mod tests {
         assert_eq!(after("2h"), -7200);
         assert_eq!(after("2 hours ago"), -7200);
         assert_eq!(after("1m 30s"), -90);
+        assert_eq!((after("+2h"), after("-2h"), after("+1 day")), (7200, -7200, 86_400));
         assert!(after("yesterday") < after("today"));
         assert!(after("today") < after("tomorrow"));
     }

@@ -6,6 +6,7 @@
 //! visible, since a command from another device must not be able to drive this one's terminal.
 //! A reader that goes away (`caro history list | head`) ends the command quietly.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ const HINT: Style = AnsiColor::Cyan.on_default().bold();
 /// Prints for one command.
 #[derive(Debug)]
 pub struct Ui {
-    out: BufWriter<io::Stdout>,
+    /// Shared with the notes: what was printed before one has to be seen before it.
+    out: RefCell<BufWriter<io::Stdout>>,
     color_out: bool,
     color_err: bool,
     color_terminal: bool,
@@ -43,7 +45,7 @@ impl Ui {
             decided => decided != ColorChoice::Never,
         };
         Self {
-            out: BufWriter::with_capacity(64 * 1024, io::stdout()),
+            out: RefCell::new(BufWriter::with_capacity(64 * 1024, io::stdout())),
             color_out: wanted(AutoStream::choice(&io::stdout())),
             color_err: wanted(AutoStream::choice(&io::stderr())),
             color_terminal: wanted(terminal_choice()),
@@ -53,7 +55,7 @@ impl Ui {
 
     /// Where data goes; buffered until [`flush`](Self::flush).
     pub fn out(&mut self) -> &mut impl Write {
-        &mut self.out
+        self.out.get_mut()
     }
 
     /// Prints a line of data.
@@ -61,7 +63,7 @@ impl Ui {
     /// # Errors
     /// Where standard output cannot be written.
     pub fn line(&mut self, text: impl Display) -> Result<(), CliError> {
-        Ok(writeln!(self.out, "{text}")?)
+        Ok(writeln!(self.out(), "{text}")?)
     }
 
     /// Prints a value as one line of JSON.
@@ -69,8 +71,8 @@ impl Ui {
     /// # Errors
     /// Where standard output cannot be written.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
-        serde_json::to_writer(&mut self.out, value).map_err(io::Error::from)?;
-        Ok(self.out.write_all(b"\n")?)
+        serde_json::to_writer(self.out(), value).map_err(io::Error::from)?;
+        Ok(self.out().write_all(b"\n")?)
     }
 
     /// Hands everything printed so far to the reader.
@@ -78,7 +80,7 @@ impl Ui {
     /// # Errors
     /// Where standard output cannot be written.
     pub fn flush(&mut self) -> Result<(), CliError> {
-        Ok(self.out.flush()?)
+        Ok(self.out().flush()?)
     }
 
     /// Whether data is going to a terminal.
@@ -103,19 +105,19 @@ impl Ui {
 
     /// Says what is going on, on standard error.
     pub fn status(&self, text: impl Display) {
-        note(&text);
+        self.note(&text);
     }
 
     /// Warns, on standard error.
     pub fn warn(&self, text: impl Display) {
         let label = painted(self.color_err, WARNING, "Warning:");
-        note(&format_args!("{label} {text}"));
+        self.note(&format_args!("{label} {text}"));
     }
 
     /// Suggests what to do next, on standard error.
     pub fn hint(&self, text: impl Display) {
         let label = painted(self.color_err, HINT, "Hint:");
-        note(&format_args!("{label} {text}"));
+        self.note(&format_args!("{label} {text}"));
     }
 
     /// Reports a failure, on standard error.
@@ -123,16 +125,34 @@ impl Ui {
         if error.kind == Kind::BrokenPipe {
             return;
         }
-        let label = painted(self.color_err, ERROR, "Error:");
-        note(&format_args!("{label} {}", error.message));
+        let message = without_codes(&error.message);
+        if error.kind == Kind::Interrupted {
+            // What the user chose is no failure.
+            let mut letters = message.chars();
+            if let Some(first) = letters.next() {
+                self.note(&format_args!("{}{}.", first.to_uppercase(), letters.as_str()));
+            }
+        } else {
+            let label = painted(self.color_err, ERROR, "Error:");
+            self.note(&format_args!("{label} {message}"));
+        }
         if self.verbose {
             for cause in error.causes() {
-                note(&format_args!("Caused by: {cause}"));
+                self.note(&format_args!("Caused by: {cause}"));
             }
         }
         if let Some(hint) = &error.hint {
             self.hint(hint);
         }
+    }
+
+    /// Prints a note behind the data that was printed before it.
+    fn note(&self, text: &dyn Display) {
+        if let Ok(mut out) = self.out.try_borrow_mut() {
+            // What cannot be written now is reported when the command ends.
+            drop(out.flush());
+        }
+        note(text);
     }
 
     /// Shows how far `total` steps of work have come, on a terminal and after a moment only.
@@ -214,12 +234,24 @@ fn terminal_choice() -> ColorChoice {
 }
 
 /// Standard error may be closed; then nobody can be told, and the exit code has to do.
-fn note(text: &impl Display) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
+fn note(text: &dyn Display) {
+    // In one piece: standard error is not buffered, and other processes write to the terminal too.
+    drop(io::stderr().lock().write_all(format!("{text}\n").as_bytes()));
 }
 
 fn painted(color: bool, style: Style, text: impl Display) -> String {
     if color { format!("{style}{text}{style:#}") } else { text.to_string() }
+}
+
+/// `text` without the system's numbers for its errors: `--verbose` has them among the causes.
+fn without_codes(text: &str) -> String {
+    let mut rest = text;
+    let mut plain = String::with_capacity(text.len());
+    while let Some((before, behind)) = rest.split_once(" (os error ") {
+        plain.push_str(before);
+        rest = behind.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')');
+    }
+    plain + rest
 }
 
 /// `text` with its control characters made visible, except for line ends and tabs.
@@ -250,6 +282,16 @@ mod tests {
         assert_eq!(visible("a\tb\nc"), "a\tb\nc");
         assert_eq!(visible("\u{1b}[2Jx\u{202e}\r"), "\\u{1b}[2Jx\\u{202e}\\u{d}");
         assert_eq!(visible("grüße 🦀"), "grüße 🦀");
+    }
+
+    #[test]
+    fn errors_of_the_system_have_no_numbers() {
+        let error = io::Error::from_raw_os_error(2).to_string();
+        assert_eq!(
+            without_codes(&format!("cannot read it: {error}; so")),
+            "cannot read it: No such file or directory; so"
+        );
+        assert_eq!(without_codes("plain"), "plain");
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub struct Filter {
     pub device: Option<Uuid>,
     /// Exited with this status.
     pub exit: Option<i32>,
+    /// Exited with a status other than 0.
+    pub failed: bool,
+    /// Is not this one.
+    pub without: Option<Uuid>,
     /// Began before this moment.
     pub before: Option<UnixNanos>,
     /// Began at this moment or later.
@@ -190,6 +194,12 @@ fn conditions(filter: &Filter) -> (String, Vec<Value>) {
     }
     if let Some(exit) = filter.exit {
         terms.push(("exit = ?", exit.into()));
+    }
+    if filter.failed {
+        terms.push(("exit <> ?", 0.into()));
+    }
+    if let Some(without) = filter.without {
+        terms.push(("id <> ?", without.as_bytes().to_vec().into()));
     }
     if let Some(before) = filter.before {
         terms.push(("started_at < ?", before.0.into()));

@@ -259,6 +259,15 @@ pub static ALL: &[Preference] = &[
         about: "lines it takes under the cursor; 0: the whole screen",
         ..PLAIN
     },
+    Preference {
+        name: "search.enter",
+        file: File::Sync,
+        path: &["search", "enter"],
+        kind: Kind::OneOf(&["run", "edit"]),
+        default: Some("run"),
+        about: "whether Enter in it runs the command or puts it into the line",
+        ..PLAIN
+    },
 ];
 
 /// The preference of this name.
@@ -288,7 +297,7 @@ fn nearest(
     distance: impl Fn(&str) -> usize,
 ) -> Option<&'static str> {
     let (steps, nearest) = all.map(|one| (distance(one), one)).min()?;
-    (steps <= 1 + wanted.chars().count() / 4).then_some(nearest)
+    (steps <= (wanted.chars().count() / 3).max(1)).then_some(nearest)
 }
 
 /// How many letters must be put in, taken out or replaced to get from one word to the other.

@@ -13,8 +13,16 @@ use super::{announce, store};
 use crate::prefs;
 use crate::private_file;
 
-/// Edit a file with preferences in $VISUAL or $EDITOR; what is wrong in it is not taken over
+/// What is tried where the user has named no editor.
+const FALLBACKS: [&str; 2] = ["vi", "nano"];
+
+/// Edit a file with preferences in $VISUAL, $EDITOR, vi or nano; what is wrong in it is not taken over
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro config edit
+  EDITOR='code --wait' caro config edit --sync
+")]
 pub(in crate::cli) struct EditArgs {
     /// Edit sync.toml instead of Caro's config.toml
     #[arg(long)]
@@ -34,7 +42,8 @@ pub(super) fn run(ui: &Ui, home: &Home, args: &EditArgs) -> Result<(), CliError>
         .and_then(|()| private_file::write_new(&copy, &before));
     written.map_err(|error| unusable(&copy, "written", error))?;
     let result = edit(file, &copy, &before, args.sync);
-    if matches!(&result, Err(error) if error.kind == Kind::Usage) {
+    let is_work = || std::fs::read(&copy).is_ok_and(|text| text != before);
+    if matches!(&result, Err(error) if error.kind == Kind::Usage) && is_work() {
         // The text is the user's work, so it is kept.
         ui.status(format_args!("What you wrote is kept in {}", copy.display()));
     } else {
@@ -66,26 +75,34 @@ fn edit(file: &Path, copy: &Path, before: &[u8], sync: bool) -> Result<bool, Cli
 }
 
 fn open_editor(file: &Path) -> Result<(), CliError> {
-    let editor = ["VISUAL", "EDITOR"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
-        .ok_or_else(|| {
-            CliError::usage("neither VISUAL nor EDITOR is set")
-                .hinted("Set one of them, or edit the file yourself: `caro config path` names it.")
-        })?;
-    // As other programs do, so that an editor may be given with its flags.
-    let mut words = editor.split_whitespace();
-    let program = words.next().unwrap_or_default();
-    let status = Command::new(program).args(words).arg(file).stdin(Stdio::inherit()).status().map_err(|error| {
-        CliError::usage(format!("the editor `{program}` cannot be started"))
-            .hinted("Set VISUAL or EDITOR to a program that exists.")
-            .caused_by(error)
+    let chosen =
+        ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|set| !set.trim().is_empty()));
+    let editor = chosen.or_else(|| FALLBACKS.into_iter().find(|name| is_in_path(name)).map(str::to_owned));
+    let editor = editor.ok_or_else(|| {
+        CliError::usage("neither VISUAL nor EDITOR is set, and there is neither vi nor nano")
+            .hinted("Set one of them, or edit the file yourself: `caro config path` names it.")
     })?;
+    // By the shell, as git does: an editor may be given with flags, in quotes too.
+    let script = format!("{editor} \"$@\"");
+    let status = Command::new("sh").args(["-c", &script, &editor]).arg(file).stdin(Stdio::inherit()).status();
+    let unusable = || {
+        CliError::usage(format!("the editor `{editor}` cannot be started"))
+            .hinted("Set VISUAL or EDITOR to a program that exists.")
+    };
+    let status = status.map_err(|error| unusable().caused_by(error))?;
+    if matches!(status.code(), Some(126 | 127)) {
+        return Err(unusable());
+    }
     if status.success() {
         Ok(())
     } else {
-        Err(CliError::failed(format!("the editor `{program}` reported a failure")).hinted("Nothing was changed."))
+        Err(CliError::failed(format!("the editor `{editor}` reported a failure")).hinted("Nothing was changed."))
     }
+}
+
+fn is_in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// The copy: in the same folder, with a name that says what it is, so that editors colour it right.

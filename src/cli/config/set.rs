@@ -8,18 +8,28 @@ use crate::prefs::{self, PreferenceStore};
 
 /// Set a preference
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro config set safety_level strict
+  caro config set sync.frequency hourly
+  caro config set search.enter edit
+")]
 pub(in crate::cli) struct SetArgs {
     /// Its name
     #[arg(value_name = "NAME", add = completions::preferences())]
     name: String,
 
     /// Its value
-    #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+    #[arg(value_name = "VALUE", allow_hyphen_values = true, add = completions::values())]
     value: String,
 }
 
 /// Go back to the default
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro config unset sync.frequency
+")]
 pub(in crate::cli) struct UnsetArgs {
     /// The preference
     #[arg(value_name = "NAME", add = completions::preferences())]
@@ -30,6 +40,10 @@ pub(in crate::cli) struct UnsetArgs {
 ///
 /// A second time takes that back.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro config undo safety_level
+")]
 pub(in crate::cli) struct UndoArgs {
     /// The preference
     #[arg(value_name = "NAME", add = completions::preferences())]

@@ -11,6 +11,12 @@ use crate::prefs::{self, ALL, Preference};
 
 /// Print all preferences and their values
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro config show
+  caro config show --origin
+  caro config show --json | jq -r '.name'
+")]
 pub(in crate::cli) struct ShowArgs {
     /// Say where each value comes from
     #[arg(long)]
@@ -29,6 +35,10 @@ pub(in crate::cli) struct ShowArgs {
 ///
 /// Where it is not set, this is its default; one that has none either is an error.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro config get safety_level
+")]
 pub(in crate::cli) struct GetArgs {
     /// Its name
     #[arg(value_name = "NAME", add = completions::preferences())]
@@ -41,6 +51,10 @@ pub(in crate::cli) struct GetArgs {
 
 /// Print where preferences are kept
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro config path
+")]
 pub(in crate::cli) struct PathArgs {
     /// Print as JSON
     #[arg(long)]

@@ -12,6 +12,11 @@ use super::select::open;
 /// Your other devices and the relay keep what was synced; it comes back when this device reads everything again,
 /// for example after `caro sync restore`. To delete commands everywhere, use `caro history delete`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  caro history clear --dry-run
+  caro history clear --yes
+")]
 pub struct Args {
     #[command(flatten)]
     how: How,

@@ -7,14 +7,14 @@ use uuid::Uuid;
 use super::super::{CliError, Home, Ui, completions};
 use super::removing::{How, commands, one_line};
 use super::search::Mode;
-use super::select::{Page, Selection, open};
-use crate::history::{History, Record, Search};
+use super::select::{Page, Selection, open, running};
+use crate::history::{Filter, History, Record, Search};
 
 /// Deletes commands: here at once, and with the next sync on all your devices and the relay.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-`caro history undo` takes a deletion back within a minute, unless another device has been told before. Where sync is set up, every device hides the command as soon as it hears of the deletion,
-and erases it; your own relay erases its ciphertext too.
+`caro history undo` takes a deletion back within a minute, unless another device has been told before. Where
+sync is set up, every device hides the command as soon as it hears of the deletion, and erases it; your own relay erases its ciphertext too.
 
 Examples:
   caro history delete 019a2b3c-7d4e
@@ -24,7 +24,7 @@ Examples:
 ")]
 pub struct Args {
     /// The ids of the commands, or as much of their beginnings as no other has
-    #[arg(value_name = "ID", add = completions::records(), required_unless_present_any = ["query", "Selection"], conflicts_with_all = ["query", "Selection", "Page"])]
+    #[arg(value_name = "ID", add = completions::records(), conflicts_with_all = ["query", "Selection", "Page"])]
     ids: Vec<String>,
     /// Delete every command that this finds; an empty text finds all
     #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]
@@ -60,8 +60,13 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
 /// The records that are meant, the newest last.
 fn found(args: &Args, history: &History) -> Result<Vec<Record>, CliError> {
     if args.ids.is_empty() {
+        if args.query.is_none() && args.selection == Selection::default() {
+            return Err(CliError::usage("nothing says which commands to delete").hinted(
+                "Give their ids, or --query TEXT, or a filter such as --before '2 years ago'; --dry-run shows them.",
+            ));
+        }
         let text = args.query.clone().unwrap_or_default();
-        let filter = args.selection.filter(&args.page, history)?;
+        let filter = Filter { without: running(history)?, ..args.selection.filter(&args.page, history)? };
         let mut found = Vec::new();
         history.search_each(&Search { text, mode: args.mode.into(), filter, here: None }, |record| {
             found.push(record);

@@ -46,6 +46,11 @@ pub enum Command {
 
 /// Prints the rules.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro history filter list
+  caro history filter list --json
+")]
 pub struct ListArgs {
     /// Print each as a line of JSON
     #[arg(long)]
@@ -54,6 +59,12 @@ pub struct ListArgs {
 
 /// Adds a rule.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro history filter add exclude command 'aws *'
+  caro history filter add exclude directory '~/clients'
+  caro history filter add include command '/^aws s3 ls/'
+")]
 pub struct AddArgs {
     #[command(flatten)]
     rule: rules::Words,
@@ -65,6 +76,11 @@ pub struct AddArgs {
 
 /// Removes a rule.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro history filter list                  shows the numbers
+  caro history filter remove 2
+")]
 pub struct RemoveArgs {
     #[command(flatten)]
     rule: rules::One,
@@ -72,6 +88,11 @@ pub struct RemoveArgs {
 
 /// Tries the rules.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro history filter test 'aws iam list-users'
+  caro history filter test --json 'aws s3 ls'
+")]
 pub struct TestArgs {
     #[command(flatten)]
     candidate: Candidate,

@@ -92,9 +92,7 @@ fn parse_record(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Record, S
         return Err("duration_ns is negative".to_owned());
     }
     let started_at = match &input.started_at {
-        Some(text) => {
-            time::parse_rfc3339(text).ok_or("started_at is not an RFC 3339 time like 2026-01-31T14:30:00Z")?
-        }
+        Some(text) => time::parse_machine(text).map_err(|why| format!("started_at is {why}"))?,
         None => UnixNanos(now.0.saturating_sub(input.duration_ns.unwrap_or(0))),
     };
     let id = match input.id {
@@ -137,12 +135,27 @@ fn parse_record(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Record, S
     Ok(record)
 }
 
-/// The parser's words without the line number, which counts from the start of this line only.
+/// The parser's words in everyone's, without the line number, which counts from the start of this line only.
 fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let what = text.strip_suffix(&place).unwrap_or(&text);
-    if error.is_data() { what.to_owned() } else { format!("not valid JSON: {what}") }
+    if !error.is_data() {
+        return format!("not valid JSON, from character {} on", error.column());
+    }
+    let Some(wrong) = what.strip_prefix("invalid type: ").or_else(|| what.strip_prefix("invalid value: ")) else {
+        return what.to_owned();
+    };
+    let (found, wanted) = wrong.split_once(", expected ").unwrap_or((wrong, "another value"));
+    let wanted = match wanted {
+        "i32" => "a whole number that an exit status can be",
+        "i64" | "u32" => "a whole number",
+        "a boolean" => "true or false",
+        "a string" => "text",
+        "a sequence" => "a list",
+        other => other,
+    };
+    format!("{found} stands where {wanted} should, up to character {}", error.column())
 }
 
 #[cfg(test)]
@@ -174,7 +187,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert!(error("{").starts_with("not valid JSON: "));
+        assert_eq!(error("{"), "not valid JSON, from character 1 on");
+        let wrong = error(r#"{"command": 5}"#);
+        assert_eq!(wrong, "integer `5` stands where text should, up to character 13");
+        let wrong = error(r#"{"command": "ls", "exit": 99999999999}"#);
+        assert!(wrong.starts_with("integer `99999999999` stands where a whole number"), "{wrong}");
+        for year in ["0001", "9999"] {
+            let wrong = error(&format!(r#"{{"command": "ls", "at": "{year}-01-01T00:00:00Z"}}"#));
+            assert!(wrong.contains("out of range"), "{wrong}");
+        }
         assert_eq!(error("[\"ls\"]"), "not a JSON object");
         assert!(error(r#"{"exit": 1}"#).starts_with("missing field `command`"));
         assert!(error(r#"{"command": "ls", "stdout": "x"}"#).starts_with("unknown field `stdout`"));

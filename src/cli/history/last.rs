@@ -9,7 +9,7 @@ use super::select::{Page, Selection, open};
 #[command(after_long_help = "\
 Examples:
   caro history last
-  caro history last --exit 1 --cmd-only        the latest that failed so
+  caro history last --failed --cmd-only
   caro history last --cwd . --json
 ")]
 pub struct Args {

@@ -46,8 +46,16 @@ pub enum Command {
     #[command(hide = true)]
     TakeIn,
     /// Record nothing more in this shell session
+    #[command(after_long_help = "\
+Example:
+  caro history pause
+")]
     Pause(hidden::Args),
     /// Record again in this shell session
+    #[command(after_long_help = "\
+Example:
+  caro history resume
+")]
     Resume(hidden::Args),
     /// List commands, the newest last
     List(list::Args),

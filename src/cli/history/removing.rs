@@ -83,7 +83,7 @@ fn ask(ui: &Ui, count: usize, show: &[String]) -> Result<(), CliError> {
         terminal.show(&format!("  and {} older ones\n", show.len() - SHOWN))?;
     }
     let which = if count == 1 { "this command".to_owned() } else { format!("these {count} commands") };
-    if terminal.confirm(&format!("Delete {which} on all your devices?"))? {
+    if terminal.confirm(&format!("Delete {which}, here and wherever it was synced to?"))? {
         Ok(())
     } else {
         Err(CliError::new(Kind::Interrupted, "nothing was deleted"))

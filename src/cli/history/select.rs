@@ -5,18 +5,20 @@ use std::path::Path;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use uuid::Uuid;
+
 use super::super::time;
-use super::super::{CliError, Home};
+use super::super::{CliError, Home, Ui};
 use crate::history::{Filter, History, RiskLevel, UnixNanos};
 
 /// Which records are meant.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, PartialEq, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(in crate::cli) struct Selection {
     /// Only those that ran in this directory (`.` is the current one)
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
-    /// Only those of this shell session
+    /// Only those of this shell session: its id, or `this`
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// Only those of this device: its id or the beginning of it, or `this`
@@ -25,6 +27,9 @@ pub(in crate::cli) struct Selection {
     /// Only those that exited with this status
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     exit: Option<i32>,
+    /// Only those that failed: with another exit status than 0
+    #[arg(long, conflicts_with = "exit")]
+    failed: bool,
     /// Only those that began before this moment
     #[arg(long, value_name = "TIME", value_parser = moment)]
     before: Option<UnixNanos>,
@@ -50,10 +55,10 @@ pub(in crate::cli) struct Selection {
 #[command(next_help_heading = "Filters")]
 pub(in crate::cli) struct Page {
     /// At most so many, counted from the newest (or best)
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", allow_negative_numbers = true)]
     limit: Option<u64>,
     /// Leave out so many, counted from the newest (or best)
-    #[arg(long, value_name = "N", default_value_t)]
+    #[arg(long, value_name = "N", default_value_t, allow_negative_numbers = true)]
     offset: u64,
     /// The newest (or best) first instead of last
     #[arg(long)]
@@ -73,9 +78,17 @@ impl Selection {
         };
         Ok(Filter {
             cwd: self.cwd.as_deref().map(directory).transpose()?,
-            session: self.session.clone(),
+            session: match self.session.as_deref() {
+                Some("this") => Some(this_session().ok_or_else(|| {
+                    CliError::usage("this shell is not recorded: its integration is not active")
+                        .hinted("`caro init --help` says how to activate it; --session ID names another session.")
+                })?),
+                _ => self.session.clone(),
+            },
             device,
             exit: self.exit,
+            failed: self.failed,
+            without: None,
             before: self.before,
             after: self.after,
             tag: self.tag.clone(),
@@ -86,6 +99,41 @@ impl Selection {
             reverse: page.reverse,
         })
     }
+}
+
+/// The shell session this runs in, where its integration is active.
+fn this_session() -> Option<String> {
+    std::env::var("CARO_SESSION").ok().filter(|session| !session.is_empty())
+}
+
+/// A command of a shell that runs this program began at most so long ago.
+const JUST_BEGUN: i64 = 60_000_000_000;
+
+/// The command of this shell session that runs now: the one that this is part of.
+///
+/// # Errors
+/// Where the history cannot be read.
+pub(super) fn running(history: &History) -> Result<Option<Uuid>, CliError> {
+    let Some(session) = this_session() else { return Ok(None) };
+    let after = Some(UnixNanos(time::now().0.saturating_sub(JUST_BEGUN)));
+    let newest = history.last(&Filter { session: Some(session), after, ..Filter::default() })?;
+    Ok(newest.filter(|record| record.exit.is_none() && record.duration_ns.is_none()).map(|record| record.id))
+}
+
+/// Says on a terminal why nothing is shown.
+pub(super) fn say_nothing_found(ui: &Ui, history: &History) -> Result<(), CliError> {
+    if !ui.out_is_terminal() {
+        return Ok(());
+    }
+    if history.count()? == 0 {
+        ui.hint(
+            "The history is empty. `caro history import auto` takes over what your shells remember; `caro init --help` \
+             says how to record what you run.",
+        );
+    } else {
+        ui.hint("No command fits; fewer words or filters find more.");
+    }
+    Ok(())
 }
 
 /// Opens the history for reading. `history.db` is made on the first run, also by a reader.
@@ -105,7 +153,7 @@ pub(super) fn directory(given: &str) -> Result<String, CliError> {
     })
 }
 
-fn device(history: &History, prefix: &str) -> Result<uuid::Uuid, CliError> {
+fn device(history: &History, prefix: &str) -> Result<Uuid, CliError> {
     let wanted: String = prefix.to_lowercase().chars().filter(|c| *c != '-').collect();
     let mut known = history
         .count_per_device()?

@@ -50,6 +50,11 @@ pub struct StartArgs {
 
 /// Completes a command that `caro history start` recorded.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  caro history end \"$id\" --exit 0
+  caro history end \"$id\" --exit 1 --duration-ns 2500000000
+")]
 pub struct EndArgs {
     /// The id that `start` printed
     #[arg(value_name = "ID")]

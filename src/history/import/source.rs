@@ -10,6 +10,11 @@ use super::database::{Database, is_database};
 use super::{Content, Item, Origin, Report, bash, fish, import, nu, powershell, zsh};
 use crate::history::{History, HistoryError, Intake, Result, UnixNanos};
 
+/// How much of a file is looked at to tell whether it is text.
+const LOOKED_AT: usize = 64 * 1024;
+/// Control characters that text has.
+const CONTROLS: &[u8] = b"\t\r\x1b";
+
 /// Whose history it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -134,6 +139,26 @@ impl Source {
             count += u64::from(matches!(item?.content, Content::Entry { .. }));
         }
         Ok(count)
+    }
+
+    /// Whether a file is what this kind of history can be: a database, or text. Looks at its beginning.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn may_be(kind: Kind, path: &Path) -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        if is_database_of(kind, &mut file)? {
+            return Ok(true);
+        }
+        let mut beginning = Vec::with_capacity(LOOKED_AT);
+        file.take(LOOKED_AT as u64).read_to_end(&mut beginning)?;
+        let (mut lines, mut odd) = (0, 0);
+        for line in beginning.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            lines += 1;
+            odd += usize::from(line.iter().any(|byte| byte.is_ascii_control() && !CONTROLS.contains(byte)));
+        }
+        // A disk that was full leaves some lines of nothing in the history of a shell, and one may have typed Ctrl-V.
+        Ok(odd * 2 <= lines)
     }
 
     fn origin(&self, first_stamp: Option<UnixNanos>) -> Origin {

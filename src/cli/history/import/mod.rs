@@ -26,6 +26,11 @@ Examples:
 ")]
 pub enum Source {
     /// Whatever is found at the usual places; shows it and asks
+    #[command(after_long_help = "\
+Examples:
+  caro history import auto
+  caro history import auto --yes
+")]
     Auto(AutoArgs),
     /// Bash's history file
     #[command(after_long_help = "\
@@ -38,16 +43,41 @@ Examples:
 ")]
     Bash(Args),
     /// Zsh's history file; with times and durations where EXTENDED_HISTORY was set
+    #[command(after_long_help = "\
+Examples:
+  caro history import zsh
+  caro history import zsh --file /mnt/backup/.zsh_history
+")]
     Zsh(Args),
     /// Fish's history file
+    #[command(after_long_help = "\
+Examples:
+  caro history import fish
+  caro history import fish --file /mnt/backup/fish_history
+")]
     Fish(Args),
     /// Nushell's history, history.txt or history.sqlite3
     #[command(alias = "nushell")]
+    #[command(after_long_help = "\
+Examples:
+  caro history import nu
+  caro history import nu --file history.sqlite3
+")]
     Nu(Args),
     /// PowerShell's history file, ConsoleHost_history.txt
     #[command(alias = "pwsh")]
+    #[command(after_long_help = "\
+Examples:
+  caro history import powershell
+  caro history import powershell --file ConsoleHost_history.txt
+")]
     Powershell(Args),
     /// Atuin's database, which is only read
+    #[command(after_long_help = "\
+Examples:
+  caro history import atuin
+  caro history import atuin --file /mnt/backup/history.db
+")]
     Atuin(Args),
 }
 
@@ -72,6 +102,9 @@ pub struct Args {
     /// The file to read [default: where it usually is]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Take over a file that does not look like such a history
+    #[arg(long)]
+    force: bool,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -121,6 +154,16 @@ pub(super) fn run(source: &Source, ui: &mut Ui, home: &Home) -> Result<(), CliEr
                 Some(path) => path.clone(),
                 None => places::usual(kind)?,
             };
+            if !args.force && !may_be(kind, &path)? {
+                return Err(CliError::usage(format!(
+                    "{} is no history of {}: most of it is no text",
+                    path.display(),
+                    kind.name()
+                ))
+                .hinted(
+                    "Name the right file with --file FILE; --force takes it over all the same. Nothing was added.",
+                ));
+            }
             take_over(kind, &path, args.json, ui, home)
         }
         (Source::Auto(args), _) => auto(args, ui, home),
@@ -136,6 +179,9 @@ fn auto(args: &AutoArgs, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     for (kind, path) in places::found()? {
         match Origin::count(kind, &path) {
             Ok(0) => {}
+            Ok(_) if !may_be(kind, &path)? => {
+                ui.warn(format_args!("{} is left out: most of it is no text", path.display()));
+            }
             Ok(count) => plan.push((kind, path, count)),
             Err(error) => ui.warn(format_args!("{} is left out: {error}", path.display())),
         }
@@ -199,13 +245,19 @@ fn take_over(kind: Kind, path: &Path, json: bool, ui: &mut Ui, home: &Home) -> R
     })
 }
 
+fn may_be(kind: Kind, path: &Path) -> Result<bool, CliError> {
+    examine(path)?;
+    Origin::may_be(kind, path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::failed(format!("cannot read {}: {error}", path.display()))
+        .hinted("Name another history file with `--file FILE`.")
+}
+
 /// Sees to it that the file can be read, and says when it was last changed.
 fn examine(path: &Path) -> Result<UnixNanos, CliError> {
-    let unreadable = |error: std::io::Error| {
-        CliError::failed(format!("cannot read {}: {error}", path.display()))
-            .hinted("Name another history file with `--file FILE`.")
-    };
-    let metadata = File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?;
+    let metadata = File::open(path).and_then(|file| file.metadata()).map_err(|error| unreadable(path, &error))?;
     if !metadata.is_file() {
         return Err(CliError::usage(format!("{} is not a regular file", path.display()))
             .hinted("The file is read twice; save what comes from a pipe to a file first."));

@@ -22,9 +22,9 @@ use self::state::Choice;
 use super::super::ui::visible;
 use super::super::{CliError, Home, Kind, Ui, time};
 use super::output::{Output, Printer};
-use super::select::{Page, Selection, open};
+use super::select::{Page, Selection, open, running, say_nothing_found};
 use crate::history::ranking::Here;
-use crate::history::{History, Search, SearchMode};
+use crate::history::{Filter, History, Search, SearchMode};
 
 /// Finds commands by what they contain or what you had asked for, the best match last.
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,8 @@ Examples:
   caro history search -i                      on the whole screen, while you type
 
 Keys of the search on the screen:
-  Enter             runs the command (where the shell integration opened it), Tab puts it into the line
+  Enter             runs the command (where the shell integration opened it), Tab puts it into the line; with
+                    `caro config set search.enter edit` Enter does so too
   Ctrl-R, Ctrl-S    next scope (everywhere, this machine, session, directory, workspace), next mode
   Ctrl-O            everything known about the command; Ctrl-X deletes it, Ctrl-Y copies it
   Up, Down, Page Up, Page Down, the wheel, a click, Alt-1 to Alt-9; Esc or Ctrl-C leaves
@@ -126,16 +127,22 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<bool, CliErro
     let search = Search {
         text: args.query.join(" "),
         mode: args.mode.unwrap_or_default().into(),
-        filter: args.selection.filter(&args.page, &history)?,
+        filter: Filter { without: running(&history)?, ..args.selection.filter(&args.page, &history)? },
         here: Some(here()),
     };
     let printer = Printer::new(&args.output, ui);
     let mut printed = Ok(());
+    let mut found = false;
     history.search_each(&search, |record| {
+        found = true;
         printed = printer.print(&record, ui);
         if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    printed.map(|()| false)
+    printed?;
+    if !found {
+        say_nothing_found(ui, &history)?;
+    }
+    Ok(false)
 }
 
 /// Searches on the screen and prints what was chosen.
@@ -155,8 +162,9 @@ fn choose(args: &Args, ui: &mut Ui, home: &Home, history: History) -> Result<boo
             if ended.deleted {
                 super::super::sync::after_capture(home);
             }
-            return Err(CliError::new(Kind::Interrupted, "nothing was chosen"));
+            return Err(CliError::new(Kind::Interrupted, ""));
         }
+        Choice::Run(command) if start::enter_edits(home)? => ("edit", command),
         Choice::Run(command) => ("run", command),
         Choice::Edit(command) => ("edit", command),
     };

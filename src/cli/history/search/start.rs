@@ -34,11 +34,7 @@ pub(super) fn start(
     history: &History,
     here: &Here,
 ) -> Result<(Start, Option<u16>), CliError> {
-    let preference = |name: &str| -> Result<String, CliError> {
-        let preference = prefs::find(name)?;
-        let set = prefs::get(&home.prefs(), preference)?;
-        Ok(set.unwrap_or_else(|| preference.default.unwrap_or_default().to_owned()))
-    };
+    let preference = |name: &str| preference(home, name);
     let mode = match args.mode {
         Some(mode) => mode,
         // Only what this understands can be set.
@@ -63,6 +59,18 @@ pub(super) fn start(
         by_up: args.up,
     };
     Ok((start, Some(height).filter(|height| *height > 0)))
+}
+
+/// Whether Enter only puts the command into the line.
+pub(super) fn enter_edits(home: &Home) -> Result<bool, CliError> {
+    Ok(preference(home, "search.enter")? == "edit")
+}
+
+/// The value that holds.
+fn preference(home: &Home, name: &str) -> Result<String, CliError> {
+    let preference = prefs::find(name)?;
+    let set = prefs::get(&home.prefs(), preference)?;
+    Ok(set.unwrap_or_else(|| preference.default.unwrap_or_default().to_owned()))
 }
 
 /// The scopes that there are here, in the order in which a key goes through them.

@@ -161,9 +161,9 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         None => terminal::show(ui, &found)?,
     }
     if left_out > 0 {
-        let plural = if left_out == 1 { " was" } else { "s were" };
+        let (were, they, them) = if left_out == 1 { (" was", "it", "it") } else { ("s were", "they", "them") };
         ui.hint(format_args!(
-            "{left_out} command{plural} not recorded on this device: they held a secret, or your rules exclude them \
+            "{left_out} command{were} not recorded on this device: {they} held a secret, or your rules exclude {them} \
              (`caro config get history.secrets`, `caro config get history.filter`)."
         ));
     }

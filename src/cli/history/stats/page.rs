@@ -70,10 +70,10 @@ fn figures(found: &Found) -> String {
     let share = rate(total).map_or_else(|| "–".to_owned(), |rate| format!("{:.0} %", rate * 100.0));
     let days = found.records.by_day.len() as u64;
     let figures = [
-        (grouped(total.commands), "commands"),
+        (grouped(total.commands), if total.commands == 1 { "command" } else { "commands" }),
         (share, "succeeded"),
         (grouped(found.records.different), "different ones in the history"),
-        (grouped(days), "days with commands"),
+        (grouped(days), if days == 1 { "day with commands" } else { "days with commands" }),
     ];
     let mut html = String::from("<section class=\"figures\">");
     for (figure, what) in figures {
