@@ -34,7 +34,7 @@ impl Device {
         let files = FileKeyStore::new(self.folder.path().join("keys"), None);
         let key_store = KeyStore::open(Some(KeyStoreKind::File), OsKeyStore::new("nobody"), files);
         let config = SyncConfig { relay: Some(relay.url().to_owned()), ..SyncConfig::default() };
-        let set_up = SetUp { credentials, key_store: &key_store, config: &config };
+        let set_up = SetUp { credentials, key_store: &key_store, config: &config, leave: false };
         let setting = Setting {
             paths: SyncPaths::new(self.folder.path(), self.folder.path(), self.folder.path()),
             history: self.history(),

@@ -45,7 +45,7 @@ fn everything_is_erased_after_the_words_were_typed_and_not_before() {
     for wrong in ["yes", "", "delete"] {
         let mut terminal = begin();
         terminal.types(wrong);
-        refused(&terminal.ends(), "nothing was erased");
+        refused(&terminal.ends(), "Nothing was erased.");
     }
     let mut terminal = begin();
     terminal.interrupts();
@@ -76,7 +76,7 @@ fn a_phrase_is_replaced_after_a_yes_and_the_new_one_is_shown() {
     };
     let mut terminal = begin();
     terminal.types("perhaps").sees("Please answer yes or no.").sees("[y/N] ").types("");
-    refused(&terminal.ends(), "nothing was changed");
+    refused(&terminal.ends(), "Nothing was changed.");
     let mut terminal = begin();
     terminal.interrupts();
     refused(&terminal.ends(), "");
@@ -140,7 +140,7 @@ fn nothing_leaves_before_yes_and_the_screen_says_what_will() {
     };
     let mut terminal = begin();
     terminal.types("no");
-    refused(&terminal.ends(), "nothing was set up, and nothing has left this machine");
+    refused(&terminal.ends(), "Nothing was set up, and nothing was sent.");
     let mut terminal = begin();
     terminal.interrupts();
     refused(&terminal.ends(), "");
@@ -148,7 +148,7 @@ fn nothing_leaves_before_yes_and_the_screen_says_what_will() {
     assert_eq!(line.connections(), 0);
 
     let mut terminal = begin();
-    terminal.types("yes");
+    terminal.types("yes").sees("Passphrase of the key file (Enter for none): ").types("");
     done(&terminal.ends(), &["This is your recovery phrase.", "Sync is set up, and 1 command went up to the relay."]);
     assert!(line.connections() > 0);
 
@@ -161,7 +161,7 @@ fn nothing_leaves_before_yes_and_the_screen_says_what_will() {
     };
     let mut terminal = begin();
     terminal.types("n");
-    refused(&terminal.ends(), "sync stays disabled, and nothing leaves this machine");
+    refused(&terminal.ends(), "Sync stays disabled, and nothing leaves this machine");
     assert_eq!((device.status()["state"].as_str(), line.connections()), (Some("disabled"), before));
     let mut terminal = begin();
     terminal.types("y");

@@ -128,6 +128,23 @@ fn the_log_tells_what_happened_and_nothing_of_what_was_exchanged() {
 }
 
 #[test]
+fn a_daemon_that_waits_says_one_time_for_when_it_goes_on() {
+    let relay = Relay::new();
+    let device = SyncHome::new("laptop");
+    device.init(&relay.url());
+    device.exchanges("hourly");
+    let daemon = device.daemon();
+    daemon.wait_for("waiting");
+    let next = || device.status()["next_exchange"]["at"].as_str().unwrap().to_owned();
+    let first = next();
+    for _ in 0..3 {
+        device.ok(["sync", "relay", "show"]);
+        assert!(daemon.ask("captured").is_some());
+        assert_eq!(next(), first);
+    }
+}
+
+#[test]
 fn watching_the_status_prints_each_change_once() {
     let relay = Relay::new();
     let device = SyncHome::new("laptop");

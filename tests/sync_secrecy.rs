@@ -229,7 +229,7 @@ impl InProcess {
             device_name: name.to_owned(),
             ..SyncConfig::default()
         };
-        let set_up = SetUp { credentials, key_store: &key_store, config: &config };
+        let set_up = SetUp { credentials, key_store: &key_store, config: &config, leave: false };
         let make = if new { sync::create } else { sync::join };
         make(self.setting(), &set_up).unwrap()
     }

@@ -83,10 +83,10 @@ fn a_new_phrase_is_shown_on_the_terminal_and_opens_the_account() {
     let relay = Relay::new();
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
     a.add_one("ls");
-    // No phrase yet, the relay, agreed.
-    let (run, stdout) = at_terminal(&a, &["sync", "init", "--words", "12"], &format!("n\n{}\ny\n", relay.url()));
+    // No phrase yet, the relay, agreed, no passphrase.
+    let (run, stdout) = at_terminal(&a, &["sync", "init", "--words", "12"], &format!("n\n{}\ny\n\n", relay.url()));
     assert_eq!(run.code, Some(0), "{run:?}");
-    assert!(run.stdout.contains("Until now your commands have never left this machine"), "{run:?}");
+    assert!(run.stdout.contains("Your commands stay on this machine until you agree"), "{run:?}");
     let words = words_shown(&run.stdout);
     assert_eq!(words.len(), 12, "{run:?}");
     assert_eq!(stdout, "", "nothing of it is on standard output");
@@ -104,7 +104,7 @@ fn a_phrase_is_typed_at_the_terminal_until_it_is_right() {
     let phrase = a.init(&relay.url());
     let words = std::fs::read_to_string(phrase).unwrap();
     let wrong = format!("zzzz {}", words.trim().split_once(' ').unwrap().1);
-    let typed = format!("y\n{wrong}\n{}\n{}\ny\n", words.trim().to_uppercase(), relay.url());
+    let typed = format!("y\n{wrong}\n{}\n{}\ny\n\n", words.trim().to_uppercase(), relay.url());
     let (run, stdout) = at_terminal(&b, &["sync", "init"], &typed);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(stdout, "");
@@ -117,7 +117,7 @@ fn a_no_sets_up_nothing() {
     let device = SyncHome::new("laptop");
     let (run, stdout) = at_terminal(&device, &["sync", "init", "--new", "--relay", &relay.url()], "n\n");
     assert_eq!(run.code, Some(130), "{run:?}");
-    assert!(run.stdout.contains("nothing was set up"), "{run:?}");
+    assert!(run.stdout.contains("Nothing was set up"), "{run:?}");
     assert_eq!(stdout, "");
     assert!(!device.data("sync.json").exists() && !device.data("keys").exists());
 }

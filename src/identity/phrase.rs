@@ -162,6 +162,11 @@ impl Phrase {
         Mnemonic::from_normalized_phrase(normal.as_str()).map(Self).map_err(|_| PhraseError::Checksum)
     }
 
+    /// How many words a text has, right or wrong ones.
+    pub fn count_words(text: &str) -> usize {
+        normalise(text).split(' ').filter(|word| !word.is_empty()).count()
+    }
+
     /// The phrase for 16 or 32 bytes of entropy, as a key store keeps them.
     pub fn from_entropy(entropy: &[u8]) -> Result<Self, PhraseError> {
         if entropy.len() != 16 && entropy.len() != 32 {
@@ -198,14 +203,18 @@ impl fmt::Debug for Phrase {
     }
 }
 
-/// NFKD, lower case, single spaces, none at the ends.
+/// NFKD, lower case, single spaces, none at the ends, without the numbers before the words of a list.
 fn normalise(text: &str) -> Zeroizing<String> {
     // Reserved for the usual case at once, so that growing leaves no copies behind.
     let mut out = Zeroizing::new(String::with_capacity(2 * text.len() + 16));
     for c in text.nfkd().flat_map(char::to_lowercase) {
+        let begins = out.is_empty() || out.ends_with(' ');
+        if begins && (c.is_ascii_digit() || matches!(c, '.' | ')' | ':')) {
+            continue;
+        }
         if !c.is_whitespace() {
             out.push(c);
-        } else if !out.is_empty() && !out.ends_with(' ') {
+        } else if !begins {
             out.push(' ');
         }
     }
@@ -252,7 +261,10 @@ mod tests {
                 other => other,
             })
             .collect();
-        for text in [format!("  {TWELVE}\n\n"), shouted, full_width] {
+        let numbered: String =
+            TWELVE.split_whitespace().zip(1..).map(|(word, number)| format!("{number:>4}. {word}   \n")).collect();
+        let close = numbered.replace(". ", ".");
+        for text in [format!("  {TWELVE}\n\n"), shouted, full_width, numbered, close] {
             let phrase = Phrase::parse(&text).unwrap();
             assert!(phrase.matches(&expected));
             assert_eq!(phrase.expose_words(), TWELVE);

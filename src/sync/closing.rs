@@ -7,7 +7,7 @@
 //! had never left it stays. Each step can be repeated: whatever interrupted it, the next command goes on.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -232,12 +232,30 @@ fn still_there(engine: &Engine, ids: Vec<String>) -> Result<Vec<String>, SyncErr
 
 /// Removes a store with its side files.
 pub(super) fn remove_store(database: &Path) -> Result<(), SyncError> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut path = database.as_os_str().to_owned();
-        path.push(suffix);
-        remove(Path::new(&path))?;
+    parts(database).iter().try_for_each(|part| remove(part))
+}
+
+/// Gives a store another name, in place of what has that; it stays the same file.
+pub(super) fn move_store(from: &Path, to: &Path) -> Result<(), SyncError> {
+    remove_store(to)?;
+    for (from, to) in parts(from).iter().zip(parts(to)) {
+        match std::fs::rename(from, to) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SyncError::File { file: from.display().to_string(), action: "renamed", source });
+            }
+            _ => {}
+        }
     }
     Ok(())
+}
+
+/// The files of a store.
+fn parts(database: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        path.into()
+    })
 }
 
 fn remove(path: &Path) -> Result<(), SyncError> {

@@ -90,6 +90,26 @@ pub fn delete_everywhere(
     Ok(proof)
 }
 
+/// Erases an account that no relay has ever had: it is on this device alone.
+///
+/// # Errors
+///
+/// [`SyncError::NoRelay`] where something of it may lie at a relay; others see [`SyncError`].
+pub fn delete_here(setting: Setting) -> Result<(), SyncError> {
+    let hold = lock::take(&setting.paths)?;
+    let state = SyncState::load(&setting.paths.state)?.ok_or(SyncError::NotSetUp)?;
+    if state.last_exchange.is_some() || state.closing.is_some() {
+        return Err(SyncError::NoRelay);
+    }
+    closing::settle(&setting.paths, &setting.history, Reason::Deleted)?;
+    let (at, device) = ((setting.now)().0, SyncConfig::load(&setting.paths.config)?.device_name);
+    SyncState::update(&setting.paths.state, |state| {
+        state.closed = Some(MetClosed { reason: Reason::Deleted, at, device, settled: true });
+    })?;
+    drop(hold);
+    Ok(())
+}
+
 /// Marks the account as closed and erases everything in it; what that was.
 ///
 /// # Errors

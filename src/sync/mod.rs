@@ -62,7 +62,7 @@ pub use closing::{MetClosed, Reason};
 pub use config::SyncConfig;
 pub use devices::{Device, known as known_devices};
 pub use engine::{Ending, Engine, Progress, Report, Setting};
-pub use erasure::{Closing, Erasing, Proof, delete_everywhere};
+pub use erasure::{Closing, Erasing, Proof, delete_everywhere, delete_here};
 pub use error::SyncError;
 pub use heads::withheld_devices;
 pub use lock::{keep_from_exchanging, wait_until_free};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::closing::remove_store;
+use super::closing::{move_store, remove_store};
 use super::engine::{Engine, Setting};
 use super::lock;
 use super::state::SyncState;
@@ -22,6 +22,8 @@ pub struct SetUp<'a> {
     pub key_store: &'a KeyStore,
     /// What the user chose.
     pub config: &'a SyncConfig,
+    /// Whether the account that this home takes part in now is to be left for it.
+    pub leave: bool,
 }
 
 /// Whether the identity is new.
@@ -58,8 +60,14 @@ fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engin
     let is_taken = || Ok::<_, SyncError>(SyncState::load(&paths.state)?.is_some_and(|state| !state.is_over()));
     // Without its keys a home can only join again.
     let has_keys = set_up.key_store.load().map_or(true, |kept| kept.is_some());
-    if has_keys && is_taken()? {
+    let is_left = has_keys && is_taken()?;
+    if is_left && !set_up.leave {
         return Err(SyncError::AlreadySetUp);
+    }
+    let aside = paths.database.with_extension("left.db");
+    if is_left {
+        // Until the other account is joined this home takes part in the one it has, which may be nowhere else.
+        move_store(&paths.database, &aside)?;
     }
     // Left over from a setup that did not come to its end.
     remove_store(&paths.database)?;
@@ -67,8 +75,11 @@ fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engin
     let master = set_up.credentials.master();
     let result = Engine::start(setting, lock, master, device, None, identity == Identity::New)
         .and_then(|mut engine| finish(&mut engine, set_up, identity).map(|()| engine));
-    if result.is_err() && !is_taken()? {
-        remove_store(&paths.database)?;
+    match &result {
+        Err(_) if is_left => move_store(&aside, &paths.database)?,
+        Err(_) if !is_taken()? => remove_store(&paths.database)?,
+        Ok(_) if is_left => remove_store(&aside)?,
+        _ => {}
     }
     result
 }

@@ -47,10 +47,13 @@ fn exchange(ui: &Ui, home: &Home, keys: &KeyArgs) -> Result<Report, CliError> {
     if state.paused {
         return Ok(Report::default());
     }
-    let relay = address(&SyncConfig::load(&paths(home).config)?)?.ok_or(SyncError::NoRelay)?;
-    let history = home.open_history()?;
-    let credentials = keys.load(ui, home, &history)?;
-    let setting = setting(home, history, Some(relay), PATIENCE)?;
+    let prepare = || {
+        let relay = address(&SyncConfig::load(&paths(home).config)?)?.ok_or(SyncError::NoRelay)?;
+        let history = home.open_history()?;
+        let credentials = keys.load(ui, home, &history)?;
+        Ok::<_, CliError>((setting(home, history, Some(relay), PATIENCE)?, credentials))
+    };
+    let (setting, credentials) = prepare().inspect_err(|error| note::not_begun(home, TRIGGER, error))?;
     let mut engine = Engine::open(setting, &state, credentials.master(), TRIGGER)?;
     let report = engine.exchange(TRIGGER, &mut |_| {})?;
     engine.close()?;

@@ -7,8 +7,10 @@ use crate::net::RelayAddress;
 /// What the user is about to agree to.
 #[derive(Clone, Copy)]
 pub(super) enum Step {
-    /// Setting sync up, or naming another relay.
+    /// Setting sync up, for the first time or again.
     SetUp,
+    /// Naming a relay where sync is set up; whether one was in use until now.
+    Relay { another: bool },
     /// Giving consent again.
     Enable,
 }
@@ -20,7 +22,8 @@ pub(super) fn ask(ui: &Ui, step: Step, relay: Option<&RelayAddress>, records: u6
         return Ok(());
     }
     let (question, no) = match step {
-        Step::SetUp => ("Set this up?", "nothing was set up, and nothing has left this machine"),
+        Step::SetUp => ("Set this up?", "nothing was set up, and nothing was sent"),
+        Step::Relay { .. } => ("Use this relay?", "the relay was not changed"),
         Step::Enable => ("Enable sync?", "sync stays disabled, and nothing leaves this machine"),
     };
     if ui.terminal("--yes")?.confirm(question)? { Ok(()) } else { Err(CliError::new(Kind::Interrupted, no)) }
@@ -29,7 +32,7 @@ pub(super) fn ask(ui: &Ui, step: Step, relay: Option<&RelayAddress>, records: u6
 fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
     let Some(relay) = relay else {
         return match step {
-            Step::SetUp => {
+            Step::SetUp | Step::Relay { .. } => {
                 "An identity will be made on this machine. No relay is named, so nothing leaves it;\n\
                             name one later with `caro sync relay set`."
             }
@@ -38,7 +41,10 @@ fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
         .into();
     };
     let begin = match step {
-        Step::SetUp => "Until now your commands have never left this machine. This is what changes:",
+        Step::SetUp | Step::Relay { another: false } => {
+            "Your commands stay on this machine until you agree. This is what changes:"
+        }
+        Step::Relay { another: true } => "From now on your history goes to this relay. This is what that means:",
         Step::Enable => "Nothing leaves this machine at present. This is what changes:",
     };
     format!(
@@ -86,6 +92,7 @@ mod tests {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert!(!text.contains("t0ken") && !text.contains("secret"));
+        assert!(text.starts_with("Your commands stay on this machine until you agree."));
         assert!(text.lines().count() <= 20 && text.lines().all(|line| line.chars().count() <= 100));
     }
 }

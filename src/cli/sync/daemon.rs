@@ -15,6 +15,11 @@ use crate::sync::{Engine, SyncConfig, SyncError};
 /// Runs in the foreground and tells what it does on standard error and in the log (`caro sync logs`).
 /// `caro sync service install` has the system start it when you log in.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync daemon
+  CARO_LOG=caro::sync=debug caro sync daemon
+")]
 pub(in crate::cli) struct DaemonArgs {
     #[command(flatten)]
     keys: KeyArgs,
@@ -25,9 +30,12 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DaemonArgs) -> Result<(), Cli
     share_one_pool_of_memory();
     let account = state(home)?.account;
     let history = home.open_history()?;
-    let credentials = args.keys.load(ui, home, &history)?;
-    drop(history);
     let log = Log::new(paths(home).log, "daemon", time::now);
+    let credentials = args.keys.load(ui, home, &history).inspect_err(|error| {
+        note::not_begun(home, "start", error);
+        log.write(Level::Error, format!("could not start: {}", error.message));
+    })?;
+    drop(history);
     let last = log.clone();
     let (chosen, opened, noted) = (home.clone(), home.clone(), home.clone());
     let options = Options {

@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{KeyArgs, account_settings, state};
+use super::{KeyArgs, PATIENCE, account_settings, paths, setting, state};
 use crate::cli::{CliError, Home, Kind, Ui};
-use crate::sync::{self, Erasing, SyncError};
+use crate::sync::{self, Erasing, SyncConfig, SyncError};
 
 /// What has to be typed.
 const WORDS: &str = "delete everything";
@@ -14,6 +14,11 @@ const WORDS: &str = "delete everything";
 ///
 /// Commands that never left a device stay on it. Other devices erase theirs when they next reach the relay.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync delete --everywhere
+  caro sync delete --everywhere --yes --json
+")]
 pub(in crate::cli) struct DeleteArgs {
     /// On all devices and the relay; there is no other way to use this command
     #[arg(long, required = true)]
@@ -51,6 +56,15 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &DeleteArgs) -> Result<(), Cli
         ask(ui)?;
     }
     let history = home.open_history()?;
+    if SyncConfig::load(&paths(home).config)?.relay.is_none() && state.last_exchange.is_none() {
+        sync::delete_here(setting(home, home.open_history()?, None, PATIENCE)?)?;
+        args.keys.store(home, &history)?.delete().map_err(SyncError::from)?;
+        if args.json {
+            ui.json(&LeftJson { schema_version: 1, headers: 0, unknown: 0, with_content: 0, marked: false })?;
+        }
+        ui.status("Erased. No relay ever had anything of it; your commands are still on this machine.");
+        return Ok(());
+    }
     let credentials = args.keys.load(ui, home, &history)?;
     let settings = account_settings(home)?;
     let mut bar = ui.progress(0, "Erasing");

@@ -11,6 +11,8 @@ use crate::sync::{self, Device};
 
 /// What the state file calls an exchange for this.
 const TRIGGER: &str = "devices";
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 64;
 
 /// The devices that share your history
 #[derive(Debug, Subcommand)]
@@ -22,6 +24,11 @@ pub(in crate::cli) enum Command {
 
 /// List your devices, as they were known at the last exchange
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync devices list
+  caro sync devices list --json | jq -r '.devices[].name'
+")]
 pub(in crate::cli) struct ListArgs {
     /// Print as JSON
     #[arg(long)]
@@ -30,12 +37,18 @@ pub(in crate::cli) struct ListArgs {
 
 /// Give a device another name
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync devices rename laptop 'work laptop'
+  caro sync devices rename 019a2b3c desktop       where two have the same name: by the beginning of its id
+")]
 pub(in crate::cli) struct RenameArgs {
     /// The device: its name, or the beginning of its id
     #[arg(add = completions::devices())]
     device: String,
 
     /// The new name
+    #[arg(value_parser = name)]
     name: String,
 
     #[command(flatten)]
@@ -47,6 +60,11 @@ pub(in crate::cli) struct RenameArgs {
 /// What it wrote stays in everybody's history, and nothing on it is lost. It still holds your phrase and could
 /// read on with other software; only `caro sync revoke` ends that.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync devices remove 'old laptop'
+  caro sync devices remove 019a2b3c --yes
+")]
 pub(in crate::cli) struct RemoveArgs {
     /// The device: its name, or the beginning of its id
     #[arg(add = completions::devices())]
@@ -136,11 +154,23 @@ fn in_json(device: Device, this: Uuid) -> DeviceJson {
     }
 }
 
-fn rename(ui: &Ui, home: &Home, args: &RenameArgs) -> Result<(), CliError> {
-    let name = args.name.trim();
+/// Understands what a device is to be called: on one line, and short enough for a list.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let name = text.trim();
     if name.is_empty() {
-        return Err(CliError::usage("a device needs a name"));
+        return Err("a device needs a name".into());
     }
+    if visible(name) != name || name.contains(['\n', '\t']) {
+        return Err("a name has no line ends and no control characters".into());
+    }
+    match name.chars().count() {
+        ..=LONGEST_NAME => Ok(name.to_owned()),
+        long => Err(format!("it has {long} characters, and a name at most {LONGEST_NAME}")),
+    }
+}
+
+fn rename(ui: &Ui, home: &Home, args: &RenameArgs) -> Result<(), CliError> {
+    let name = &args.name;
     let mut engine = open_account(ui, home, &args.keys, TRIGGER)?;
     let device = find(engine.devices()?, &args.device)?;
     engine.rename_device(device.id, name)?;

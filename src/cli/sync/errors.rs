@@ -14,7 +14,8 @@ impl From<SyncError> for CliError {
             SyncError::AlreadySetUp => (
                 Kind::Failed,
                 "`caro sync status` shows it; `caro sync now` exchanges. If its phrase was replaced on another device, run \
-                 `caro sync now` here first, then again.",
+                 `caro sync now` here first, then again. To join another account instead: caro sync restore --leave, \
+                 which keeps your history.",
             ),
             SyncError::Disabled => (Kind::Failed, "`caro sync enable` shows what would leave this machine, and asks."),
             SyncError::Removed => (

@@ -41,6 +41,11 @@ pub(in crate::cli) enum Command {
 
 /// Print the rules
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync filter list
+  caro sync filter list --json
+")]
 pub(in crate::cli) struct ListArgs {
     /// Print each as a line of JSON
     #[arg(long)]
@@ -49,6 +54,12 @@ pub(in crate::cli) struct ListArgs {
 
 /// Add a rule behind the others
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync filter add exclude command 'aws *'
+  caro sync filter add exclude directory '~/clients' --delete-synced
+  caro sync filter add include command '/^aws s3 ls/'
+")]
 pub(in crate::cli) struct AddArgs {
     #[command(flatten)]
     rule: rules::Words,
@@ -68,6 +79,11 @@ pub(in crate::cli) struct AddArgs {
 
 /// Remove a rule
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync filter list                     shows the numbers
+  caro sync filter remove 2
+")]
 pub(in crate::cli) struct RemoveArgs {
     #[command(flatten)]
     rule: rules::One,
@@ -75,6 +91,11 @@ pub(in crate::cli) struct RemoveArgs {
 
 /// Say what would happen to a command, and why
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync filter test 'aws iam list-users'
+  caro sync filter test --json 'aws s3 ls'
+")]
 pub(in crate::cli) struct TestArgs {
     #[command(flatten)]
     candidate: Candidate,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::errors::said_with_remedy;
-use super::setup::{SetupArgs, is_in_use, laid_out, refuse_second, write_phrase};
+use super::setup::{SetupArgs, is_in_use, laid_out, leave_first, write_phrase};
 use super::{PATIENCE, commands, consent, local_only, phrase_input, restore, say_what_stays, setting, show_progress};
 use crate::cli::{CliError, Home, Kind, Ui};
 use crate::identity::{Phrase, PhraseError, WordCount};
@@ -48,28 +48,28 @@ pub(super) fn words(text: &str) -> Result<WordCount, String> {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
-    refuse_second(home, &args.setup.keys)?;
+    let left = leave_first(ui, home, &args.setup)?;
     if let Some(path) = &args.phrase_file {
         let phrase = phrase_input::read(path)?;
-        return restore::join(ui, home, &args.setup, phrase);
+        return restore::join(ui, home, &args.setup, phrase, left);
     }
     if !args.new {
         let mut terminal = ui.terminal("--new or --phrase-file FILE")?;
         terminal.show("If another device of yours syncs already, join it with its recovery phrase.\n")?;
         if terminal.confirm("Do you have a recovery phrase?")? {
             let phrase = phrase_input::ask(ui, "--phrase-file FILE")?;
-            return restore::join(ui, home, &args.setup, phrase);
+            return restore::join(ui, home, &args.setup, phrase, left);
         }
     }
-    create(ui, home, args)
+    create(ui, home, args, left.is_some())
 }
 
-fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
+fn create(ui: &mut Ui, home: &Home, args: &InitArgs, leave: bool) -> Result<(), CliError> {
     if args.phrase_out.is_none() {
         // The phrase could not be shown: better to say so before anything is made.
         ui.terminal("--phrase-out FILE")?;
     }
-    let relay = args.setup.relay(ui)?;
+    let relay = args.setup.relay(ui, home)?;
     let history = home.open_history()?;
     consent::ask(ui, consent::Step::SetUp, relay.as_ref(), history.count()?, args.setup.yes)?;
 
@@ -85,7 +85,7 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
         }
         let key_store = args.setup.key_store(ui, home, &history)?;
         let config = args.setup.config(home, relay.as_ref())?;
-        let set_up = SetUp { credentials: &credentials, key_store: &key_store, config: &config };
+        let set_up = SetUp { credentials: &credentials, key_store: &key_store, config: &config, leave };
         Ok::<_, CliError>(sync::create(setting(home, home.open_history()?, relay.clone(), PATIENCE)?, &set_up)?)
     };
     // This device will not be able to show it again: it must be seen before anything depends on it.
@@ -118,6 +118,12 @@ fn create(ui: &mut Ui, home: &Home, args: &InitArgs) -> Result<(), CliError> {
     engine.close()?;
     ui.status(format_args!("Sync is set up, and {} went up to the relay.", commands(report.sent)));
     say_what_stays(ui, local_only(home, &home.open_history()?)?);
+    if let Some(relay) = &relay {
+        let shown = relay.shown();
+        // What an operator put behind the host may let others in.
+        let whole = if shown == relay.url() { "" } else { " (the whole address: caro sync relay show)" };
+        ui.hint(format_args!("On your other machines, run: caro sync restore --relay {shown}{whole}"));
+    }
     Ok(())
 }
 

@@ -16,6 +16,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// The sync log: exchanges and failures, without a word of what was exchanged.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync logs
+  caro sync logs --follow
+  caro sync logs --lines 200 --json
+")]
 pub(in crate::cli) struct LogsArgs {
     /// Go on with what happens, until interrupted
     #[arg(long, short)]

@@ -36,9 +36,10 @@ use uuid::Uuid;
 
 use super::{CliError, Home, Kind, Ui, time};
 use crate::history::History;
-use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase};
+use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase, Protection};
 use crate::net::{Proxies, RelayAddress};
-use crate::prefs::{PreferenceStore, Settings};
+use crate::prefs::{Frequency, PreferenceStore, Settings};
+use crate::sync::daemon::socket::{self, Ask};
 use crate::sync::{self, Engine, LocalOnly, Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
 
 /// How long the relay may take over one step, unless the user says otherwise.
@@ -113,7 +114,7 @@ impl Command {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct KeyArgs {
     /// File with the passphrase that seals the key file (see CARO_KEYSTORE=file)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "CARO_PASSPHRASE_FILE", hide_env_values = true)]
     passphrase_file: Option<PathBuf>,
 }
 
@@ -134,7 +135,8 @@ impl KeyArgs {
             _ => false,
         };
         let store = if sealed {
-            let typed = ui.terminal("--passphrase-file FILE")?.ask_hidden("Passphrase of the key file: ")?;
+            let mut terminal = ui.terminal("--passphrase-file FILE").map_err(nobody_types)?;
+            let typed = terminal.ask_hidden("Passphrase of the key file: ")?;
             key_store(home, history, Passphrase::new(&typed))?
         } else {
             store
@@ -151,6 +153,21 @@ impl KeyArgs {
         }
         Err(CliError::new(Kind::NotSetUp, "the keys of this identity are not in the key store")
             .hinted("Set this device up again with your recovery phrase: caro sync restore"))
+    }
+
+    /// Whether the keys lie in a sealed file and no passphrase for it is at hand: what happens by itself cannot open it then.
+    fn are_locked(&self, home: &Home, history: &History) -> bool {
+        self.passphrase_file.is_none()
+            && key_store(home, history, None)
+                .is_ok_and(|store| store.protection().is_ok_and(|protection| protection == Protection::Sealed))
+    }
+
+    /// Whether exchanges that should happen by themselves do not: nobody can open the keys for them.
+    fn keep_it_from_happening(&self, home: &Home, history: &History) -> bool {
+        let by_itself = |settings: Settings| settings.frequency != Frequency::Manual;
+        self.are_locked(home, history)
+            && Settings::load(&home.prefs().sync).is_ok_and(by_itself)
+            && socket::ask(&paths(home).socket, Ask::Status).is_none()
     }
 
     /// The key store of this home and, of the same kind and with the same passphrase, one for the keys that replace
@@ -174,6 +191,17 @@ impl KeyArgs {
         let open = |name: &str, typed| KeyStore::File(FileKeyStore::new(home.data_dir.join(name), typed));
         Ok((open("keys", one), open("keys.next", two)))
     }
+}
+
+/// What to do so that a sealed key file opens where nobody types a passphrase.
+const OPENS_BY_ITSELF: &str = "Name a file with the passphrase: --passphrase-file FILE for one command, \
+     CARO_PASSPHRASE_FILE in your shell's start-up file for what happens by itself, `caro sync service install \
+     --passphrase-file FILE` for the daemon.";
+
+fn nobody_types(error: CliError) -> CliError {
+    CliError::usage("the keys are sealed with a passphrase, and nobody is there to type it")
+        .hinted(OPENS_BY_ITSELF)
+        .caused_by(error)
 }
 
 fn os_store(device: Uuid) -> OsKeyStore {
@@ -336,16 +364,21 @@ fn parts_are(count: u64) -> String {
 
 /// Shows the progress of an exchange on a terminal.
 fn show_progress(ui: &Ui) -> impl FnMut(Progress) {
-    let mut receiving = ui.progress(0, "Receiving");
-    let mut comparing = ui.progress(0, "Comparing");
-    let mut sending = ui.progress(0, "Sending");
+    // One bar for one step after the other: of several, some would stay on the screen.
+    let mut bar = ui.progress(0, "Receiving");
     move |progress| match progress {
         Progress::Receiving { month, records, done, total } => {
-            receiving.say(format!("Receiving {}: {}", time::month(month), commands(records)));
-            receiving.set_of(done, total);
+            bar.say(format!("Receiving {}: {}", time::month(month), commands(records)));
+            bar.set_of(done, total);
         }
-        Progress::Comparing { done, total } => comparing.set_of(done, total),
-        Progress::Sending { done, total } => sending.set_of(done, total),
+        Progress::Comparing { done, total } => {
+            bar.say("Comparing".into());
+            bar.set_of(done, total);
+        }
+        Progress::Sending { done, total } => {
+            bar.say("Sending".into());
+            bar.set_of(done, total);
+        }
         Progress::Confirming => {}
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::cli::{CliError, Home, time, ui};
+use crate::sync::daemon::rfc3339;
 use crate::sync::daemon::socket::Failed;
 use crate::sync::log::{Entry, Level, Log};
-use crate::sync::{Report, SyncState};
+use crate::sync::{LastExchange, Report, SyncState};
 
 /// An exchange that went well.
 pub(super) fn exchanged(trigger: &str, report: &Report, took: Duration) -> String {
@@ -30,6 +31,23 @@ pub(super) fn outcome(home: &Home, by: &'static str, trigger: &str, result: Resu
             log.write(Level::Warning, failed(trigger, &error))
         }
     };
+}
+
+/// Notes as the last exchange one that failed before it began; others are noted by the exchange itself.
+pub(super) fn not_begun(home: &Home, trigger: &str, error: &CliError) {
+    let note = |state: &mut SyncState| {
+        state.last_exchange = Some(LastExchange {
+            at: rfc3339(time::now()),
+            trigger: trigger.into(),
+            missing: state.last_exchange.as_ref().map_or(0, |last| last.missing),
+            error: Some(error.message.clone()),
+            remedy: error.hint.clone(),
+            ..LastExchange::default()
+        });
+    };
+    if let Err(error) = SyncState::update(&super::paths(home).state, note) {
+        tracing::debug!(%error, "the failure could not be noted");
+    }
 }
 
 /// Notes with the last exchange what to do about its failure, for `caro sync status`.

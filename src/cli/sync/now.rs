@@ -17,6 +17,11 @@ use crate::sync::{Ending, Engine, LocalOnly, Report, SyncConfig, SyncError};
 
 /// Exchange with the relay once: what others wrote comes down, what waits here goes up.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync now
+  caro sync now --timeout 10 --json
+")]
 pub(in crate::cli) struct NowArgs {
     /// Give up when the relay stays silent for so long
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]

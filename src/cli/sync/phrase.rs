@@ -25,6 +25,12 @@ pub(in crate::cli) enum Command {
 
 /// Show the phrase, to write it down or to set up another device
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync phrase show
+  caro sync phrase show --qr
+  caro sync phrase show --phrase-out phrase.txt
+")]
 pub(in crate::cli) struct ShowArgs {
     /// Draw it as a code for a camera; `caro sync restore --qr-image` reads a picture of it
     #[arg(long)]
@@ -40,6 +46,11 @@ pub(in crate::cli) struct ShowArgs {
 
 /// Check that what you wrote down is this identity's phrase
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync phrase verify
+  caro sync phrase verify --phrase-file phrase.txt
+")]
 pub(in crate::cli) struct VerifyArgs {
     /// Read the phrase from this file; `-` is standard input
     #[arg(long, value_name = "FILE")]

@@ -8,6 +8,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::errors::said_with_remedy;
+use crate::cli::terminal::Terminal;
 use crate::cli::{CliError, Kind, Ui};
 use crate::identity::{Phrase, PhraseError, UnknownWords};
 
@@ -20,8 +21,7 @@ const LARGEST_PICTURE: u32 = 10_000;
 pub(super) fn ask(ui: &Ui, instead: &str) -> Result<Phrase, CliError> {
     let mut terminal = ui.terminal(instead)?;
     loop {
-        let typed = terminal.ask("Recovery phrase (12 or 24 words): ")?;
-        match Phrase::parse(&typed) {
+        match Phrase::parse(&lines(&mut terminal)?) {
             Ok(phrase) => return Ok(phrase),
             Err(error) => {
                 terminal.show(&format!("{error}\n"))?;
@@ -31,6 +31,34 @@ pub(super) fn ask(ui: &Ui, instead: &str) -> Result<Phrase, CliError> {
             }
         }
     }
+}
+
+/// Reads lines until they have the words of a phrase, or one is empty.
+fn lines(terminal: &mut Terminal) -> Result<Zeroizing<String>, CliError> {
+    let mut text = terminal.ask("Recovery phrase (12 or 24 words): ")?;
+    for number in 1.. {
+        let is_whole = match Phrase::count_words(&text) {
+            0 => true,
+            // Half of a longer one is hardly ever a phrase itself.
+            12 if number > 1 => Phrase::parse(&text).is_ok() && !terminal.has_more(),
+            12 => !terminal.has_more(),
+            words => words >= 24,
+        };
+        if is_whole {
+            break;
+        }
+        let so_far = Phrase::count_words(&text);
+        let line = terminal.ask(&format!("{so_far} words so far; go on, or press Enter to end: "))?;
+        if line.trim().is_empty() {
+            break;
+        }
+        let mut longer = Zeroizing::new(String::with_capacity(text.len() + line.len() + 1));
+        longer.push_str(&text);
+        longer.push(' ');
+        longer.push_str(&line);
+        text = longer;
+    }
+    Ok(text)
 }
 
 /// What words may have been meant; for the terminal only, since they are part of the phrase.

@@ -20,6 +20,10 @@ pub(in crate::cli) enum Command {
 
 /// Print the relay's address
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro sync relay show
+")]
 pub(in crate::cli) struct ShowArgs {
     /// Print as JSON
     #[arg(long)]
@@ -30,6 +34,12 @@ pub(in crate::cli) struct ShowArgs {
 ///
 /// The next exchange brings it everything that this device has.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync relay set wss://relay.example
+  caro sync relay set ws://192.168.1.20:8787 --yes
+  caro sync relay set none                  use no relay for now
+")]
 pub(in crate::cli) struct SetArgs {
     /// wss://… or ws://…, or `none`
     #[arg(value_name = "URL")]
@@ -77,7 +87,8 @@ fn set(ui: &mut Ui, home: &Home, args: &SetArgs, mut config: SyncConfig) -> Resu
     let relay = parse_relay(&args.url, args.relay_certificate.as_deref())?;
     if relay.is_some() {
         let records = home.open_history()?.count()?;
-        consent::ask(ui, consent::Step::SetUp, relay.as_ref(), records, args.yes)?;
+        let step = consent::Step::Relay { another: config.relay.is_some() };
+        consent::ask(ui, step, relay.as_ref(), records, args.yes)?;
     }
     let url = relay.as_ref().map(|relay| relay.url().to_owned());
     if url != config.relay {

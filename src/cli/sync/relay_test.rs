@@ -13,6 +13,11 @@ use crate::sync::{SyncConfig, SyncError, SyncState};
 
 /// Try the relay in use, or another one, step by step
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync relay test
+  caro sync relay test wss://relay.example
+")]
 pub(in crate::cli) struct TestArgs {
     /// Another relay than the one in use
     #[arg(value_name = "URL")]

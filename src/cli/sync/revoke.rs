@@ -68,18 +68,20 @@ pub(super) fn run(ui: &Ui, home: &Home, args: &RevokeArgs) -> Result<(), CliErro
         }
     }
     let settings = account_settings(home)?;
-    let mut moving = ui.progress(0, "Moving");
-    let mut erasing = ui.progress(0, "Erasing");
+    let mut bar = ui.progress(0, "Moving");
     let met = sync::revoke(&settings, &keys, args.leave_behind, &mut |told| match told {
         Revocation::Moving(
             Progress::Receiving { done, total, .. }
             | Progress::Comparing { done, total }
             | Progress::Sending { done, total },
-        ) => moving.set_of(done, total),
+        ) => bar.set_of(done, total),
         Revocation::Moving(Progress::Confirming) => {}
-        Revocation::Erasing(Erasing { done, total }) => erasing.set_of(done, total),
+        Revocation::Erasing(Erasing { done, total }) => {
+            bar.say("Erasing".into());
+            bar.set_of(done, total);
+        }
     })?;
-    drop((moving, erasing));
+    drop(bar);
     ui.status(
         "Done. The old phrase opens nothing any more. Your other devices keep their history and stop syncing; on each\n\
          of them run `caro sync restore` with the new phrase: what they had not sent goes up then.\n\

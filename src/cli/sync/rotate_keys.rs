@@ -11,6 +11,10 @@ use crate::cli::{CliError, Home, Ui};
 /// Every device gets the new key by itself at its next exchange. What is there already stays readable with the
 /// old one. Whoever has your phrase gets the new key too: to shut somebody out, use `caro sync revoke`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro sync rotate-keys
+")]
 pub(in crate::cli) struct RotateKeysArgs {
     /// Print the result as JSON
     #[arg(long)]

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use subtle::ConstantTimeEq;
 
 use super::KeyArgs;
+use crate::cli::terminal::Terminal;
 use crate::cli::{CliError, Home, Kind, Ui, host};
 use crate::history::History;
-use crate::identity::{Credentials, KeyStore, Phrase, Protection};
+use crate::identity::{Credentials, KeyStore, Passphrase, Phrase};
 use crate::net::RelayAddress;
 use crate::private_file;
 use crate::sync::{self, Reason, SyncConfig, SyncError, SyncState};
@@ -25,8 +27,12 @@ pub(in crate::cli) struct SetupArgs {
     pub relay_certificate: Option<PathBuf>,
 
     /// What your other devices call this one; the host name unless given
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = super::devices::name)]
     pub device_name: Option<String>,
+
+    /// Leave the account that this device takes part in now; the history stays and goes to the other one
+    #[arg(long)]
+    pub leave: bool,
 
     /// Keep only derived keys: this device can then not show the phrase
     #[arg(long)]
@@ -41,15 +47,25 @@ pub(in crate::cli) struct SetupArgs {
 }
 
 impl SetupArgs {
-    /// The relay that was named, asking for it where it was not.
-    pub(super) fn relay(&self, ui: &Ui) -> Result<Option<RelayAddress>, CliError> {
+    /// The relay that was named, asking for it where it was not; the one in use until now is offered.
+    pub(super) fn relay(&self, ui: &Ui, home: &Home) -> Result<Option<RelayAddress>, CliError> {
         let parse = |text: &str| parse_relay(text, self.relay_certificate.as_deref());
         if let Some(given) = &self.relay {
             return parse(given);
         }
         let mut terminal = ui.terminal("--relay URL")?;
+        // One that cannot be read is no offer.
+        let known = SyncConfig::load(&super::paths(home).config).map_err(CliError::from);
+        let known = known.and_then(|config| super::address(&config)).ok().flatten();
+        let question = match &known {
+            Some(known) => format!("Relay (Enter for {}, or another: wss://…): ", known.shown()),
+            None => "Relay (wss://…, or `none` to choose one later): ".into(),
+        };
         loop {
-            let typed = terminal.ask("Relay (wss://…, or `none` to choose one later): ")?;
+            let typed = terminal.ask(&question)?;
+            if typed.trim().is_empty() && known.is_some() {
+                return Ok(known);
+            }
             match parse(&typed) {
                 Ok(relay) => return Ok(relay),
                 Err(error) => terminal.show(&format!("{error}\n"))?,
@@ -73,13 +89,36 @@ impl SetupArgs {
         Ok(made)
     }
 
-    /// The key store; warns where it is a plain file.
+    /// The key store. Where it is a file that no passphrase seals, asks for one, unless nobody is to be asked; warns where
+    /// none is given.
     pub(super) fn key_store(&self, ui: &Ui, home: &Home, history: &History) -> Result<KeyStore, CliError> {
         let store = self.keys.store(home, history)?;
-        if store.protection().map_err(SyncError::from)? == Protection::Plain {
+        // Whatever a file that is there is sealed with, it is replaced.
+        if matches!(store, KeyStore::File(_)) && self.keys.passphrase_file.is_none() {
+            if !self.yes
+                && let Ok(mut terminal) = ui.terminal("--passphrase-file FILE")
+                && let Some(passphrase) = new_passphrase(&mut terminal)?
+            {
+                return super::key_store(home, history, Some(passphrase));
+            }
             ui.warn("the keys go into a file that is protected by its permissions alone; --passphrase-file seals it");
         }
         Ok(store)
+    }
+}
+
+/// Asks for a passphrase twice, until both are the same; none for an empty one.
+fn new_passphrase(terminal: &mut Terminal) -> Result<Option<Passphrase>, CliError> {
+    terminal.show(
+        "The keys go into a file. A passphrase seals it, but then somebody has to give it whenever this device syncs.\n",
+    )?;
+    loop {
+        let typed = terminal.ask_hidden("Passphrase of the key file (Enter for none): ")?;
+        let passphrase = Passphrase::new(&typed);
+        if passphrase.is_none() || *terminal.ask_hidden("Once more: ")? == *typed {
+            return Ok(passphrase);
+        }
+        terminal.show("These were not the same.\n")?;
     }
 }
 
@@ -101,24 +140,63 @@ pub(super) fn parse_relay(text: &str, certificate: Option<&Path>) -> Result<Opti
 /// How long a relay may stay silent that is asked whether this home still takes part.
 const ASK_WITHIN: Duration = Duration::from_secs(10);
 
-/// Refuses where there is an identity already that this home can use. What happened to it on another device may not be known
-/// here yet, so the relay is asked first.
-pub(super) fn refuse_second(home: &Home, keys: &KeyArgs) -> Result<(), CliError> {
-    let Some((state, credentials)) = in_use(home, keys)? else { return Ok(()) };
+/// An account that this home takes part in and leaves for another.
+pub(super) struct Left {
+    credentials: Option<Credentials>,
+}
+
+impl Left {
+    /// Refuses to join the account that is left: it is the same.
+    pub(super) fn refuse_same(&self, joined: &Credentials) -> Result<(), CliError> {
+        match &self.credentials {
+            Some(left) if bool::from(left.master().ct_eq(joined.master())) => Err(SyncError::AlreadySetUp.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where there is an identity already that this home can use: whether it is to be left. What happened to it on another device
+/// may not be known here yet, so the relay is asked first.
+///
+/// # Errors
+///
+/// [`SyncError::AlreadySetUp`] where it is not to be left.
+pub(super) fn leave_first(ui: &Ui, home: &Home, args: &SetupArgs) -> Result<Option<Left>, CliError> {
+    let Some((state, credentials)) = in_use(home, &args.keys)? else { return Ok(None) };
+    if is_over_elsewhere(home, &state, credentials.as_ref())? {
+        return Ok(None);
+    }
+    if !args.leave {
+        let terminal = if args.yes { None } else { ui.terminal("--leave").ok() };
+        let mut terminal = terminal.ok_or_else(|| CliError::from(SyncError::AlreadySetUp))?;
+        terminal.show(
+            "This device takes part in an account already. It can leave that one for another: your history stays here, and\n\
+             goes to the other one. What a relay holds of the account that it leaves stays there, encrypted, for your other\n\
+             devices and whoever has its phrase. (`caro sync delete --everywhere` erases it, and here what was synced.)\n",
+        )?;
+        if !terminal.confirm("Leave it?")? {
+            return Err(CliError::new(Kind::Interrupted, "nothing was changed"));
+        }
+    }
+    Ok(Some(Left { credentials }))
+}
+
+/// Whether the relay says that this home takes part no more.
+fn is_over_elsewhere(home: &Home, state: &SyncState, credentials: Option<&Credentials>) -> Result<bool, CliError> {
     if let (Some(credentials), Ok(())) = (credentials, state.may_exchange()) {
         let relay = super::address(&SyncConfig::load(&super::paths(home).config)?)?;
         if relay.is_some() {
             let setting = super::setting(home, home.open_history()?, relay, ASK_WITHIN)?;
-            match sync::still_takes_part(setting, &state, credentials.master()) {
+            match sync::still_takes_part(setting, state, credentials.master()) {
                 Err(SyncError::Removed | SyncError::Closed { reason: Reason::Revoked | Reason::Deleted, .. }) => {
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error) => tracing::debug!(%error, "the relay could not be asked about what is set up"),
                 Ok(()) => {}
             }
         }
     }
-    Err(SyncError::AlreadySetUp.into())
+    Ok(false)
 }
 
 /// Whether there is an identity already that this home can use.

@@ -14,10 +14,18 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Stop exchanging by itself, until `caro sync resume`; `caro sync now` still works.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro sync pause
+")]
 pub(in crate::cli) struct PauseArgs {}
 
 /// Go on exchanging after `caro sync pause`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro sync resume
+")]
 pub(in crate::cli) struct ResumeArgs {}
 
 /// Withdraw consent: nothing leaves this machine any more, and what is under way ends at once.
@@ -25,10 +33,19 @@ pub(in crate::cli) struct ResumeArgs {}
 /// Your history stays here, and what the relay holds stays there. To erase that too, run
 /// `caro sync delete --everywhere` first, in place of this: while sync is disabled nothing reaches the relay.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro sync disable
+")]
 pub(in crate::cli) struct DisableArgs {}
 
 /// Give consent again, after you have seen what leaves this machine.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync enable
+  caro sync enable --yes
+")]
 pub(in crate::cli) struct EnableArgs {
     /// Agree to what is shown without being asked
     #[arg(long, short)]

@@ -15,6 +15,11 @@ use crate::sync::{Engine, SyncConfig, SyncError, Verification, known_devices};
 ///
 /// Ends with 0 if all agree, with 6 if something is damaged, with 1 if something is missing.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync verify
+  caro sync verify --repair
+")]
 pub(in crate::cli) struct VerifyArgs {
     /// Bring together what is apart: fetch what is missing here, send what is missing there, write anew what is damaged
     #[arg(long)]
@@ -154,7 +159,15 @@ fn verdict(found: &Verification, repaired: bool) -> Result<(), CliError> {
     }
     if !found.agrees() {
         let error = CliError::failed("history, sync store and relay do not agree");
-        return Err(if repaired {
+        let only_received_later = found.absent == 0
+            && found.withheld.is_empty()
+            && found.devices.values().all(|tally| tally.missing_there == 0);
+        return Err(if only_received_later && !repaired {
+            CliError::failed("not everything that is on the relay has been received here").hinted(
+                "`caro sync now` receives it. What is still missing here after that was lost here: `caro sync verify \
+                 --repair` fetches it.",
+            )
+        } else if repaired {
             error.hinted(
                 "The relay may not have what is missing: run `caro sync verify --repair` on your other devices.",
             )

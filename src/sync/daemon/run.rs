@@ -41,6 +41,9 @@ const LENT_FOR: Duration = Duration::from_secs(15);
 /// How often an exchange begins anew where this home turns out to be one of two copies.
 const AS_WHOEVER_THIS_IS: u8 = 2;
 
+/// Moments that are closer together are the same.
+const SAME_MOMENT: Duration = Duration::from_secs(1);
+
 /// An exchange that the user asked for.
 const ASKED: &str = "manual";
 
@@ -71,6 +74,8 @@ pub(super) struct Loop {
     clocks: Clocks,
     error: Option<Failed>,
     told: Option<Doing>,
+    /// When it said that it goes on by itself, nanoseconds since 1970.
+    next_at: Option<i64>,
 }
 
 impl Loop {
@@ -95,6 +100,7 @@ impl Loop {
             clocks,
             error: None,
             told: None,
+            next_at: None,
         }
     }
 
@@ -410,12 +416,17 @@ impl Loop {
         }
         self.told = Some(doing);
         let at = |left: Duration| now.0.saturating_add(i64::try_from(left.as_nanos()).unwrap_or(i64::MAX));
+        // The same moment, reckoned from another one, differs by what the clocks are read apart.
+        let next_at = next.map(at);
+        if next_at.zip(self.next_at).is_none_or(|(new, told)| new.abs_diff(told) >= SAME_MOMENT.as_nanos() as u64) {
+            self.next_at = next_at;
+        }
         self.shared.write(Status {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
             doing,
             since,
-            next_at: next.map(|left| rfc3339(UnixNanos(at(left)))),
+            next_at: self.next_at.map(|at| rfc3339(UnixNanos(at))),
             next_trigger: trigger.map(Into::into),
             failures: self.backoff.failures(),
             error: self.error.clone(),

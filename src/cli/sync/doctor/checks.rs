@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::daemon::doing_in_words;
-use super::super::{KeyArgs, address, paths, relay_test, service};
+use super::super::{KeyArgs, OPENS_BY_ITSELF, address, paths, relay_test, service};
 use crate::cli::doctor::{Finding, Verdict};
 use crate::cli::{CliError, Home, Ui, time};
 use crate::identity::Protection;
@@ -64,6 +64,7 @@ fn key_store(home: &Home, keys: &KeyArgs) -> Finding {
         let there = protection == Protection::Sealed || store.load().map_err(SyncError::from)?.is_some();
         Ok((protection, there))
     });
+    let locked = || home.open_history().is_ok_and(|history| keys.keep_it_from_happening(home, &history));
     match protection {
         Ok((_, false)) => Finding::problem(
             "keys",
@@ -71,6 +72,11 @@ fn key_store(home: &Home, keys: &KeyArgs) -> Finding {
             "Set this device up again with your recovery phrase: caro sync restore",
         ),
         Ok((Protection::Os, true)) => Finding::ok("keys", "in the system's key store"),
+        Ok((Protection::Sealed, true)) if locked() => Finding::warning(
+            "keys",
+            "sealed with a passphrase that is not at hand, so nothing is exchanged by itself",
+            OPENS_BY_ITSELF,
+        ),
         Ok((Protection::Sealed, true)) => Finding::ok("keys", "in a file that a passphrase seals"),
         Ok((Protection::Plain, true)) => Finding::warning(
             "keys",

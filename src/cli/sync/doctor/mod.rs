@@ -13,6 +13,11 @@ pub(in crate::cli) use checks::of_sync;
 ///
 /// Ends with exit code 0 if nothing is wrong, and 1 otherwise.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync doctor
+  caro sync doctor --json
+")]
 pub(in crate::cli) struct DoctorArgs {
     /// Do not try the relay
     #[arg(long)]

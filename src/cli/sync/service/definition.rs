@@ -11,6 +11,8 @@ pub(super) const LABEL: &str = "caro-sync";
 pub(super) struct Definition {
     /// The program's path.
     pub program: String,
+    /// What it is told behind `sync daemon`.
+    pub arguments: Vec<String>,
     /// Variables of the environment, by name.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -32,6 +34,9 @@ impl Definition {
             .iter()
             .map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))))
             .collect();
+        // Unlike elsewhere, a dollar sign in a command line begins a variable.
+        let in_line = |word: &String| quoted(word).replace('$', "$$");
+        let arguments: String = self.arguments.iter().map(|word| format!(" {}", in_line(word))).collect();
         // An engine that compiles at run time needs memory that it can write and run.
         let no_code = if cfg!(feature = "engine-v8") { "" } else { "MemoryDenyWriteExecute=yes\n" };
         format!(
@@ -40,7 +45,7 @@ impl Definition {
              \n\
              [Service]\n\
              Type=exec\n\
-             ExecStart={} sync daemon\n\
+             ExecStart={} sync daemon{arguments}\n\
              {variables}\
              Restart=on-failure\n\
              RestartSec=5\n\
@@ -59,8 +64,7 @@ impl Definition {
              \n\
              [Install]\n\
              WantedBy=default.target\n",
-            // Unlike elsewhere, a dollar sign in a command line begins a variable.
-            quoted(&self.program).replace('$', "$$"),
+            in_line(&self.program),
         )
     }
 
@@ -70,6 +74,8 @@ impl Definition {
             .iter()
             .map(|(name, value)| format!("        <key>{name}</key>\n        <string>{}</string>\n", escaped(value)))
             .collect();
+        let arguments: String =
+            self.arguments.iter().map(|word| format!("        <string>{}</string>\n", escaped(word))).collect();
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
@@ -82,6 +88,7 @@ impl Definition {
              \x20       <string>{}</string>\n\
              \x20       <string>sync</string>\n\
              \x20       <string>daemon</string>\n\
+             {arguments}\
              \x20   </array>\n\
              \x20   <key>EnvironmentVariables</key>\n\
              \x20   <dict>\n\
@@ -108,6 +115,7 @@ impl Definition {
 
     /// A task has no variables of its own: those of the user hold.
     fn task(&self) -> String {
+        let arguments: String = self.arguments.iter().map(|word| format!(" \"{}\"", escaped(word))).collect();
         format!(
             "<?xml version=\"1.0\"?>\n\
              <Task version=\"1.2\" xmlns=\"http://schemas.microsoft.com/windows/2004/02/mit/task\">\n\
@@ -139,7 +147,7 @@ impl Definition {
              \x20 <Actions Context=\"Author\">\n\
              \x20   <Exec>\n\
              \x20     <Command>{}</Command>\n\
-             \x20     <Arguments>sync daemon</Arguments>\n\
+             \x20     <Arguments>sync daemon{arguments}</Arguments>\n\
              \x20   </Exec>\n\
              \x20 </Actions>\n\
              </Task>\n",
@@ -165,6 +173,7 @@ mod tests {
     fn awkward() -> Definition {
         Definition {
             program: "/opt/it's \"100%\" <good> & $HOME/caro".into(),
+            arguments: vec!["--passphrase-file".into(), "/my $ <pass>".into()],
             variables: vec![("CARO_DATA_DIR", "/da ta/100%".into())],
         }
     }
@@ -172,11 +181,12 @@ mod tests {
     #[test]
     fn names_with_special_characters_are_taken_literally() {
         let unit = awkward().text(Platform::Linux);
-        assert!(unit.contains(r#"ExecStart="/opt/it's \"100%%\" <good> & $$HOME/caro" sync daemon"#), "{unit}");
+        assert!(unit.contains(r#"ExecStart="/opt/it's \"100%%\" <good> & $$HOME/caro" sync daemon "--passphrase-file" "/my $$ <pass>""#), "{unit}");
         assert!(unit.contains(r#"Environment="CARO_DATA_DIR=/da ta/100%%""#), "{unit}");
         for platform in [Platform::Macos, Platform::Windows] {
             let text = awkward().text(platform);
             assert!(text.contains("/opt/it's \"100%\" &lt;good&gt; &amp; $HOME/caro"), "{text}");
+            assert!(text.contains("--passphrase-file") && text.contains("/my $ &lt;pass&gt;"), "{text}");
         }
     }
 

@@ -13,7 +13,7 @@ use etcetera::BaseStrategy;
 use serde::Serialize;
 
 use self::definition::{Definition, LABEL, UNIT};
-use super::state;
+use super::{KeyArgs, OPENS_BY_ITSELF, state};
 use crate::cli::{CliError, Home, Ui};
 use crate::private_file;
 
@@ -27,6 +27,12 @@ pub(in crate::cli) enum ServiceCommand {
 
 /// Have the system run the daemon whenever you are logged in, from now on
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync service install
+  caro sync service install --passphrase-file ~/.config/caro/passphrase
+  caro sync service install --print --platform macos
+")]
 pub(in crate::cli) struct InstallArgs {
     /// Print what would be installed, and change nothing
     #[arg(long)]
@@ -39,14 +45,26 @@ pub(in crate::cli) struct InstallArgs {
     /// Write the definition, and leave it to you to start it
     #[arg(long)]
     no_start: bool,
+
+    #[command(flatten)]
+    keys: KeyArgs,
 }
 
 /// Have the system run the daemon no more
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  caro sync service uninstall
+")]
 pub(in crate::cli) struct UninstallArgs {}
 
 /// Whether the system runs the daemon
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync service status
+  caro sync service status --json
+")]
 pub(in crate::cli) struct StatusArgs {
     /// Print as JSON
     #[arg(long)]
@@ -90,7 +108,7 @@ impl ServiceCommand {
     pub(super) fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         match self {
             Self::Install(args) if args.print => {
-                let text = definition(home)?.text(args.platform.unwrap_or(Platform::here()));
+                let text = definition(home, &args.keys)?.text(args.platform.unwrap_or(Platform::here()));
                 ui.line(text.trim_end())
             }
             Self::Install(args) => install(ui, home, &args),
@@ -101,7 +119,7 @@ impl ServiceCommand {
 }
 
 /// What the service of this home is.
-fn definition(home: &Home) -> Result<Definition, CliError> {
+fn definition(home: &Home, keys: &KeyArgs) -> Result<Definition, CliError> {
     let program =
         std::env::current_exe().map_err(|e| CliError::failed("where this program lies is not known").caused_by(e))?;
     let folders =
@@ -116,7 +134,15 @@ fn definition(home: &Home) -> Result<Definition, CliError> {
     if let Some(kind) = std::env::var("CARO_KEYSTORE").ok().filter(|kind| !kind.is_empty()) {
         variables.push(("CARO_KEYSTORE", kind));
     }
-    Ok(Definition { program: program.display().to_string(), variables })
+    let arguments = match &keys.passphrase_file {
+        Some(path) => {
+            let path = std::path::absolute(path)
+                .map_err(|e| CliError::usage(format!("{} is not a path", path.display())).caused_by(e))?;
+            vec!["--passphrase-file".to_owned(), path.display().to_string()]
+        }
+        None => Vec::new(),
+    };
+    Ok(Definition { program: program.display().to_string(), arguments, variables })
 }
 
 /// Where the system looks for the definition; none where it is told instead of finding it.
@@ -132,7 +158,11 @@ pub(super) fn file() -> Result<Option<PathBuf>, CliError> {
 
 fn install(ui: &Ui, home: &Home, args: &InstallArgs) -> Result<(), CliError> {
     state(home)?;
-    let text = definition(home)?.text(Platform::here());
+    if args.keys.are_locked(home, &home.open_history()?) {
+        return Err(CliError::usage("the keys are sealed with a passphrase, and nobody types it for a service")
+            .hinted(OPENS_BY_ITSELF));
+    }
+    let text = definition(home, &args.keys)?.text(Platform::here());
     let written = match file()? {
         Some(file) => file,
         // The system reads it once.

@@ -14,13 +14,19 @@ use crate::net::{Connection, Network, RelayAddress};
 use crate::prefs::Settings;
 use crate::sync::daemon::rfc3339;
 use crate::sync::daemon::socket::{self, Ask, Doing, Status as DaemonStatus};
-use crate::sync::{LastExchange, SyncConfig, SyncError, SyncState, known_devices, oneshot, withheld_devices};
+use crate::sync::{LastExchange, Reason, SyncConfig, SyncError, SyncState, known_devices, oneshot, withheld_devices};
 
 /// How long to try the relay.
 const PROBE: Duration = Duration::from_secs(3);
 
 /// Whether sync is on, what waits, and how the last exchange went.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro sync status
+  caro sync status --watch
+  caro sync status --offline --json | jq .pending
+")]
 pub(in crate::cli) struct StatusArgs {
     /// Do not try whether the relay can be reached
     #[arg(long)]
@@ -64,6 +70,12 @@ struct StatusJson {
     next_exchange: Option<NextJson>,
     /// None where no daemon answers.
     daemon: Option<DaemonStatus>,
+    /// Why the account was closed, for words.
+    #[serde(skip)]
+    closed: Option<Reason>,
+    /// Whether nothing can open the keys without somebody who types.
+    #[serde(skip)]
+    locked: bool,
 }
 
 /// When the next exchange happens by itself, and what starts it.
@@ -158,12 +170,13 @@ fn gather(home: &Home, args: &StatusArgs, known: Option<&Probe>) -> Result<Statu
         this_device: id == device,
         withheld: withheld.contains(&id),
     });
+    let locked = daemon.is_none() && set_up && args.keys.keep_it_from_happening(home, &history);
     let next_exchange = match (&state, &daemon) {
         (_, Some(daemon)) => daemon
             .next_trigger
             .as_ref()
             .map(|trigger| NextJson { at: daemon.next_at.clone(), trigger: trigger.clone() }),
-        (Some(state), None) => next_without_daemon(home, state)?.filter(|_| relay.is_some()),
+        (Some(state), None) => next_without_daemon(home, state)?.filter(|_| relay.is_some() && !locked),
         (None, None) => None,
     };
     Ok(StatusJson {
@@ -182,9 +195,11 @@ fn gather(home: &Home, args: &StatusArgs, known: Option<&Probe>) -> Result<Statu
         commands: history.count()?,
         devices: devices.collect(),
         keys: keys.map(in_word),
+        closed: state.as_ref().and_then(|state| state.closed.as_ref()).map(|closed| closed.reason),
         last_exchange: state.and_then(|state| state.last_exchange).map(Into::into),
         next_exchange,
         daemon,
+        locked,
     })
 }
 

@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use super::super::OPENS_BY_ITSELF;
 use super::super::daemon::doing_in_words;
 use super::{LastJson, NextJson, Probe, StatusArgs, StatusJson, gather};
 use crate::cli::{CliError, Home, Ui, time, ui};
+use crate::sync::Reason;
 
 /// How often to look for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
@@ -109,6 +111,8 @@ fn in_words(status: &StatusJson) -> String {
         Some(NextJson { at: Some(at), trigger }) => line("Next", &format_args!("{} ({trigger})", time::local_text(at))),
         Some(NextJson { at: None, trigger }) if trigger == "capture" => line("Next", &"after the next command"),
         Some(NextJson { at: None, trigger }) => line("Next", trigger),
+        None if ["removed", "closed"].contains(&status.state) => {}
+        None if status.state == "disabled" => line("Next", &"not before `caro sync enable`"),
         None => line("Next", &"when you run `caro sync now`"),
     }
     text
@@ -128,7 +132,10 @@ fn advise(ui: &Ui, status: &StatusJson) {
     if status.keys == Some("plain_file") {
         ui.warn("the keys are in a file that is protected by its permissions alone");
     }
-    if let Some(LastJson { error: Some(error), remedy, .. }) = &status.last_exchange {
+    if status.locked {
+        ui.warn("the keys are sealed with a passphrase that is not at hand, so nothing is exchanged by itself");
+        ui.hint(OPENS_BY_ITSELF);
+    } else if let Some(LastJson { error: Some(error), remedy, .. }) = &status.last_exchange {
         ui.warn(format_args!("the last exchange failed: {error}"));
         if let Some(remedy) = remedy {
             ui.hint(remedy);
@@ -140,7 +147,13 @@ fn advise(ui: &Ui, status: &StatusJson) {
         }
         "paused" => ui.hint("`caro sync resume` goes on; `caro sync now` exchanges once."),
         "disabled" => ui.hint("`caro sync enable` shows what would leave this machine, and asks."),
-        "removed" | "closed" => ui.hint("`caro sync restore` joins with your phrase."),
+        "removed" => ui.hint("`caro sync restore` joins again with your phrase."),
+        "closed" => ui.hint(match status.closed {
+            Some(Reason::Revoked) => "`caro sync restore` joins with your new phrase.",
+            Some(Reason::Newer) => "Upgrade caro on this device.",
+            // The phrase opens nothing any more.
+            Some(Reason::Deleted) | None => "`caro sync init` begins anew, with a new phrase.",
+        }),
         _ if status.relay.is_none() => ui.hint("Name a relay with `caro sync relay set`."),
         _ if status.daemon.is_none() => {
             ui.hint("`caro sync service install` keeps this device in step all the time.");
