@@ -81,6 +81,39 @@ fn typing_narrows_down_and_enter_prints_what_is_chosen() {
 }
 
 #[test]
+fn a_key_of_the_shell_runs_what_enter_takes_or_puts_it_into_the_line_as_one_likes() {
+    let home = usual();
+    for (enter, how) in [("run", "run"), ("edit", "edit")] {
+        assert_eq!(home.run(["config", "set", "search.enter", enter]).code, Some(0));
+        let screen = opened(&home, (100, 20), &SEARCH.replace("-i", "-i --widget"), &[]);
+        screen.shows("1 of 4");
+        screen.press("Enter");
+        screen.shows("status:0");
+        assert_eq!(chosen(&home), format!("{how}\ngit push origin main\n"));
+    }
+}
+
+#[test]
+fn nothing_that_is_found_is_explained_on_a_terminal_and_nothing_chosen_is_no_error() {
+    let home = TestHome::new();
+    let screen = Screen::start(&home, (100, 20), &PLAIN, &[]);
+    screen.shows("$");
+    screen.enter("caro history list; echo \"listed:$?\"");
+    screen.shows("The history is empty. `caro history import auto`");
+    screen.shows("listed:0");
+    home.add("ls");
+    screen.enter("caro history search nonsense; echo \"searched:$?\"");
+    screen.shows("No command fits");
+    screen.shows("searched:0");
+    screen.enter("caro history search -i");
+    screen.shows("❯");
+    screen.press("Escape");
+    screen.enter("echo left");
+    let left = screen.until("it is left", |text| text.contains("\nleft"));
+    assert!(!left.contains("Error"), "{left}");
+}
+
+#[test]
 fn what_is_left_prints_nothing() {
     for key in ["Escape", "C-c", "C-g"] {
         let home = usual();

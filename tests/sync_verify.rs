@@ -53,6 +53,22 @@ fn devices_that_have_exchanged_agree_and_what_waits_is_not_missing() {
 }
 
 #[test]
+fn what_only_has_not_been_received_yet_is_no_damage() {
+    let relay = Relay::new();
+    let (a, b) = two_devices(&relay);
+    a.add(&(0..5).map(|i| format!("later {i}")).collect::<Vec<_>>());
+    a.now();
+    let run = b.run(["sync", "verify"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr.contains("has been received here") && run.stderr.contains("`caro sync now` receives"),
+        "{run:?}"
+    );
+    b.now();
+    agrees(&b);
+}
+
+#[test]
 fn a_history_that_came_back_from_a_backup_lacks_what_it_lacks_until_it_is_repaired() {
     let relay = Relay::new();
     let (a, b) = two_devices(&relay);
