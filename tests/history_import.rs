@@ -236,7 +236,7 @@ fn auto_asks_or_fails_at_once() {
     assert!(run.stderr.contains("no history was found at the usual places"), "{run:?}");
     let screen = Screen::start(&home, (100, 30), &["sh"], &[]);
     screen.enter("caro history import auto").shows("Take over all of it?");
-    screen.enter("n").shows("nothing was taken over");
+    screen.enter("n").shows("Nothing was taken over.");
     screen.enter("caro history import auto; echo end-''now");
     screen.until("the question", |text| text.matches("Take over all of it?").count() == 2);
     screen.enter("y").shows("end-now\n");

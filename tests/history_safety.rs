@@ -131,7 +131,7 @@ fn a_data_directory_that_cannot_be_made_is_named() {
     home.file("data", "in the way");
     let run = home.run(["history", "add", "--command", "ls"]).failure(1);
     insta::assert_snapshot!(run.stderr, @r"
-    Error: cannot use $HOME/data: File exists (os error 17)
+    Error: cannot use $HOME/data: File exists
     Hint: Make the directory writable, or set CARO_DATA_DIR to one that is.
     ");
 }

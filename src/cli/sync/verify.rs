@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{KeyArgs, PATIENCE, address, parts_are, paths, setting, show_progress, state};
 use crate::cli::{CliError, Home, Kind, Ui};
-use crate::sync::{Engine, SyncConfig, SyncError, Verification, known_devices};
+use crate::sync::{Engine, SyncConfig, SyncError, Tally, Verification, known_devices};
 
 /// Compare, by content, what your history, the sync store and the relay hold.
 ///
@@ -159,9 +159,11 @@ fn verdict(found: &Verification, repaired: bool) -> Result<(), CliError> {
     }
     if !found.agrees() {
         let error = CliError::failed("history, sync store and relay do not agree");
+        // What is here in another form than on the relay was changed; what is not here at all may only not have come.
+        let lacks = |tally: &Tally| tally.missing_here <= tally.synced.saturating_sub(tally.history);
         let only_received_later = found.absent == 0
             && found.withheld.is_empty()
-            && found.devices.values().all(|tally| tally.missing_there == 0);
+            && found.devices.values().all(|tally| tally.missing_there == 0 && lacks(tally));
         return Err(if only_received_later && !repaired {
             CliError::failed("not everything that is on the relay has been received here").hinted(
                 "`caro sync now` receives it. What is still missing here after that was lost here: `caro sync verify \
