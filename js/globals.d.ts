@@ -36,3 +36,8 @@ declare function queueMicrotask(callback: () => void): void;
 declare const performance: { now(): number };
 declare const crypto: { getRandomValues<T extends ArrayBufferView>(view: T): T };
 declare const console: Record<"error" | "warn" | "info" | "log" | "debug" | "trace", (...values: unknown[]) => void>;
+
+/** The engine's hook that turns an error's frames into its `stack`. */
+interface ErrorConstructor {
+  prepareStackTrace?: (error: unknown, frames: object[]) => unknown;
+}

@@ -11,9 +11,13 @@ import { accountId, coarse, createAccount, groupOf, loadedMap, profileId, regist
 import { CaroCrypto } from "./crypto";
 import { RelayLink } from "./link";
 import { emit, Failure, type Handlers, type Item, type Outcome, type Positions, type Requests, type Written } from "./protocol";
+import { covers } from "./sessions";
 import { forgetSession, heldIds, openStorage } from "./storage";
 
 const HOUR_MS = 3_600_000;
+
+/** A store that hands out nothing more of what it holds is given up after so long, milliseconds. */
+const PIECE_MS = 30_000;
 
 /** Outcomes after which the content can be read. */
 const READABLE: ReadonlySet<Outcome> = new Set(["current", "local"]);
@@ -182,6 +186,7 @@ export class Client {
       if (this.link) return [id, this.legible(id, await this.link.exchange(id, patienceMs))];
       const core = await this.node.loadCoValueCore(id as RawCoID, undefined, true);
       if (!core.isAvailable()) return [id, "absent"];
+      await this.whole(core);
       return [id, this.legible(id, core.isDeleted ? "deleted" : "local")];
     };
     return Object.fromEntries(await Promise.all(ids.map(outcome)));
@@ -287,6 +292,7 @@ export class Client {
   private async segment(id: string): Promise<RawCoStream> {
     const core = await this.node.loadCoValueCore(id as RawCoID, this.link?.relay, true);
     if (!core.isAvailable()) throw new Failure("misuse", "that segment is not loaded");
+    await this.whole(core);
     const content = core.getCurrentContent();
     if (content.type !== "costream") throw new Failure("damaged", "the relay holds something else in place of a segment");
     return content as RawCoStream;
@@ -317,8 +323,29 @@ export class Client {
     return Math.ceil(this.stamp() / HOUR_MS) * HOUR_MS;
   }
 
+  /**
+   * Waits until all that the store holds of a CoValue is in memory. It comes in pieces, with turns for others in between,
+   * and the SDK takes the first for the whole: what was written then would be another transaction than the one that the
+   * store, and the relay, have in its place.
+   */
+  private async whole(core: CoValueCore): Promise<void> {
+    const lacks = () => !core.isDeleted && !covers(core.knownState().sessions, this.node.storage?.getKnownState(core.id).sessions ?? {});
+    while (lacks()) {
+      const came = await new Promise<boolean>((resolve) => {
+        const timer = setTimeout(() => resolve(false), PIECE_MS);
+        const unsubscribe = core.subscribe(() => {
+          clearTimeout(timer);
+          unsubscribe();
+          resolve(true);
+        }, false);
+      });
+      if (!came) throw new Failure("storage", "the store does not hand out all that it holds");
+    }
+  }
+
   /** Makes a transaction and waits until the store holds it. */
   private async commit(id: string, make: () => boolean): Promise<void> {
+    await this.whole(this.node.getCoValue(id as RawCoID));
     if (!make()) throw new Failure("misuse", "it has been deleted");
     // The SDK stores local transactions in a microtask of its own.
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,7 @@
 /**
  * The bundle's entry. Loading it defines `globalThis.caro`, which the snapshot then holds; the host
- * calls `caro.run()` once the ops are there. `caro.newCrypto()` is for tests of the provider.
+ * calls `caro.confine()` and `caro.run()` once the ops are there, and `caro.letGo()` in the end.
+ * `caro.newCrypto()` is for tests of the provider.
  */
 
 import "./globals";
@@ -8,6 +9,7 @@ import "./ops";
 import { cojsonInternals } from "cojson";
 import { Client } from "./client";
 import { CaroCrypto } from "./crypto";
+import { confine, letGo } from "./engine";
 import { serveHost } from "./host";
 import { logToHost } from "./log";
 import type { Handlers } from "./protocol";
@@ -45,6 +47,6 @@ async function run(): Promise<void> {
 }
 
 declare global {
-  var caro: { run(): Promise<void>; newCrypto(): CaroCrypto };
+  var caro: { confine(): void; run(): Promise<void>; letGo(): void; newCrypto(): CaroCrypto };
 }
-globalThis.caro = { run, newCrypto: () => new CaroCrypto() };
+globalThis.caro = { confine, run, letGo, newCrypto: () => new CaroCrypto() };

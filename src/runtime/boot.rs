@@ -34,23 +34,6 @@ pub struct BootOptions {
     pub extensions: Vec<deno_core::Extension>,
 }
 
-/// Takes away what the script has no use for: a compiler for another language, and memory to wait on,
-/// which no limit could end. Not part of the snapshot, since an engine makes its own globals anew.
-const WITHOUT: &str = "for (const name of ['Atomics', 'SharedArrayBuffer', 'WebAssembly']) delete globalThis[name];";
-
-/// Cuts what QuickJS's binding never frees off from the heap, which it would keep whole: the prototypes of
-/// ops (those of async ops: `js/src/ops.ts`) and of the methods of a stack's entries, which only an error
-/// hands out, and the handles of the engine's modules, which inherit from what every object does.
-const LET_GO: &str = "{
-    const cut = (method) => delete method.prototype?.constructor;
-    Object.values(Deno.core.ops).forEach(cut);
-    let site;
-    Error.prepareStackTrace = (_error, [first]) => { site = Object.getPrototypeOf(first); };
-    new Error().stack;
-    Object.getOwnPropertyNames(site).forEach((name) => cut(site[name]));
-    for (const key of Reflect.ownKeys(Object.prototype)) delete Object.prototype[key];
-}";
-
 /// Whether the script has run into the limit of its memory.
 struct MemoryExhausted(Arc<AtomicBool>);
 
@@ -70,7 +53,7 @@ pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
         ..Default::default()
     })
     .map_err(|e| e.to_string())?;
-    runtime.execute_script("boot", WITHOUT).map_err(|e| e.to_string())?;
+    call(&mut runtime, "confine")?;
     let exhausted = Arc::new(AtomicBool::new(false));
     if cfg!(feature = "engine-v8") {
         stop_at_memory_limit(&mut runtime, exhausted.clone());
@@ -86,6 +69,33 @@ pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
     Ok(runtime)
 }
 
+/// Calls a function of the script that the snapshot holds, without waiting for what it promises.
+///
+/// No text is ever compiled here: the engine's binding would look it up in a cache outside of our folders, in the folder
+/// for temporary files where there is no home, and run whatever lies there under its name.
+pub(super) fn call(runtime: &mut JsRuntime, name: &str) -> Result<(), String> {
+    deno_core::scope!(scope, runtime);
+    v8::tc_scope!(let scope, scope);
+    let script = scope.get_current_context().global(scope).into();
+    let caro = property(scope, script, "caro");
+    let function =
+        caro.and_then(|caro| property(scope, caro, name)).and_then(|value| value.try_cast::<v8::Function>().ok());
+    let (Some(caro), Some(function)) = (caro, function) else { return Err(format!("the script has no `{name}`")) };
+    if function.call(scope, caro, &[]).is_some() {
+        return Ok(());
+    }
+    Err(scope.exception().map_or_else(|| "it was stopped".to_owned(), |error| error.to_rust_string_lossy(scope)))
+}
+
+fn property<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    of: v8::Local<'s, v8::Value>,
+    name: &str,
+) -> Option<v8::Local<'s, v8::Value>> {
+    let name = v8::String::new(scope, name)?;
+    of.to_object(scope)?.get(scope, name.into())
+}
+
 /// Closes what an engine works with, its database and its connections. None runs in it from here on.
 pub(super) fn forget(runtime: &mut JsRuntime) {
     let state = runtime.op_state();
@@ -99,7 +109,7 @@ pub(super) fn let_go(runtime: &mut JsRuntime) {
     if cfg!(feature = "engine-v8") {
         return;
     }
-    if let Err(error) = runtime.execute_script("end", LET_GO) {
+    if let Err(error) = call(runtime, "letGo") {
         tracing::warn!(%error, "the memory of a closed engine is not given back");
     }
 }

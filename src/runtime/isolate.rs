@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::boot::{BootOptions, boot, forget, is_stopped, let_go};
+use super::boot::{BootOptions, boot, call, forget, is_stopped, let_go};
 use super::ops::socket::{Dialer, Frames, Sockets};
 use super::ops::{Host, HostMessage};
 use super::protocol::{Event, Failure, Request};
@@ -458,11 +458,14 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
 
         let ended = async {
             began(millis(started.elapsed()) + 1);
-            let ran =
-                runtime.execute_script("boot", script).and_then(|_| runtime.execute_script("boot", "void caro.run()"));
+            let ran = match script {
+                "" => Ok(()),
+                script => runtime.execute_script("test", script).map(drop).map_err(|error| error.to_string()),
+            };
+            let ran = ran.and_then(|()| call(&mut runtime, "run"));
             began(0);
             if let Err(error) = ran {
-                return Err(stopped(&mut runtime).unwrap_or_else(|| error.to_string()));
+                return Err(stopped(&mut runtime).unwrap_or(error));
             }
 
             poll_fn(|cx| {

@@ -9,7 +9,7 @@ use caro::runtime::protocol::{
     Append, Close, CreateSegment, Event, Exchange, ExchangeUnread, FailureCode, Items, LoadRegistries, Open, Outcome,
     Positions, Set,
 };
-use caro::runtime::{Isolate, IsolateError, IsolateOptions, open_database};
+use caro::runtime::{Isolate, IsolateError, IsolateOptions, TestHooks, open_database};
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -127,12 +127,24 @@ struct Client {
 }
 
 fn open(database: Connection, secret: &str, create: bool) -> (Isolate, String) {
-    let isolate = Isolate::start(IsolateOptions { database, dialer: None, memory_limit: 256 << 20 }).unwrap();
+    open_with(database, secret, create, None, "")
+}
+
+fn open_with(
+    database: Connection,
+    secret: &str,
+    create: bool,
+    session: Option<&str>,
+    script: &'static str,
+) -> (Isolate, String) {
+    let options = IsolateOptions { database, dialer: None, memory_limit: 256 << 20 };
+    let hooks = TestHooks { script, longest_turn: Duration::from_secs(30) };
+    let isolate = Isolate::start_with(options, hooks).unwrap();
     isolate
         .call(
             &Open {
                 agent_secret: secret,
-                session: None,
+                session,
                 create,
                 peer: None,
                 month: MONTH,
@@ -255,6 +267,37 @@ fn a_segment_without_entries_goes_to_a_relay_that_lacks_it() {
     let second = with(&relays[1], "second");
     let exchanged = second.call(&ExchangeUnread { read, timeout_ms: 3_000 }, DEADLINE).unwrap();
     assert_eq!(exchanged.unchanged, [segment], "{:?}", exchanged.outcomes);
+}
+
+/// The SDK hands a long CoValue out in pieces, and lets others have a turn between them when they took long.
+#[test]
+fn a_segment_that_comes_from_the_store_in_pieces_is_used_when_it_is_whole() {
+    /// Every look at the clock finds that a second has passed.
+    const SLOW: &str = "let passed = 0; performance.now = () => (passed += 1_000);";
+    const WRITTEN: usize = 40;
+    let (secret, folder) = (agent_secret(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("sync.db");
+    let (first, _) = open(open_database(Some(&path)).unwrap(), &secret, true);
+    let segment = first.call(&CreateSegment { month: MONTH.into() }, DEADLINE).unwrap().id;
+    let value = |number: usize| format!("{number}-{}", "x".repeat(20_000));
+    let append = |isolate: &Isolate, number: usize| {
+        isolate.call(&Append { id: segment.clone(), values: vec![value(number)] }, DEADLINE).unwrap()
+    };
+    (0..WRITTEN).for_each(|number| drop(append(&first, number)));
+    let session =
+        first.call(&Items { id: segment.clone(), after: BTreeMap::new() }, DEADLINE).unwrap().items[0].0.clone();
+    first.call(&Close {}, DEADLINE).unwrap();
+    drop(first);
+
+    let again = || open_with(open_database(Some(&path)).unwrap(), &secret, false, Some(&session), SLOW).0;
+    let read = again().call(&Items { id: segment.clone(), after: BTreeMap::new() }, DEADLINE).unwrap().items;
+    assert_eq!(read.len(), WRITTEN);
+    let writer = again();
+    let written = append(&writer, WRITTEN);
+    assert_eq!((written.transaction, written.entries), (WRITTEN as u64, WRITTEN as u64 + 1));
+    drop(writer);
+    let read = again().call(&Items { id: segment.clone(), after: BTreeMap::new() }, DEADLINE).unwrap().items;
+    assert_eq!(read.into_iter().map(|item| item.2).collect::<Vec<_>>(), (0..=WRITTEN).map(value).collect::<Vec<_>>());
 }
 
 /// The log is cut after each of its frames: whatever had come to disk when the power went.
