@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::engine::Engine;
 use super::index::{self, Description, ERASED, Segment};
 use super::month::Month;
-use super::segment::{Batch, ENTRIES_IN_SEGMENT, SEGMENT_BYTES};
+use super::segment::{Batch, ENTRIES_IN_SEGMENT, SEGMENT_BYTES, TRANSACTION_BYTES};
 use super::{SyncError, pull};
 use crate::history::Cursor;
 use crate::runtime::IsolateError;
@@ -32,7 +32,7 @@ pub(super) fn write(
         let mut bytes = first.plaintext.len() as u64;
         let mut run = vec![first];
         while let Some(next) =
-            batches.next_if(|next| next.month == month && bytes + next.plaintext.len() as u64 <= SEGMENT_BYTES)
+            batches.next_if(|next| next.month == month && bytes + next.plaintext.len() as u64 <= TRANSACTION_BYTES)
         {
             bytes += next.plaintext.len() as u64;
             run.push(next);
