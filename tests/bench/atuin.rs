@@ -95,6 +95,11 @@ pub struct Machine<'a> {
 }
 
 impl Machine<'_> {
+    /// Where all of it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Runs the client to its end: time and output.
     pub fn run(&self, args: &[&str]) -> (Duration, String) {
         let begun = Instant::now();

@@ -209,7 +209,7 @@ fn theirs(atuin: &Atuin, folder: &Path, history: &Path, size: usize) -> Figures 
 }
 
 /// Commands as a person types them, spread over the days that sync by default.
-fn write_history(path: &Path, count: usize) {
+pub fn write_history(path: &Path, count: usize) {
     write_history_of(path, count, DAYS);
 }
 

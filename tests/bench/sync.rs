@@ -2,12 +2,13 @@
 //!
 //! Several tables. The first has the SDK's own work (the same batches through the same protocol): in our isolate over our
 //! relay, and under Node with its native core over the official relay. The second has whole commands, as a user runs
-//! them; the third has those that a user waits for, beside Atuin; the others have what searching and the filter of secrets
-//! cost. The machine may be noisy: compare within one run, and quote ratios.
+//! them; the third and the fourth have those that a user waits for, with sync and without, beside Atuin; the others have what
+//! searching and the filter of secrets cost. The machine may be noisy: compare within one run, and quote ratios.
 
 // A benchmark that cannot go on has said why.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss, clippy::panic)]
 
+mod alone;
 mod atuin;
 mod meter;
 #[path = "../common/node/mod.rs"]
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         println!("{:<34}{:>12.1}{:>14}", step.name, ms(step.time), step.peak_mb());
     }
     side_by_side::print(folder.path(), &[RECORDS, 10 * RECORDS]);
+    alone::print(folder.path(), &[RECORDS, 10 * RECORDS]);
     search::print(folder.path(), &[10 * RECORDS, 100 * RECORDS]);
     secrets::print(folder.path());
     println!("\nnode relay's peak MB {:>35.1}", megabytes(node.relay_peak));
