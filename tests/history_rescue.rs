@@ -307,6 +307,29 @@ fn a_device_that_lost_part_of_its_history_gets_it_back_from_sync_and_brings_noth
     assert_eq!((a.now().sent, a.now().pending), (0, 0));
 }
 
+/// An exchange notes how far it has read, as if what it read before were there.
+#[test]
+fn it_is_not_built_anew_in_the_middle_of_an_exchange() {
+    let (relay, a) = (Relay::new(), SyncHome::new("laptop"));
+    fill(&a.home, 600);
+    a.init(&relay.url());
+    overwrite(&a.home.history_path(), 0, &[0; 100]);
+    let lock_path = a.data("sync.lock");
+    let exchange = fs::File::open(&lock_path).unwrap();
+    exchange.lock().unwrap();
+    let mut list = a.home.command(["history", "list"]).stdout(Stdio::null()).spawn().unwrap();
+    let opened = || {
+        let files = fs::read_dir(format!("/proc/{}/fd", list.id())).unwrap();
+        files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|file| file == lock_path)
+    };
+    wait_until("it waits for the exchange", opened);
+    assert_eq!(set_aside(&a.home), Vec::<PathBuf>::new());
+    assert_eq!(list.try_wait().unwrap(), None);
+    drop(exchange);
+    assert!(list.wait().unwrap().success());
+    assert_eq!((set_aside(&a.home).len(), commands(&a.home).len()), (1, 600));
+}
+
 #[test]
 fn a_daemon_goes_on_with_the_history_that_was_built_anew() {
     let relay = Relay::new();
