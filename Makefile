@@ -6,7 +6,6 @@ SHELL := /bin/bash
 # The archive of the second engine, for machines that cannot reach GitHub; without one that engine is skipped.
 V8_ARCHIVE ?=
 V8_FEATURES := --no-default-features --features engine-v8
-V8_TARGET := target/v8
 
 .PHONY: help
 help: ## list the targets
@@ -40,7 +39,7 @@ test: setup ## all tests, with both engines where both can be built
 .PHONY: test-v8
 test-v8: ## the isolate's tests on the second engine
 ifneq ($(V8_ARCHIVE),)
-	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) cargo test --locked $(V8_FEATURES) --target-dir $(V8_TARGET) --test runner isolate
+	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) cargo test --locked $(V8_FEATURES) --test runner isolate
 else
 	@echo "engine-v8: skipped, no archive; name one with V8_ARCHIVE=FILE (docs/contributing.md)"
 endif
@@ -72,5 +71,5 @@ bench: setup ## time and memory, side by side with the SDK on Node and with Atui
 	@.ci/bench-peers
 	cargo bench --locked --bench sync
 ifneq ($(V8_ARCHIVE),)
-	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) cargo bench --locked $(V8_FEATURES) --target-dir $(V8_TARGET) --bench sync
+	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) cargo bench --locked $(V8_FEATURES) --bench sync
 endif
