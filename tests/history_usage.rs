@@ -116,7 +116,7 @@ fn an_older_history_is_counted_when_its_layout_is_brought_up_to_date() {
     let db = rusqlite::Connection::open(home.history_path()).unwrap();
     db.execute_batch(
         "DROP INDEX records_in_segments; DROP INDEX records_in_none; DROP INDEX deletions_kept; DROP TRIGGER placed_insert;
-         DROP TRIGGER placed_delete; DROP TRIGGER records_insert_placed; ALTER TABLE records DROP COLUMN in_segment;
+         DROP TRIGGER placed_delete; ALTER TABLE records DROP COLUMN in_segment;
          DROP TABLE usage; DROP TABLE counted; DROP INDEX outbox_ready;
          ALTER TABLE outbox DROP COLUMN held; ALTER TABLE deleted_records DROP COLUMN kept; 
          ALTER TABLE records DROP COLUMN synced; DROP TABLE removed; DROP TABLE removals; PRAGMA user_version = 2;",

@@ -86,7 +86,7 @@ mod tests {
         history.ingest(&[record("came from what has retired", DEVICE)], None).unwrap();
         history.add_batch(&[record("never", own), record("of the machine it was copied from", DEVICE)]).unwrap();
         let steps_back = "DROP INDEX records_in_segments; DROP INDEX records_in_none; DROP INDEX deletions_kept; \
-            DROP TRIGGER placed_insert; DROP TRIGGER placed_delete; DROP TRIGGER records_insert_placed; \
+            DROP TRIGGER placed_insert; DROP TRIGGER placed_delete; \
             ALTER TABLE records DROP COLUMN in_segment; ALTER TABLE records DROP COLUMN synced; \
             DROP TABLE removed; DROP TABLE removals; PRAGMA user_version = 3;";
         history.db.execute_batch(steps_back).unwrap();

@@ -18,8 +18,8 @@
 //!   Rows are therefore numbered once (`AUTOINCREMENT`), and triggers keep the indexed part right
 //!   whoever writes. `records_by_time` ends with the id so that equal times have one order on all
 //!   devices.
-//! - `records.in_segment` says whether a record lies in any segment; triggers keep it right whoever writes, so that what lies in
-//!   none is found without a look at each (step 6).
+//! - `records.in_segment` says whether a record lies in any segment, so that what lies in none is found without a look at
+//!   each (step 6). Triggers keep it right as `placed` changes; whoever adds a record asks `placed` (step 7).
 //! - `removed` has what the `removals` of the last minute took away, in the columns of `records`; a column that is added there is
 //!   added here too, but for `in_segment`. `held` is its state in the outbox, `marked` the state of a mark with `kept` that it had.
 //! - `placed` says in which segments of the synced history a record lies (step 2). Positions are forgotten with
@@ -216,6 +216,9 @@ CREATE TRIGGER records_insert_placed AFTER INSERT ON records
     WHEN EXISTS (SELECT 1 FROM placed WHERE id = new.id) BEGIN
     UPDATE records SET in_segment = 1, synced = 1 WHERE rowid = new.rowid;
 END;
+",
+    "
+DROP TRIGGER records_insert_placed;
 ",
 ];
 

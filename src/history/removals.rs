@@ -205,7 +205,8 @@ fn restore(db: &Connection, number: i64, kind: i64, device: Uuid) -> Result<u64>
     let columns = rows::COLUMNS;
     let restored = db.execute(
         &format!(
-            "INSERT OR IGNORE INTO records ({columns}, synced) SELECT {columns}, synced FROM removed \
+            "INSERT OR IGNORE INTO records ({columns}, in_segment, synced) \
+             SELECT {columns}, id IN (SELECT id FROM placed), synced OR id IN (SELECT id FROM placed) FROM removed \
              WHERE removal = ?1 AND id NOT IN (SELECT id FROM deleted_records WHERE kept = 0) ORDER BY started_at, id"
         ),
         [number],

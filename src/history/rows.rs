@@ -15,10 +15,13 @@ pub(super) const COLUMNS: &str = "id, version, command, prompt, explanation, exi
      duration_ns, cwd, session, shell, host, device_id, safety, tags, model, category, executed, \
      imported_from, unknown";
 
+/// Whether it lies in a segment is asked here and not by a trigger: a statement with one keeps a copy of each page that it
+/// changes, to be undone alone.
 const INSERT: &str = "INSERT INTO records (id, version, command, prompt, explanation, exit, \
      started_at, duration_ns, cwd, session, shell, host, device_id, safety, tags, model, category, \
-     executed, imported_from, unknown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
-     ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) ON CONFLICT (id) DO NOTHING";
+     executed, imported_from, unknown, in_segment, synced) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+     ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+     EXISTS (SELECT 1 FROM placed WHERE id = ?1), EXISTS (SELECT 1 FROM placed WHERE id = ?1)) ON CONFLICT (id) DO NOTHING";
 
 const UPDATE: &str = "UPDATE records SET version = ?2, command = ?3, prompt = ?4, \
      explanation = ?5, exit = ?6, started_at = ?7, duration_ns = ?8, cwd = ?9, session = ?10, \

@@ -144,7 +144,7 @@ impl History {
     /// [`HistoryError::TooLong`], or what the database says; then nothing was stored.
     pub fn add(&self, record: &Record) -> Result<Stored> {
         check_size(record)?;
-        let stored = self.write(|db| store_and_count(db, record))?;
+        let stored = self.write(|db| Ok(store_and_count(db, std::slice::from_ref(record))?.remove(0)))?;
         self.index_backlog();
         Ok(stored)
     }
@@ -181,7 +181,7 @@ impl History {
     /// [`add_batch`](Self::add_batch) for many batches, after which the caller indexes.
     pub(super) fn add_unindexed(&self, records: &[Record]) -> Result<Vec<Stored>> {
         records.iter().try_for_each(check_size)?;
-        self.write(|db| records.iter().map(|record| store_and_count(db, record)).collect())
+        self.write(|db| store_and_count(db, records))
     }
 
     /// The record of this id.
@@ -370,13 +370,19 @@ pub(super) fn store(db: &Connection, record: &Record, queue: bool) -> Result<Sto
     Ok(stored)
 }
 
-/// Stores one record made here inside a transaction, queues it, and counts it once.
-fn store_and_count(db: &Connection, record: &Record) -> Result<Stored> {
-    let stored = store(db, record, true)?;
-    if matches!(stored, Stored::Added | Stored::Updated) {
-        usage::count(db, record)?;
+/// Stores records made here inside a transaction, queues them, and counts each once.
+fn store_and_count(db: &Connection, records: &[Record]) -> Result<Vec<Stored>> {
+    let mut tally = usage::Tally::begin(db)?;
+    let mut outcomes = Vec::with_capacity(records.len());
+    for record in records {
+        let stored = store(db, record, true)?;
+        if matches!(stored, Stored::Added | Stored::Updated) {
+            tally.count(db, record)?;
+        }
+        outcomes.push(stored);
     }
-    Ok(stored)
+    tally.end(db)?;
+    Ok(outcomes)
 }
 
 /// Sets a small piece of state inside a transaction.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -78,34 +78,66 @@ pub fn day_of(at: UnixNanos) -> i64 {
     at.0.div_euclid(DAY)
 }
 
-/// Counts a record of this device inside a transaction, unless it was counted. What was only suggested was not run.
-pub(super) fn count(db: &Connection, record: &Record) -> Result<()> {
-    if record.executed == Some(false) {
-        return Ok(());
+/// What the records of one transaction add to the counters of this device, written once in its end.
+#[derive(Default)]
+pub(super) struct Tally {
+    own: Option<Uuid>,
+    rows: BTreeMap<(i64, String, &'static str), Counts>,
+}
+
+impl Tally {
+    /// Of the device whose history this is.
+    pub(super) fn begin(db: &Connection) -> Result<Self> {
+        let own = db
+            .prepare_cached("SELECT unhex(value, '-') FROM meta WHERE key = 'device_id'")?
+            .query_row([], |row| id_column(row, 0))
+            .optional()?;
+        Ok(Self { own, rows: BTreeMap::new() })
     }
-    let first = db
-        .prepare_cached(
-            "INSERT INTO counted (id) SELECT ?1 \
-             WHERE ?2 = (SELECT unhex(value, '-') FROM meta WHERE key = 'device_id') ON CONFLICT DO NOTHING",
-        )?
-        .execute([record.id.as_bytes(), record.device_id.as_bytes()])?;
-    if first == 0 {
-        return Ok(());
+
+    /// Counts a record of this device, unless it was counted. What was only suggested was not run.
+    pub(super) fn count(&mut self, db: &Connection, record: &Record) -> Result<()> {
+        if record.executed == Some(false) || self.own != Some(record.device_id) {
+            return Ok(());
+        }
+        let first = db
+            .prepare_cached("INSERT INTO counted (id) VALUES (?1) ON CONFLICT DO NOTHING")?
+            .execute([record.id.as_bytes()])?;
+        if first == 1 {
+            let model = record.model.clone().unwrap_or_default();
+            let safety = record.safety.map(RiskLevel::as_str).unwrap_or_default();
+            let row = self.rows.entry((day_of(record.started_at), model, safety)).or_default();
+            row.add(Counts::of(record.exit));
+        }
+        Ok(())
     }
-    db.prepare_cached(
-        "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6) \
-         ON CONFLICT (device, day, model, safety) DO UPDATE SET commands = commands + 1, \
-         succeeded = succeeded + excluded.succeeded, failed = failed + excluded.failed",
-    )?
-    .execute(params![
-        record.device_id.as_bytes(),
-        day_of(record.started_at),
-        record.model.as_deref().unwrap_or_default(),
-        record.safety.map(RiskLevel::as_str).unwrap_or_default(),
-        record.exit == Some(0),
-        record.exit.is_some_and(|exit| exit != 0),
-    ])?;
-    Ok(())
+
+    /// Adds it to the counters.
+    pub(super) fn end(self, db: &Connection) -> Result<()> {
+        for ((day, model, safety), counts) in &self.rows {
+            db.prepare_cached(
+                "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device, day, model, safety) DO UPDATE SET \
+                 commands = commands + excluded.commands, succeeded = succeeded + excluded.succeeded, \
+                 failed = failed + excluded.failed",
+            )?
+            .execute(params![
+                self.own.as_ref().map(Uuid::as_bytes),
+                day,
+                model,
+                safety,
+                whole(counts.commands),
+                whole(counts.succeeded),
+                whole(counts.failed),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// A count as the database holds it.
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Sees to it that the counters say at least what the records of this device do, where some of them were lost.
@@ -152,16 +184,15 @@ impl History {
                  commands = max(commands, excluded.commands), succeeded = max(succeeded, excluded.succeeded), \
                  failed = max(failed, excluded.failed)",
             )?;
-            let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
             for UsageRow { day, model, safety, counts } in rows {
                 statement.execute(params![
                     device.as_bytes(),
                     day,
                     model,
                     safety,
-                    number(counts.commands),
-                    number(counts.succeeded),
-                    number(counts.failed),
+                    whole(counts.commands),
+                    whole(counts.succeeded),
+                    whole(counts.failed),
                 ])?;
             }
             Ok(())
