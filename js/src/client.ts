@@ -11,8 +11,8 @@ import { accountId, coarse, createAccount, groupOf, loadedMap, profileId, regist
 import { CaroCrypto } from "./crypto";
 import { RelayLink } from "./link";
 import { emit, Failure, type Handlers, type Item, type Outcome, type Positions, type Requests, type Written } from "./protocol";
-import { covers } from "./sessions";
-import { forgetSession, heldIds, openStorage } from "./storage";
+import { covers, type Sessions } from "./sessions";
+import { forgetSession, heldIds, openStorage, storageRefusal } from "./storage";
 
 const HOUR_MS = 3_600_000;
 
@@ -83,6 +83,7 @@ export class Client {
     },
     set: async ({ id, entries }) => {
       const map = loadedMap(this.node, id);
+      await this.whole(map.core);
       const changes = Object.entries(entries).map(([key, value]) => ({ op: "set", key, value }));
       await this.commit(id, () => map.core.makeTransaction(changes, "private", undefined, this.stamp(map.core.latestTxMadeAt)));
       map.processNewTransactions();
@@ -329,30 +330,36 @@ export class Client {
    * store, and the relay, have in its place.
    */
   private async whole(core: CoValueCore): Promise<void> {
-    const lacks = () => !core.isDeleted && !covers(core.knownState().sessions, this.node.storage?.getKnownState(core.id).sessions ?? {});
+    const lacks = () => !core.isDeleted && !covers(core.knownState().sessions, this.stored(core.id));
     while (lacks()) {
       const came = await new Promise<boolean>((resolve) => {
-        const timer = setTimeout(() => resolve(false), PIECE_MS);
-        const unsubscribe = core.subscribe(() => {
+        const done = (came: boolean) => {
           clearTimeout(timer);
           unsubscribe();
-          resolve(true);
-        }, false);
+          resolve(came);
+        };
+        const timer = setTimeout(() => done(false), PIECE_MS);
+        const unsubscribe = core.subscribe(() => done(true), false);
       });
-      if (!came) throw new Failure("storage", "the store does not hand out all that it holds");
+      if (!came && lacks()) throw new Failure("storage", "the store does not hand out all that it holds");
     }
+  }
+
+  /** How much the store has of a CoValue. */
+  private stored(id: string): Sessions {
+    return this.node.storage?.getKnownState(id).sessions ?? {};
   }
 
   /** Makes a transaction and waits until the store holds it. */
   private async commit(id: string, make: () => boolean): Promise<void> {
-    await this.whole(this.node.getCoValue(id as RawCoID));
     if (!make()) throw new Failure("misuse", "it has been deleted");
     // The SDK stores local transactions in a microtask of its own.
     await new Promise((resolve) => setImmediate(resolve));
-    const stored: Record<string, number> = this.node.storage?.getKnownState(id).sessions ?? {};
+    // The SDK takes for stored what a full disk took back in the end of the transaction.
+    const refusal = storageRefusal();
+    if (refusal !== undefined) throw new Failure("storage", refusal);
     const held = this.node.getCoValue(id as RawCoID).knownState().sessions;
-    const behind = Object.entries(held).some(([session, count]) => (stored[session] ?? 0) < count);
-    if (behind) throw new Failure("storage", "the store did not take the change");
+    if (!covers(this.stored(id), held)) throw new Failure("storage", "the store did not take the change");
   }
 }
 

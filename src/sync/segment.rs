@@ -21,7 +21,8 @@ pub(super) const RECORD_BYTES_MAX: usize = 600 << 10;
 /// Entries in one segment at most.
 pub(super) const ENTRIES_IN_SEGMENT: u64 = 250;
 /// Sealed text in one segment after which it counts as full: what is open is read whole before something is added to it.
-pub(super) const SEGMENT_BYTES: u64 = 96 << 10;
+/// As many entries of a command each just fit.
+pub(super) const SEGMENT_BYTES: u64 = 112 << 10;
 /// Plaintext that is written at once, as one transaction, at most.
 pub(super) const TRANSACTION_BYTES: u64 = 256 << 10;
 

@@ -207,6 +207,29 @@ fn a_full_disk_is_an_error_and_never_a_silent_loss() {
     assert_eq!(items.len() as u64, stored, "what was confirmed is there, and nothing else");
 }
 
+/// A disk that is full says so in the end of a transaction, when the SDK has counted what is in it as stored.
+#[test]
+fn what_is_taken_back_in_the_end_is_not_reported_as_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sync.db");
+    let Client { isolate, secret, segment, .. } = client(open_database(Some(&path)).unwrap());
+    isolate.call(&Append { id: segment.clone(), values: vec!["first".into()] }, DEADLINE).unwrap();
+    isolate.call(&Close {}, DEADLINE).unwrap();
+    drop(isolate);
+    let database = open_database(Some(&path)).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE nobody (id INTEGER PRIMARY KEY);
+             CREATE TABLE promised (id INTEGER REFERENCES nobody DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER promise AFTER INSERT ON transactions BEGIN INSERT INTO promised VALUES (1); END;
+             PRAGMA foreign_keys = ON;",
+        )
+        .unwrap();
+    let (isolate, _) = open(database, &secret, false);
+    let failure = isolate.call(&Append { id: segment, values: vec!["second".into()] }, DEADLINE);
+    assert!(matches!(&failure, Err(IsolateError::Failed(f)) if f.code == FailureCode::Storage), "{failure:?}");
+}
+
 #[test]
 fn what_was_answered_is_in_the_file_when_the_process_is_gone() {
     let folder = tempfile::tempdir().unwrap();
