@@ -17,6 +17,8 @@ mod host;
 mod init;
 mod man;
 mod misuse;
+#[cfg(test)]
+mod reference;
 mod relay;
 mod rescue;
 mod rules;
