@@ -10,6 +10,7 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
     export CARO_SESSION
     __caro_serial=0
     __caro_begun=0
+    __caro_since=0
     __caro_ran=
     __caro_none=-
 
@@ -44,7 +45,7 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
 
     # Completes the command that ran, in the background.
     __caro_precmd() {
-        local status=$? id entry number
+        local status=$? now=${EPOCHREALTIME-} id entry number
         # A command with a leading space is to be forgotten, which the hook before it cannot see if bash leaves
         # it out of its history. So it is put there and taken out here, before anything is written to a file.
         case ${HISTCONTROL-} in
@@ -55,8 +56,8 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
             __caro_ran=
             __caro_id id
             if type -P caro; then
-                if [[ -n ${EPOCHREALTIME-} ]]; then
-                    number=$(((${EPOCHREALTIME//[!0-9]/} - __caro_begun) * 1000))
+                if [[ -n $now ]]; then
+                    number=$(((${now//[!0-9]/} - __caro_since) * 1000))
                     ((number >= 0)) || number=0
                     (command caro history end "$id" --exit "$status" --duration-ns "$number" </dev/null &)
                 else
@@ -77,7 +78,7 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         [[ $- == *e* ]] || return "$status"
     } >/dev/null 2>&1
 
-    PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME//[!0-9]/} + 0 ? ${EPOCHREALTIME//[!0-9]/} + 0 : __caro_begun + 1, 1)):0}$(__caro_preexec)'
+    PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME//[!0-9]/} + 0 ? ${EPOCHREALTIME//[!0-9]/} + 0 : __caro_begun + 1, 1)):0}$(__caro_preexec)${__caro_none:$((__caro_since = ${EPOCHREALTIME//[!0-9]/} + 0, 1)):0}'
     if [[ $(declare -p PROMPT_COMMAND 2>/dev/null) == 'declare -a'* ]]; then
         PROMPT_COMMAND=(__caro_precmd "${PROMPT_COMMAND[@]}")
     else

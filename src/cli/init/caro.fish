@@ -53,7 +53,7 @@ if status is-interactive; and not set -q __caro_ready
     # In a text of several lines, in a list of completions and while it searches by itself, it moves.
     function __caro_up
         if commandline --search-mode; or commandline --paging-mode; or test (count (commandline -b)) -gt 1; or not type -q caro
-            commandline -f up-or-search
+            up-or-search
         else
             __caro_search --up
         end

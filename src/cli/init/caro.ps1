@@ -1,6 +1,7 @@
 # Records what you run in this shell and searches it by key; `caro init powershell` prints it.
 #
-# Where caro is missing or fails the shell goes on as if the hooks were not there.
+# The hooks change neither $? nor $LASTEXITCODE, and where caro is missing or fails the shell goes on as if they were not
+# there.
 
 if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
     $global:__CaroReady = $true
@@ -9,13 +10,19 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
     $global:__CaroReadLine = $function:PSConsoleHostReadLine
     $global:__CaroPrompt = $function:prompt
 
-    # Called for each line; what it returns is run.
+    function global:__CaroIsThere { [bool](Get-Command caro -CommandType Application -ErrorAction Ignore) }
+
+    # Called for each line; what it returns is run. Nothing may come before the one that was there, which looks at $?.
     function global:PSConsoleHostReadLine {
         $line = & $global:__CaroReadLine
+        $status = $global:LASTEXITCODE
         $global:__CaroId = ''
         # A leading space hides.
-        if ($line -and $line -notmatch '^\s' -and (Get-Command caro -CommandType Application -ErrorAction Ignore)) {
+        if ($line -and $line -notmatch '^\s' -and (__CaroIsThere)) {
+            # For what is piped below: before 6.0 it would be ASCII.
+            $OutputEncoding = [System.Text.UTF8Encoding]::new($false)
             try { $global:__CaroId = ($line | caro history start --session $env:CARO_SESSION --shell powershell --stdin 2>$null) } catch { }
+            $global:LASTEXITCODE = $status
         }
         $line
     }
@@ -29,6 +36,8 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             $global:__CaroId = ''
             $global:LASTEXITCODE = $status
         }
+        # $? cannot be set, but something can fail, or not.
+        if ($succeeded) { $null = 1 } else { Write-Error '' -ErrorAction Ignore }
         & $global:__CaroPrompt
     }
 
@@ -37,8 +46,17 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
         $line = $null
         $cursor = $null
         [Microsoft.PowerShell.PSConsoleReadLine]::GetBufferState([ref]$line, [ref]$cursor)
-        # Before 7.3 an empty argument is dropped, and the text is none then.
-        $chosen = @(caro history search --interactive --widget @args -- $line)
+        $status = $global:LASTEXITCODE
+        $encoding = [Console]::OutputEncoding
+        try {
+            # In which what caro prints is read.
+            [Console]::OutputEncoding = [System.Text.UTF8Encoding]::new($false)
+            # Before 7.3 an empty argument is dropped, and the text is none then.
+            $chosen = @(caro history search --interactive --widget @args -- $line)
+        } finally {
+            [Console]::OutputEncoding = $encoding
+            $global:LASTEXITCODE = $status
+        }
         [Microsoft.PowerShell.PSConsoleReadLine]::InvokePrompt()
         if ($chosen.Count -gt 1) {
             $command = $chosen[1..($chosen.Count - 1)] -join "`n"
@@ -48,7 +66,9 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
     }
 
     # [ctrl-r
-    Set-PSReadLineKeyHandler -Chord Ctrl+r -BriefDescription 'Search the history' -ScriptBlock { __CaroSearch }
+    Set-PSReadLineKeyHandler -Chord Ctrl+r -BriefDescription 'Search the history' -ScriptBlock {
+        if (__CaroIsThere) { __CaroSearch } else { [Microsoft.PowerShell.PSConsoleReadLine]::ReverseSearchHistory() }
+    }
     # ctrl-r]
     # [up-arrow
     Set-PSReadLineKeyHandler -Chord UpArrow -BriefDescription 'Search the history' -ScriptBlock {
@@ -56,7 +76,13 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
         $cursor = $null
         [Microsoft.PowerShell.PSConsoleReadLine]::GetBufferState([ref]$line, [ref]$cursor)
         # In a text of several lines it moves.
-        if ($line.Contains("`n")) { [Microsoft.PowerShell.PSConsoleReadLine]::PreviousLine() } else { __CaroSearch --up }
+        if ($line.Contains("`n")) {
+            [Microsoft.PowerShell.PSConsoleReadLine]::PreviousLine()
+        } elseif (__CaroIsThere) {
+            __CaroSearch --up
+        } else {
+            [Microsoft.PowerShell.PSConsoleReadLine]::PreviousHistory()
+        }
     }
     # up-arrow]
 }

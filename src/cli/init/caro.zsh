@@ -11,7 +11,7 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     # Records a command that begins to run.
     __caro_preexec() {
         emulate -L zsh
-        __caro_id= __caro_begun=${EPOCHREALTIME:-0}
+        __caro_id=
         # A leading space hides.
         [[ -n $1 && $1 != [[:space:]]* ]] && (( $+commands[caro] )) || return 0
         if (( $#1 < 30000 )); then
@@ -19,6 +19,7 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
         else
             __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh --stdin 2>/dev/null <<<"$1")
         fi
+        __caro_begun=${EPOCHREALTIME:-0}
         return 0
     }
 
@@ -37,7 +38,8 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
 
     add-zsh-hook preexec __caro_preexec
     # Before the others, so that what they do takes no part of the time.
-    precmd_functions=(__caro_precmd ${precmd_functions[@]})
+    typeset -ga precmd_functions
+    precmd_functions=(__caro_precmd "${precmd_functions[@]}")
 
     # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
     __caro_search() {
@@ -54,6 +56,7 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     }
     # [ctrl-r
     __caro_ctrl_r() {
+        emulate -L zsh
         if (( $+commands[caro] )); then
             __caro_search
         else
@@ -68,6 +71,7 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     # [up-arrow
     # In a text of several lines it moves.
     __caro_up() {
+        emulate -L zsh
         if [[ $BUFFER != *$'\n'* ]] && (( $+commands[caro] )); then
             __caro_search --up
         else
