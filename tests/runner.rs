@@ -27,6 +27,7 @@ mod relay_durability;
 mod search_screen;
 mod secrets;
 mod shell_capture;
+mod shell_nushell;
 mod spec_acceptance;
 mod spec_coverage;
 mod spec_edge_cases;

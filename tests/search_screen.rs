@@ -342,6 +342,24 @@ fn without_a_terminal_it_fails_at_once() {
     assert!(run.stderr.contains("needs a terminal") && run.stderr.contains("--interactive"), "{run:?}");
 }
 
+#[test]
+fn where_the_terminal_cannot_show_it_there_is_a_list_and_no_choice() {
+    let home = usual();
+    let screen = Screen::start(&home, (100, 20), &PLAIN, &[]);
+    screen.shows("$");
+    screen.enter("TERM=dumb; caro history search -i git; echo \"status:$?\"");
+    let shown = screen.shows("status:0");
+    assert!(shown.contains("git push") && !shown.contains("docker") && shown.contains("Set TERM, for"), "{shown}");
+    // What a script or a shell's key would take for chosen.
+    for (number, more) in ["> chosen", "--widget"].into_iter().enumerate() {
+        screen.enter(&format!("caro history search -i {more}; echo \"status:$?:{number}\""));
+        let shown = screen.shows(&format!("status:2:{number}"));
+        let said = shown.rsplit("$ caro").next().expect("what came last");
+        assert!(said.contains("TERM is dumb") && !said.contains("git push"), "{shown}");
+    }
+    assert_eq!(chosen(&home), "");
+}
+
 /// A shell with the integration and two commands in its history.
 fn shell(kind: Kind) -> Shell {
     let shell = kind.start("", "");
@@ -422,6 +440,32 @@ fn a_key_can_be_left_to_the_shell_and_a_missing_program_leaves_both() {
         shell.screen.press("Up").press("Up");
         shell.screen.until("the shell's own history", |text| text.trim_end().ends_with("END-''1"));
     }
+}
+
+#[test]
+fn where_fish_has_up_for_something_else_it_has_it_still() {
+    let Shell { screen, home, .. } = &shell(Kind::Fish);
+    // Between lines.
+    screen.enter("begin").enter("echo upper");
+    screen.types("echo lower").press("Up").press("C-e").types("-''most");
+    screen.press("Down").press("C-e").press("Enter");
+    screen.enter("end");
+    let shown = screen.shows("upper-most\nlower\n");
+    assert!(!shown.contains("Unknown"), "{shown}");
+    // In the list of completions.
+    for name in ["pick-a", "pick-b", "pick-c"] {
+        std::fs::write(home.work_dir().join(name), "").expect("a file");
+    }
+    screen.types("echo chosen: ./pi").press("Tab").shows("./pick-c");
+    screen.press("Tab").press("Tab").shows("echo chosen: ./pick-b");
+    screen.press("Up").until("the one before", |text| !text.contains("echo chosen: ./pick-b") && !text.contains('❯'));
+    screen.press("Escape").press("C-u");
+    // Without the program.
+    screen.enter(" set PATH /nonexistent").enter("builtin echo last-''one");
+    screen.shows("\nlast-one\n");
+    screen.press("Up").shows("> builtin echo last-''one\n");
+    screen.until("only the line", |text| text.trim_end().ends_with("ready> builtin echo last-''one"));
+    assert!(!screen.text().contains("Unknown"));
 }
 
 #[test]

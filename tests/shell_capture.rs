@@ -10,10 +10,12 @@ use std::time::Instant;
 use caro::history::{Filter, Record};
 
 use crate::common::home::{BETWEEN_LOOKS, DEADLINE, TestHome};
+use crate::common::node::nushell;
 use crate::common::tmux::Screen;
 
 /// A shell with the integration in the file it reads when it starts.
 pub struct Shell {
+    kind: Kind,
     // Ends before its home, where its socket is, goes.
     pub screen: Screen,
     pub home: TestHome,
@@ -26,6 +28,8 @@ pub enum Kind {
     Bash,
     Zsh,
     Fish,
+    /// Where it is installed; it has another syntax, and tests of its own.
+    Nu,
 }
 
 pub const ALL: [Kind; 3] = [Kind::Bash, Kind::Zsh, Kind::Fish];
@@ -36,6 +40,15 @@ impl Kind {
             Self::Bash => "bash",
             Self::Zsh => "zsh",
             Self::Fish => "fish",
+            Self::Nu => "nu",
+        }
+    }
+
+    /// A line that is not recorded and shows `END-` with this number, which the line itself does not hold.
+    fn marker(self, number: usize) -> String {
+        match self {
+            Self::Nu => format!(" print $\"END-({number})\""),
+            _ => format!(" echo END-''{number}"),
         }
     }
 
@@ -66,9 +79,26 @@ impl Kind {
                 let config = home.path().join("config");
                 Screen::start(&home, (120, 50), &[shell, "-i"], &[("XDG_CONFIG_HOME", path(&config))])
             }
+            Self::Nu => {
+                let folder = home.path().join("config/nushell");
+                fs::create_dir_all(&folder).expect("a folder");
+                let script = home.path().join("caro.nu");
+                home.file("caro.nu", home.run(["init", shell]).success().stdout);
+                let completions = home.run(["completions", shell]).success().stdout;
+                fs::write(folder.join("compl.nu"), completions).expect("a file is written");
+                let rc = format!(
+                    "$env.config.show_banner = false; $env.PROMPT_COMMAND = {{|| 'ready' }}; $env.PROMPT_INDICATOR = '> '\n\
+                     $env.PROMPT_COMMAND_RIGHT = {{|| '' }}\n{before}\nsource '{}'\n{after}\n",
+                    script.display()
+                );
+                fs::write(folder.join("config.nu"), rc).expect("a file is written");
+                let program = nushell().expect("there is one");
+                let config = home.path().join("config");
+                Screen::start(&home, (120, 50), &[path(&program)], &[("XDG_CONFIG_HOME", path(&config))])
+            }
         };
         screen.shows("ready>");
-        Shell { home, screen, ran: 0.into() }
+        Shell { kind: self, home, screen, ran: 0.into() }
     }
 }
 
@@ -77,20 +107,34 @@ fn path(path: &Path) -> &str {
 }
 
 impl Shell {
+    /// Types a line and Enter.
+    #[track_caller]
+    pub fn enter(&self, line: &str) {
+        // Nushell may lose what is typed before its prompt is there.
+        if self.kind == Kind::Nu {
+            self.screen.until("a prompt", |text| text.trim_end().ends_with([':', '>']));
+            self.screen.types(line);
+            self.screen.until(line, |text| text.trim_end().ends_with(line.trim_end()));
+            self.screen.press("Enter");
+        } else {
+            self.screen.enter(line);
+        }
+    }
+
     /// Runs a line to its end and returns what the screen shows. The line after it, which is not recorded,
     /// marks the end.
     #[track_caller]
     pub fn run(&self, line: &str) -> String {
         let number = self.ran.get() + 1;
         self.ran.set(number);
-        self.screen.enter(line);
-        self.screen.enter(&format!(" echo END-''{number}"));
+        self.enter(line);
+        self.enter(&self.kind.marker(number));
         self.screen.shows(&format!("END-{number}\n"))
     }
 
     /// The records that have ended, once there are as many.
     #[track_caller]
-    fn records(&self, count: usize) -> Vec<Record> {
+    pub fn records(&self, count: usize) -> Vec<Record> {
         let end = Instant::now() + DEADLINE;
         loop {
             if self.home.history_path().exists() {
@@ -226,6 +270,37 @@ fn a_shell_that_ends_on_errors_does_not_end_by_the_hooks() {
     zsh.run("! true");
     zsh.run("echo alive");
     assert_eq!(zsh.records(3)[1].exit, Some(1));
+}
+
+#[test]
+fn unusual_options_of_zsh_disturb_neither_the_hooks_nor_the_keys() {
+    for option in ["nounset", "ksharrays"] {
+        let shell = Kind::Zsh.start(&format!("setopt {option}; other() {{ seen=yes; }}; precmd_functions=(other)"), "");
+        shell.run("echo $seen");
+        assert_eq!(shell.records(1)[0].exit, Some(0));
+        shell.screen.press("Up").shows("1 of 1");
+        shell.screen.press("Escape");
+        let shown = shell.screen.until("the prompt", |text| text.trim_end().ends_with("ready>"));
+        assert!(shown.contains("\nyes\n") && !shown.contains("not set") && !shown.contains("__caro"), "{shown}");
+    }
+    // Before anything made the array.
+    let shell = Kind::Zsh.start("setopt nounset; unset precmd_functions", "");
+    shell.run("sh -c 'exit 2'");
+    assert_eq!(shell.records(1)[0].exit, Some(2));
+    assert!(!shell.screen.text().contains("not set"));
+}
+
+#[test]
+fn what_the_hook_itself_takes_is_no_part_of_the_duration() {
+    for kind in [Kind::Bash, Kind::Zsh] {
+        let shell = kind.start("", "");
+        // Slower than the program, and than any machine.
+        let slow = "printf '#!/bin/sh\\n[ $2 = start ] && sleep 1; exec %s \"$@\"' $(command -v caro) >bin/caro";
+        shell.run(&format!(" mkdir bin; {slow}; chmod +x bin/caro; PATH=$PWD/bin:$PATH"));
+        shell.run("true");
+        let duration = shell.records(1)[0].duration_ns;
+        assert!(duration.is_some_and(|duration| duration < 900_000_000), "{duration:?}");
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
-// Installs the independent peers (official SDK and jazz-run) into OUT_DIR, from the lock files beside this script.
+// Installs the independent peers (official SDK and jazz-run) and Nushell into OUT_DIR, from the lock files beside this
+// script.
 //
 //   node tests/interop/install.mjs [OUT_DIR]        default: target/interop of the project
 //
-// Two separate installs, OUT_DIR/node_modules and OUT_DIR/jazz-run/node_modules, because jazz-run brings an older
-// cojson. Nothing is written into the source tree, no package script runs (`--ignore-scripts`), and an install whose
-// manifest, lock file and platform are unchanged is left alone: the stamp is written last, so that an interrupted
-// install is repeated.
+// Separate installs, OUT_DIR/node_modules and OUT_DIR/{jazz-run,nushell}/node_modules: jazz-run brings an older
+// cojson, and Nushell is a single program. Nothing is written into the source tree, no package script runs
+// (`--ignore-scripts`), and an install whose manifest, lock file and platform are unchanged is left alone: the stamp is
+// written last, so that an interrupted install is repeated.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -19,6 +20,9 @@ const NPM_CI = ["ci", "--omit=peer", "--ignore-scripts", "--prefer-offline", "--
 const outDir = resolve(process.argv[2] ?? join(SOURCE, "..", "..", "target", "interop"));
 install("official SDK", SOURCE, outDir, ["package.json", "package-lock.json", "stubs"]);
 install("jazz-run", join(SOURCE, "jazz-run"), join(outDir, "jazz-run"), ["package.json", "package-lock.json"]);
+// Only this one is locked.
+if (process.platform === "linux" && process.arch === "x64")
+  install("Nushell", join(SOURCE, "nushell"), join(outDir, "nushell"), ["package.json", "package-lock.json"]);
 
 function install(what, from, to, inputs) {
   const stampFile = join(to, ".installed");

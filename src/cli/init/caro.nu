@@ -2,35 +2,12 @@
 #
 # Where caro is missing or fails the shell goes on as if the hooks were not there.
 
-$env.CARO_SESSION = (random uuid)
-$env.__CARO_ID = ""
-
-$env.config = ($env.config | upsert hooks.pre_execution (
-    ($env.config.hooks.pre_execution? | default []) | append {||
-        $env.__CARO_ID = ""
-        let line = (commandline)
-        # A leading space hides.
-        if ($line | is-not-empty) and ($line !~ '^\s') and (which caro | is-not-empty) {
-            let begun = ($line | ^caro history start --session $env.CARO_SESSION --shell nu --stdin | complete)
-            $env.__CARO_ID = ($begun.stdout | str trim)
-        }
-    }
-))
-
-$env.config = ($env.config | upsert hooks.pre_prompt (
-    ($env.config.hooks.pre_prompt? | default []) | append {||
-        let exit = $env.LAST_EXIT_CODE
-        if ($env.__CARO_ID? | is-not-empty) {
-            let ran = ($env.CMD_DURATION_MS? | default "0")
-            let ran = (if ($ran =~ '^[0-9]+$') { $"($ran)000000" } else { "0" })
-            ^caro history end $env.__CARO_ID --exit $exit --duration-ns $ran | complete | ignore
-            $env.__CARO_ID = ""
-        }
-    }
-))
+# Whether the program is there. Its completions have the same name, and the path of their own file.
+def __caro_is_there [] { which --all caro | any {|found| ($found.path | path basename) in [caro caro.exe] } }
 
 # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
 def __caro_search [...flags: string] {
+    if not (__caro_is_there) { return }
     let chosen = (^caro history search --interactive --widget ...$flags -- (commandline) | lines)
     if ($chosen | length) > 1 {
         let command = ($chosen | skip 1 | str join "\n")
@@ -42,26 +19,83 @@ def __caro_search [...flags: string] {
     }
 }
 
-# [ctrl-r
-$env.config = ($env.config | upsert keybindings (
-    ($env.config.keybindings? | default []) | append {
+# [up-arrow
+# In a text of several lines it moves.
+def __caro_up [] {
+    if not (commandline | str contains "\n") { return (__caro_search '--up') }
+    let before = (commandline | str substring --grapheme-clusters 0..<(commandline get-cursor) | split row "\n")
+    if ($before | length) > 1 {
+        let column = ($before | last | str length --grapheme-clusters)
+        let above = ($before | drop | last | str length --grapheme-clusters)
+        let first = (commandline get-cursor) - $column - $above - 1
+        commandline set-cursor ($first + ([$column $above] | math min))
+    }
+}
+# up-arrow]
+
+# The keys, while the program is there.
+const __caro_keys = [
+    # [ctrl-r
+    {
         name: caro_ctrl_r
         modifier: control
         keycode: char_r
         mode: [emacs vi_normal vi_insert]
         event: { send: executehostcommand cmd: "__caro_search" }
     }
-))
-# ctrl-r]
-
-# [up-arrow
-$env.config = ($env.config | upsert keybindings (
-    ($env.config.keybindings? | default []) | append {
+    # ctrl-r]
+    # [up-arrow
+    {
         name: caro_up
         modifier: none
         keycode: up
         mode: [emacs vi_normal vi_insert]
-        event: { until: [{ send: menuup } { send: executehostcommand cmd: "__caro_search '--up'" }] }
+        event: { until: [{ send: menuup } { send: executehostcommand cmd: "__caro_up" }] }
     }
-))
-# up-arrow]
+    # up-arrow]
+]
+
+if $env.__CARO_SHELL? != $nu.pid {
+    $env.__CARO_SHELL = $nu.pid
+    $env.CARO_SESSION = (random uuid)
+    $env.__CARO_ID = ""
+    $env.__CARO_BEFORE = null
+    $env.__CARO_KEYS = false
+
+    $env.config.hooks.pre_execution = ($env.config.hooks.pre_execution? | default []) ++ [{||
+        $env.__CARO_ID = ""
+        let line = (commandline)
+        if $line in [__caro_search __caro_up] {
+            # A key is no command: what the one before left is there afterwards.
+            $env.__CARO_BEFORE = { exit: $env.LAST_EXIT_CODE, ran: $env.CMD_DURATION_MS? }
+        # A leading space hides.
+        } else if ($line | is-not-empty) and ($line !~ '^\s') and (__caro_is_there) {
+            let begun = ($line | ^caro history start --session $env.CARO_SESSION --shell nu --stdin | complete)
+            $env.__CARO_ID = ($begun.stdout | str trim)
+        }
+    }]
+
+    $env.config.hooks.pre_prompt = ($env.config.hooks.pre_prompt? | default []) ++ [{||
+        if $env.__CARO_BEFORE? != null {
+            $env.LAST_EXIT_CODE = $env.__CARO_BEFORE.exit
+            $env.CMD_DURATION_MS = $env.__CARO_BEFORE.ran
+            $env.__CARO_BEFORE = null
+        }
+        let exit = $env.LAST_EXIT_CODE
+        let is_there = (__caro_is_there)
+        if $is_there and ($env.__CARO_ID? | is-not-empty) {
+            let ran = ($env.CMD_DURATION_MS? | default "0")
+            let ran = (if ($ran =~ '^[0-9]+$') { $"($ran)000000" } else { "0" })
+            ^caro history end $env.__CARO_ID --exit $exit --duration-ns $ran | complete | ignore
+            $env.LAST_EXIT_CODE = $exit
+        }
+        $env.__CARO_ID = ""
+        if $is_there != $env.__CARO_KEYS {
+            let others = ($env.config.keybindings | where {|key| $key.name? not-in $__caro_keys.name })
+            # What is assigned is added to what is there, except for nothing.
+            $env.config.keybindings = []
+            $env.config.keybindings = (if $is_there { $others ++ $__caro_keys } else { $others })
+            $env.__CARO_KEYS = $is_there
+        }
+    }]
+}
