@@ -171,3 +171,43 @@ fn records_that_are_added_pass_the_same_gate() {
     assert_eq!(stored.iter().filter(|stored| *stored == "left_out").count(), 1, "{run:?}");
     assert_eq!(commands(&home), ["ls", "pwd"]);
 }
+
+#[test]
+fn the_session_is_that_of_the_environment_and_a_paused_one_records_nothing() {
+    let home = TestHome::new();
+    let run = |args: &[&str], session: &str, input: &str| {
+        let mut command = home.command(args);
+        command.env("CARO_SESSION", session).stdin(std::process::Stdio::piped());
+        home.finish(command, input.as_bytes())
+    };
+    let answer = r#"{"generated_command": "answered", "exit_code": 0}"#;
+    let ways: [(&[&str], &str); 4] = [
+        (&["history", "start", "--", "begun"], ""),
+        (&["history", "add", "--command", "added"], ""),
+        (&["history", "add", "--from", "caro"], answer),
+        (&["history", "add"], r#"{"command": "sent"}"#),
+    ];
+    for (args, input) in ways {
+        assert_eq!(run(args, "foo", input).success().lines().len(), 1);
+    }
+    let sessions: Vec<_> = home.run(["history", "list", "--json"]).success().json();
+    let sessions: Vec<_> = sessions.iter().map(|record| record["session"].as_str()).collect();
+    assert_eq!(sessions, [Some("foo"), Some("foo"), Some("foo"), None], "a line says by itself where it ran");
+
+    assert_eq!(run(&["history", "pause"], "foo", "").code, Some(0));
+    for (args, input) in ways {
+        let ran = run(args, "foo", input);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+        let told = ran.stderr.contains("1 command not recorded: the shell session is paused");
+        assert_eq!(told, args[1] == "add", "a prompt is told nothing: {ran:?}");
+    }
+    let named = |session: &str| run(&["history", "add", "--command", "named", "--session", session], "bar", "");
+    assert!(named("foo").stdout.is_empty());
+    let lines = r#"{"command": "hidden", "session": "foo"}
+{"command": "of another", "session": "bar"}
+"#;
+    let ran = run(&["history", "add", "--json"], "foo", lines);
+    let stored: Vec<_> = ran.json().iter().map(|line| line["stored"].as_str().map(str::to_owned)).collect();
+    assert_eq!(stored, [Some("left_out".to_owned()), Some("added".to_owned())], "{ran:?}");
+    assert_eq!(commands(&home), ["begun", "added", "answered", "sent", "of another"]);
+}

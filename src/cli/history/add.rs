@@ -14,7 +14,7 @@ use super::super::{CliError, Home, Kind, Ui, host, rescue, time};
 use super::input::Line;
 use super::output::SCHEMA_VERSION;
 use super::select::{directory, moment, safety_parser};
-use super::{generator, input, intake};
+use super::{generator, hidden, input, intake, removing};
 use crate::history::filter::Why;
 use crate::history::{History, Intake, Record, RiskLevel, Stored, UnixNanos, new_id};
 
@@ -25,7 +25,8 @@ const MAX_LINE: usize = 24 * 1024 * 1024;
 
 /// Records finished commands: one by flags, or many from standard input
 ///
-/// Commands that hold a secret are left out, and those that the rules in history.filter exclude.
+/// Commands that hold a secret are left out, those that the rules in history.filter exclude, and those of a shell session
+/// that `caro history pause` hides.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("made_of").args(["command", "from"]), after_long_help = "\
 Prints the ids of the records, one a line. On standard input, each line is a JSON object with the
@@ -90,7 +91,7 @@ struct More {
     /// When it began [default: now, less its duration]
     #[arg(long, value_name = "TIME", requires = "made_of", value_parser = moment)]
     at: Option<UnixNanos>,
-    /// The shell session it ran in
+    /// The shell session it ran in [default: the one this runs in]
     #[arg(long, value_name = "ID", requires = "made_of")]
     session: Option<String>,
     /// How dangerous it is
@@ -127,8 +128,10 @@ pub(super) fn run(args: Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> 
         home,
         history,
         intake: intake::load(home)?,
+        here: hidden::current_session(),
         json: args.json,
         secrets: false,
+        paused: 0,
         others: Others::default(),
     };
     match (&args.command, args.from) {
@@ -141,6 +144,11 @@ pub(super) fn run(args: Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> 
     }
     if adder.secrets {
         ui.hint("To record such commands too, on this machine only: caro config set history.secrets keep");
+    }
+    if adder.paused > 0 {
+        let count = removing::commands(adder.paused);
+        ui.warn(format_args!("{count} not recorded: the shell session is paused"));
+        ui.hint("`caro history resume` has its commands recorded again.");
     }
     adder.others.tell(ui);
     Ok(())
@@ -175,7 +183,7 @@ impl More {
             Some(given) => Some(directory(given)?),
             None => directory(".").ok(),
         };
-        record.session.clone_from(&self.session);
+        record.session = self.session.clone().or_else(hidden::current_session);
         record.host = host::name();
         record.safety = self.safety;
         record.tags.clone_from(&self.tag);
@@ -222,14 +230,25 @@ impl Others {
     }
 }
 
+/// Why a record is not stored.
+enum LeftOut {
+    /// Its session is paused.
+    Paused,
+    Refused(Why),
+}
+
 /// Adds records, one after the other.
 struct Adder<'a> {
     home: &'a Home,
     history: History,
     intake: Intake,
+    /// The session that this runs in, for what names none.
+    here: Option<String>,
     json: bool,
     /// Whether one was left out because of a secret.
     secrets: bool,
+    /// How many were left out because their session is paused.
+    paused: usize,
     others: Others,
 }
 
@@ -301,17 +320,21 @@ impl Adder<'_> {
     /// Stores what is let in durably, then prints its ids.
     fn store(&mut self, mut batch: Vec<Record>, ui: &mut Ui) -> Result<(), CliError> {
         let mut left_out = Vec::new();
-        batch.retain(|record| match self.intake.refuses(record) {
-            Some(why) => {
-                left_out.push((record.id, why));
-                false
-            }
-            None => true,
+        batch.retain(|record| {
+            let session = record.session.as_ref().or(self.here.as_ref());
+            let is_paused = session.is_some_and(|session| hidden::is_hidden(self.home, session));
+            let why = if is_paused { Some(LeftOut::Paused) } else { self.intake.refuses(record).map(LeftOut::Refused) };
+            let is_let_in = why.is_none();
+            left_out.extend(why.map(|why| (record.id, why)));
+            is_let_in
         });
         for (id, why) in left_out {
             match why {
-                Why::Rule(rule) => ui.warn(format_args!("{id} is not recorded: {}", visible(&rule.to_string()))),
-                Why::Secret(name) => {
+                LeftOut::Paused => self.paused += 1,
+                LeftOut::Refused(Why::Rule(rule)) => {
+                    ui.warn(format_args!("{id} is not recorded: {}", visible(&rule.to_string())))
+                }
+                LeftOut::Refused(Why::Secret(name)) => {
                     self.secrets = true;
                     ui.warn(format_args!("{id} is not recorded: it holds what looks like {name}"));
                 }

@@ -22,8 +22,8 @@ pub struct Args {
 
 impl Args {
     fn session(&self) -> Result<String, CliError> {
-        let session = self.session.clone().or_else(|| env::var("CARO_SESSION").ok());
-        session.filter(|session| !session.is_empty()).ok_or_else(|| {
+        let given = self.session.clone().filter(|session| !session.is_empty());
+        given.or_else(current_session).ok_or_else(|| {
             CliError::usage("this shell is not recorded: its integration is not active")
                 .hinted("`caro init --help` says how to activate it; --session ID names another session.")
         })
@@ -50,6 +50,11 @@ pub(super) fn resume(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliErr
         Err(error) => return Err(not_written(home, error)),
     }
     Ok(())
+}
+
+/// The shell session that this runs in, where the integration is active.
+pub(in crate::cli) fn current_session() -> Option<String> {
+    env::var("CARO_SESSION").ok().filter(|session| !session.is_empty())
 }
 
 /// Whether nothing is to be recorded in this session.

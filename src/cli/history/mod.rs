@@ -27,7 +27,7 @@ use clap::Subcommand;
 
 use super::{CliError, Home, Ui};
 
-pub(super) use hidden::is_hidden;
+pub(super) use hidden::{current_session, is_hidden};
 pub(super) use input::COMMAND;
 pub use output::{RecordJson, SCHEMA_VERSION};
 pub(super) use select::{Page, Selection};

@@ -40,7 +40,7 @@ pub struct StartArgs {
     /// Where it runs [default: the current directory]
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
-    /// The shell session it runs in
+    /// The shell session it runs in [default: the one this runs in]
     #[arg(long, value_name = "ID")]
     session: Option<String>,
     /// The shell that runs it, for example bash
@@ -69,11 +69,12 @@ pub struct EndArgs {
 
 /// Runs `caro history start`.
 pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
-    let command = command_line(&args)?;
+    let command = command_line(&args.command, args.stdin)?;
     if command.trim().is_empty() {
         return Err(CliError::usage("the command is empty").hinted("Give the command line after `--`."));
     }
-    if args.session.as_deref().is_some_and(|session| hidden::is_hidden(home, session)) {
+    let session = args.session.or_else(hidden::current_session);
+    if session.as_deref().is_some_and(|session| hidden::is_hidden(home, session)) {
         return Ok(());
     }
     let now = time::now();
@@ -83,7 +84,7 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
         Some(given) => Some(directory(&given)?),
         None => directory(".").ok(),
     };
-    record.session = args.session;
+    record.session = session;
     record.shell = args.shell;
     record.host = host::name();
     if let Some(why) = intake::load_or_last(home).refuses(&record) {
@@ -113,9 +114,9 @@ fn can_wait(error: &HistoryError) -> bool {
 }
 
 /// The command line, as text: what is not UTF-8 in it is replaced by a mark.
-fn command_line(args: &StartArgs) -> Result<String, CliError> {
-    if !args.stdin {
-        let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
+fn command_line(words: &[OsString], from_stdin: bool) -> Result<String, CliError> {
+    if !from_stdin {
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         return Ok(words.join(" "));
     }
     let mut bytes = Vec::new();

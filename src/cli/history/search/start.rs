@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use super::super::super::{CliError, Home};
+use super::super::hidden;
 use super::state::{NamedScope, Start};
 use super::{Args, Mode};
 use crate::history::History;
@@ -35,11 +36,6 @@ pub(super) fn start(
     here: &Here,
 ) -> Result<(Start, Option<u16>), CliError> {
     let preference = |name: &str| preference(home, name);
-    let mode = match args.mode {
-        Some(mode) => mode,
-        // Only what this understands can be set.
-        None => Mode::from_str(&preference("search.mode")?, false).unwrap_or(Mode::Fuzzy),
-    };
     let place = match args.scope {
         Some(place) => place,
         None => Place::from_str(&preference("search.scope")?, false).unwrap_or(Place::Everywhere),
@@ -52,13 +48,22 @@ pub(super) fn start(
     let wanted = scopes.iter().position(|(there, _)| *there == place);
     let start = Start {
         text: args.query.join(" "),
-        mode: mode.into(),
+        mode: mode(args, home)?.into(),
         scope: wanted.unwrap_or(0),
         scopes: scopes.into_iter().map(|(_, scope)| scope).collect(),
         vim: preference("search.keymap")? == "vim",
         by_up: args.up,
     };
     Ok((start, Some(height).filter(|height| *height > 0)))
+}
+
+/// How the query is understood at first.
+pub(super) fn mode(args: &Args, home: &Home) -> Result<Mode, CliError> {
+    match args.mode {
+        Some(mode) => Ok(mode),
+        // Only what this understands can be set.
+        None => Ok(Mode::from_str(&preference(home, "search.mode")?, false).unwrap_or(Mode::Fuzzy)),
+    }
 }
 
 /// Whether Enter only puts the command into the line.
@@ -80,7 +85,7 @@ fn scopes(history: &History, here: &Here) -> Result<Vec<(Place, NamedScope)>, Cl
         named(Place::Everywhere, "everywhere", Scope::Everywhere),
         named(Place::Machine, "this machine", Scope::Device(history.device_id()?)),
     ];
-    if let Some(session) = std::env::var("CARO_SESSION").ok().filter(|session| !session.is_empty()) {
+    if let Some(session) = hidden::current_session() {
         scopes.push(named(Place::Session, "this session", Scope::Session(session)));
     }
     if let Some(cwd) = &here.cwd {
