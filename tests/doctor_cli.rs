@@ -106,6 +106,30 @@ fn in_a_real_shell_it_knows_that_commands_are_recorded() {
 }
 
 #[test]
+fn hooks_that_something_replaced_are_found() {
+    let home = TestHome::new();
+    home.file(".bashrc", "PS1='$ '\neval \"$(caro init bash)\"\n");
+    let screen = Screen::start(&home, (160, 40), &["bash", "-i"], &[("SHELL", "/bin/bash")]);
+    screen.shows("$");
+    screen.enter("PROMPT_COMMAND=:").enter("true one").enter("true two").enter("caro doctor; echo done:$?");
+    let shown = screen.shows("done:1");
+    assert!(
+        shown.contains("problem  shell     the commands of this bash are recorded, but not how they end"),
+        "{shown}"
+    );
+    assert!(shown.contains("replaced PS0 and PROMPT_COMMAND, let the line that loads"), "{shown}");
+
+    let home = TestHome::new();
+    home.file(".bashrc", "PS1='$ '\neval \"$(caro init bash)\"\nPS0=\n");
+    let screen = Screen::start(&home, (160, 40), &["bash", "-i"], &[("SHELL", "/bin/bash")]);
+    screen.shows("$");
+    screen.enter("true").enter("caro doctor; echo done:$?");
+    let shown = screen.shows("done:0");
+    assert!(shown.contains("no command of this shell was recorded yet"), "{shown}");
+    assert!(shown.contains("replaced PS0 and PROMPT_COMMAND"), "{shown}");
+}
+
+#[test]
 fn what_is_wrong_with_the_files_is_found_and_what_it_says_to_do_helps() {
     let home = TestHome::new();
     home.add("ls");

@@ -8,9 +8,11 @@ use crate::cli::{CliError, Home, Ui, history, screen, time};
 use crate::history::{Filter, Record};
 use crate::prefs::{self, Recording, Settings};
 
-/// A shell, the files in which its integration is loaded (below the home folder), and the line that loads it.
+/// A shell, what it calls the hooks, the files in which its integration is loaded (below the home folder), and the line that
+/// loads it.
 struct Shell {
     name: &'static str,
+    hooks: &'static str,
     files: &'static [&'static str],
     line: &'static str,
 }
@@ -18,22 +20,31 @@ struct Shell {
 const SHELLS: &[Shell] = &[
     Shell {
         name: "bash",
+        hooks: "PS0 and PROMPT_COMMAND",
         files: &[".bashrc", ".bash_profile", ".profile"],
         line: "add `eval \"$(caro init bash)\"` to the end of ~/.bashrc",
     },
-    Shell { name: "zsh", files: &[".zshrc"], line: "add `eval \"$(caro init zsh)\"` to the end of ~/.zshrc" },
+    Shell {
+        name: "zsh",
+        hooks: "preexec_functions and precmd_functions",
+        files: &[".zshrc"],
+        line: "add `eval \"$(caro init zsh)\"` to the end of ~/.zshrc",
+    },
     Shell {
         name: "fish",
+        hooks: "__caro_preexec and __caro_postexec",
         files: &["fish/config.fish", "fish/conf.d"],
         line: "add `caro init fish | source` to ~/.config/fish/config.fish",
     },
     Shell {
         name: "nu",
+        hooks: "$env.config.hooks",
         files: &["nushell/config.nu", "nushell/env.nu"],
         line: "run `caro init nu | save -f ~/.config/nushell/caro.nu` and add `source ~/.config/nushell/caro.nu` to config.nu",
     },
     Shell {
         name: "pwsh",
+        hooks: "PSConsoleHostReadLine and prompt",
         files: &["powershell/Microsoft.PowerShell_profile.ps1", "powershell/profile.ps1"],
         line: "add `caro init powershell | Out-String | Invoke-Expression` to $PROFILE",
     },
@@ -41,6 +52,8 @@ const SHELLS: &[Shell] = &[
 
 /// Clocks that say less have lost the time: 2024-01-01.
 const EARLIEST: i64 = 1_704_067_200_000_000_000;
+/// So many commands without an end are no coincidence.
+const UNENDED: usize = 2;
 const DAY: i64 = 86_400_000_000_000;
 /// The narrowest terminal that everything fits in.
 const NARROW: usize = 40;
@@ -51,7 +64,7 @@ fn set(name: &str) -> Option<String> {
 
 /// Whether commands of this shell are recorded.
 pub(super) fn shell(home: &Home) -> Vec<Finding> {
-    let Some(session) = set("CARO_SESSION") else { return vec![not_recorded()] };
+    let Some(session) = history::current_session() else { return vec![not_recorded()] };
     let mut findings = vec![session_is_recorded(home, &session)];
     if !is_in_path() {
         findings.push(Finding::problem(
@@ -71,28 +84,59 @@ fn session_is_recorded(home: &Home, session: &str) -> Finding {
             "`caro history resume` has them recorded again.",
         );
     }
-    let newest = || -> Result<Option<Record>, CliError> {
-        let filter = Filter { session: Some(session.to_owned()), limit: Some(1), ..Filter::default() };
-        Ok(home.open_history()?.list(&filter)?.pop())
+    let newest = || -> Result<Vec<Record>, CliError> {
+        let limit = Some(UNENDED as u64 + 1);
+        let session = Some(session.to_owned());
+        let filter = Filter { session, executed: Some(true), limit, reverse: true, ..Filter::default() };
+        Ok(home.open_history()?.list(&filter)?)
     };
-    match newest() {
-        Ok(Some(record)) => {
-            let shell = record.shell.as_deref().unwrap_or("shell");
-            Finding::ok("shell", format!("the commands of this {shell} are recorded"))
-        }
-        Ok(None) => Finding::warning(
+    let newest = match newest() {
+        Ok(newest) => newest,
+        Err(error) => return Finding::error("shell", error),
+    };
+    let [latest, before @ ..] = newest.as_slice() else {
+        return Finding::warning(
             "shell",
             "the integration is loaded, but no command of this shell was recorded yet",
-            "Run any command and look again. One that begins with a space, or holds a secret, is not recorded.",
-        ),
-        Err(error) => Finding::error("shell", error),
+            format!(
+                "Run any command and look again. One that begins with a space, or holds a secret, is not recorded. {}",
+                where_replaced(login_shell())
+            ),
+        );
+    };
+    let shell = latest.shell.as_deref().unwrap_or("shell");
+    // The latest is the one that runs.
+    if before.len() == UNENDED && before.iter().all(|record| record.exit.is_none()) {
+        return Finding::problem(
+            "shell",
+            format!("the commands of this {shell} are recorded, but not how they end"),
+            where_replaced(named(shell)),
+        );
     }
+    Finding::ok("shell", format!("the commands of this {shell} are recorded"))
+}
+
+/// What to do where something took the place of the hooks.
+fn where_replaced(shell: Option<&Shell>) -> String {
+    let hooks = shell.map_or("the hooks", |shell| shell.hooks);
+    format!(
+        "If something replaced {hooks}, let the line that loads the integration come after it, and open a new shell."
+    )
+}
+
+fn named(name: &str) -> Option<&'static Shell> {
+    let name = if name == "powershell" { "pwsh" } else { name };
+    SHELLS.iter().find(|shell| shell.name == name)
+}
+
+/// The shell of this user, if its commands can be recorded.
+fn login_shell() -> Option<&'static Shell> {
+    named(Path::new(&set("SHELL")?).file_name()?.to_str()?)
 }
 
 /// What to do where this shell records nothing, as far as its files and its name tell.
 fn not_recorded() -> Finding {
-    let name = set("SHELL").and_then(|path| Some(Path::new(&path).file_name()?.to_string_lossy().into_owned()));
-    let shell = SHELLS.iter().find(|shell| Some(shell.name) == name.as_deref());
+    let shell = login_shell();
     let loaded = shell.and_then(loading_file);
     match (shell, loaded) {
         (Some(shell), Some(file)) => Finding::warning(
