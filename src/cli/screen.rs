@@ -10,6 +10,11 @@ pub(super) fn width() -> usize {
     asked.filter(|columns| *columns > 0).or(said).unwrap_or(USUAL)
 }
 
+/// Whether it is one on which nothing can be written over.
+pub(super) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|kind| kind == "dumb")
+}
+
 /// Whether the locale says that Unicode is shown, in the order in which the system looks.
 pub(super) fn knows_unicode() -> bool {
     let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());

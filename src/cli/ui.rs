@@ -17,6 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::error::{CliError, Kind};
+use super::screen;
 use super::terminal::Terminal;
 
 /// Work that takes less than this shows no progress.
@@ -229,8 +230,7 @@ impl Drop for Progress {
 /// What the environment says about colour on the controlling terminal, wherever the output goes.
 fn terminal_choice() -> ColorChoice {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|kind| kind == "dumb");
-    if is_set("NO_COLOR") || dumb { ColorChoice::Never } else { ColorChoice::Always }
+    if is_set("NO_COLOR") || screen::is_dumb() { ColorChoice::Never } else { ColorChoice::Always }
 }
 
 /// Standard error may be closed; then nobody can be told, and the exit code has to do.

@@ -19,6 +19,7 @@ use std::ops::ControlFlow;
 use clap::ValueEnum;
 
 use self::state::Choice;
+use super::super::screen::is_dumb as terminal_is_dumb;
 use super::super::ui::visible;
 use super::super::{CliError, Home, Kind, Ui, time};
 use super::output::{Output, Printer};
@@ -39,7 +40,7 @@ Examples:
   caro history search --mode prefix 'git c'
   caro history search --mode regex '^ssh .*@' --limit 5 --cmd-only
   caro history search -- -rf                  after `--`, dashes are part of the query
-  caro history search -i                      on the whole screen, while you type
+  caro history search -i                      on the whole screen, while you type (a plain list where TERM is dumb)
 
 Keys of the search on the screen:
   Enter             runs the command (where the shell integration opened it), Tab puts it into the line; with
@@ -112,6 +113,9 @@ impl From<Mode> for SearchMode {
     }
 }
 
+/// How many commands are listed where the terminal cannot show the search.
+const LISTED: u64 = 20;
+
 /// Where and when this is.
 fn here() -> Here {
     let cwd = std::env::current_dir().ok().map(|cwd| cwd.to_string_lossy().into_owned());
@@ -121,15 +125,26 @@ fn here() -> Here {
 /// Runs `caro history search`; says whether something was deleted.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<bool, CliError> {
     let history = open(home)?;
-    if args.interactive {
+    if args.interactive && !terminal_is_dumb() {
         return choose(args, ui, home, history);
     }
-    let search = Search {
+    let mut search = Search {
         text: args.query.join(" "),
         mode: args.mode.unwrap_or_default().into(),
         filter: Filter { without: running(&history)?, ..args.selection.filter(&args.page, &history)? },
         here: Some(here()),
     };
+    if args.interactive {
+        const REMEDY: &str = "Set TERM, for example to xterm-256color, for the search on the screen.";
+        // A list is no choice.
+        if args.widget || !ui.out_is_terminal() {
+            return Err(CliError::usage("this terminal cannot show the search: TERM is dumb").hinted(REMEDY));
+        }
+        search.mode = start::mode(args, home)?.into();
+        search.filter.limit = Some(LISTED);
+        ui.status("TERM is dumb, so this is a list.");
+        ui.hint(REMEDY);
+    }
     let printer = Printer::new(&args.output, ui);
     let mut printed = Ok(());
     let mut found = false;
