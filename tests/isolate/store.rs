@@ -306,7 +306,9 @@ fn a_segment_that_comes_from_the_store_in_pieces_is_used_when_it_is_whole() {
     let append = |isolate: &Isolate, number: usize| {
         isolate.call(&Append { id: segment.clone(), values: vec![value(number)] }, DEADLINE).unwrap()
     };
-    (0..WRITTEN).for_each(|number| drop(append(&first, number)));
+    for number in 0..WRITTEN {
+        append(&first, number);
+    }
     let session =
         first.call(&Items { id: segment.clone(), after: BTreeMap::new() }, DEADLINE).unwrap().items[0].0.clone();
     first.call(&Close {}, DEADLINE).unwrap();
