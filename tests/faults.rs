@@ -7,12 +7,14 @@
 mod daemon;
 mod disk;
 mod frames;
+mod io_errors;
 mod line;
 mod stale;
 mod torn;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::common::home::Run;
 use crate::common::line::Line;
@@ -73,6 +75,22 @@ fn clear(run: &Run, codes: &[i32], fault: &str) {
     assert!(codes.contains(&code), "{fault}: {run:?}");
     assert!(!run.stderr.contains("panicked"), "{fault}: {run:?}");
     assert!(code == 0 || run.stderr.lines().any(|line| line.starts_with("Error: ")), "{fault}: {run:?}");
+}
+
+/// A run of the program that another one starts, as `env` would.
+fn within(device: &SyncHome, starter: &[&str], args: &[&str]) -> Run {
+    let plain = device.command(args);
+    let mut command = Command::new("setsid");
+    command.arg("--wait").args(starter).env_clear();
+    // What follows `setsid --wait`: the program and its arguments.
+    command.args(plain.get_args().skip(1));
+    for (key, value) in plain.get_envs() {
+        if let Some(value) = value {
+            command.env(key, value);
+        }
+    }
+    command.current_dir(device.home.work_dir()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    device.finish(command, &[])
 }
 
 /// Numbers spread evenly over `0..end`, both ends among them.

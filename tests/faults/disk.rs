@@ -6,25 +6,15 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Scene, clear, points, spread};
+use super::{Scene, clear, points, spread, within};
 use crate::common::home::Run;
 use crate::common::sync::{Relay, SyncHome};
 use crate::sync_disk_full::SmallDisk;
 
 /// The program under a limit that a shell sets; writing beyond one is an error then and not a signal.
 fn limited(device: &SyncHome, limit: &str, args: &[&str]) -> Run {
-    let plain = device.command(args);
-    let mut command = Command::new("setsid");
-    command.args(["--wait", "sh", "-c", &format!("trap '' XFSZ; ulimit {limit} && exec \"$@\"")]).arg("sh").env_clear();
-    // What follows `setsid --wait`: the program and its arguments.
-    command.args(plain.get_args().skip(1));
-    for (key, value) in plain.get_envs() {
-        if let Some(value) = value {
-            command.env(key, value);
-        }
-    }
-    command.current_dir(device.home.work_dir()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    device.finish(command, &[])
+    let script = format!("trap '' XFSZ; ulimit {limit} && exec \"$@\"");
+    within(device, &["sh", "-c", &script, "sh"], args)
 }
 
 /// A folder that cannot be written to; itself again when this goes away.
