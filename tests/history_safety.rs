@@ -91,7 +91,7 @@ fn a_newer_database_is_refused_and_left_untouched() {
         let run = home.run(args).failure(1);
         insta::allow_duplicates! {
             insta::assert_snapshot!(run.stderr, @r"
-            Error: the history at $HOME/data/history.db was written by a newer version of caro (layout 999, this version knows 6)
+            Error: the history at $HOME/data/history.db was written by a newer version of caro (layout 999, this version knows 7)
             Hint: Upgrade caro on this machine; the file was left as it is.
             ");
         }
