@@ -114,30 +114,41 @@ impl Tally {
 
     /// Adds it to the counters.
     pub(super) fn end(self, db: &Connection) -> Result<()> {
-        for ((day, model, safety), counts) in &self.rows {
-            db.prepare_cached(
-                "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device, day, model, safety) DO UPDATE SET \
-                 commands = commands + excluded.commands, succeeded = succeeded + excluded.succeeded, \
-                 failed = failed + excluded.failed",
-            )?
-            .execute(params![
-                self.own.as_ref().map(Uuid::as_bytes),
-                day,
-                model,
-                safety,
-                whole(counts.commands),
-                whole(counts.succeeded),
-                whole(counts.failed),
-            ])?;
+        let Some(own) = self.own else { return Ok(()) };
+        for ((day, model, safety), counts) in self.rows {
+            put(db, ADD, own, &UsageRow { day, model, safety: safety.to_owned(), counts })?;
         }
         Ok(())
     }
 }
 
-/// A count as the database holds it.
-fn whole(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// Adds a row to what its counter says.
+const ADD: &str = "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device, day, model, safety) DO UPDATE SET \
+     commands = commands + excluded.commands, succeeded = succeeded + excluded.succeeded, \
+     failed = failed + excluded.failed";
+
+/// Leaves the greater of what a row and its counter say.
+const UNITE: &str = "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device, day, model, safety) DO UPDATE SET \
+     commands = max(commands, excluded.commands), succeeded = max(succeeded, excluded.succeeded), \
+     failed = max(failed, excluded.failed)";
+
+/// Stores a row of a device by one of these statements.
+fn put(db: &Connection, statement: &str, device: Uuid, row: &UsageRow) -> Result<()> {
+    let UsageRow { day, model, safety, counts } = row;
+    let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let (commands, succeeded, failed) = (whole(counts.commands), whole(counts.succeeded), whole(counts.failed));
+    db.prepare_cached(statement)?.execute(params![
+        device.as_bytes(),
+        day,
+        model,
+        safety,
+        commands,
+        succeeded,
+        failed
+    ])?;
+    Ok(())
 }
 
 /// Sees to it that the counters say at least what the records of this device do, where some of them were lost.
@@ -177,26 +188,7 @@ impl History {
     /// # Errors
     /// What the database says; then nothing changed.
     pub fn ingest_usage(&self, device: Uuid, rows: &[UsageRow]) -> Result<()> {
-        self.write(|db| {
-            let mut statement = db.prepare_cached(
-                "INSERT INTO usage (device, day, model, safety, commands, succeeded, failed) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device, day, model, safety) DO UPDATE SET \
-                 commands = max(commands, excluded.commands), succeeded = max(succeeded, excluded.succeeded), \
-                 failed = max(failed, excluded.failed)",
-            )?;
-            for UsageRow { day, model, safety, counts } in rows {
-                statement.execute(params![
-                    device.as_bytes(),
-                    day,
-                    model,
-                    safety,
-                    whole(counts.commands),
-                    whole(counts.succeeded),
-                    whole(counts.failed),
-                ])?;
-            }
-            Ok(())
-        })
+        self.write(|db| rows.iter().try_for_each(|row| put(db, UNITE, device, row)))
     }
 
     /// What was run on all devices, from a day on (see [`day_of`]) or ever.
