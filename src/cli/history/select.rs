@@ -4,11 +4,11 @@ use std::path::Path;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-
 use uuid::Uuid;
 
 use super::super::time;
 use super::super::{CliError, Home, Ui};
+use super::hidden;
 use crate::history::{Filter, History, RiskLevel, UnixNanos};
 
 /// Which records are meant.
@@ -79,7 +79,7 @@ impl Selection {
         Ok(Filter {
             cwd: self.cwd.as_deref().map(directory).transpose()?,
             session: match self.session.as_deref() {
-                Some("this") => Some(this_session().ok_or_else(|| {
+                Some("this") => Some(hidden::current_session().ok_or_else(|| {
                     CliError::usage("this shell is not recorded: its integration is not active")
                         .hinted("`caro init --help` says how to activate it; --session ID names another session.")
                 })?),
@@ -101,11 +101,6 @@ impl Selection {
     }
 }
 
-/// The shell session this runs in, where its integration is active.
-fn this_session() -> Option<String> {
-    std::env::var("CARO_SESSION").ok().filter(|session| !session.is_empty())
-}
-
 /// A command of a shell that runs this program began at most so long ago.
 const JUST_BEGUN: i64 = 60_000_000_000;
 
@@ -114,7 +109,7 @@ const JUST_BEGUN: i64 = 60_000_000_000;
 /// # Errors
 /// Where the history cannot be read.
 pub(super) fn running(history: &History) -> Result<Option<Uuid>, CliError> {
-    let Some(session) = this_session() else { return Ok(None) };
+    let Some(session) = hidden::current_session() else { return Ok(None) };
     let after = Some(UnixNanos(time::now().0.saturating_sub(JUST_BEGUN)));
     let newest = history.last(&Filter { session: Some(session), after, ..Filter::default() })?;
     Ok(newest.filter(|record| record.exit.is_none() && record.duration_ns.is_none()).map(|record| record.id))
