@@ -40,6 +40,24 @@ fn a_device_that_made_an_account_by_mistake_joins_the_right_one_with_its_history
     assert_eq!(assert_equal_histories(&[&a, &b]), 4);
 }
 
+/// As a kill leaves it: the store lies aside, and another one was begun.
+#[test]
+fn an_attempt_that_was_killed_does_not_cost_the_store() {
+    use std::os::unix::fs::MetadataExt;
+    let relay = Relay::new();
+    let (_, b, _) = strangers(&relay);
+    let account = b.state()["account"].clone();
+    let unknown = b.home.file("unknown", "legal winner thank year wave sausage worth useful legal winner thank yellow");
+    let store = || b.data("sync.db").metadata().unwrap().ino();
+    let before = store();
+    std::fs::rename(b.data("sync.db"), b.data("sync.left.db")).unwrap();
+    std::fs::write(b.data("sync.db"), "").unwrap();
+    let refused = leave(&b, &relay.url(), &unknown);
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    assert_eq!((store(), b.data("sync.left.db").exists()), (before, false));
+    assert_eq!((b.now().sent, &b.state()["account"]), (1, &account));
+}
+
 #[test]
 fn who_cannot_join_the_other_account_keeps_the_one_they_have() {
     let relay = Relay::new();

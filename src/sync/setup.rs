@@ -65,8 +65,9 @@ fn run(setting: Setting, set_up: &SetUp<'_>, identity: Identity) -> Result<Engin
         return Err(SyncError::AlreadySetUp);
     }
     let aside = paths.database.with_extension("left.db");
-    if is_left {
-        // Until the other account is joined this home takes part in the one it has, which may be nowhere else.
+    // Until the other account is joined this home takes part in the one it has, which may be nowhere else. What lies aside
+    // already is that one, from an attempt that did not come to its end.
+    if is_left && !aside.exists() {
         move_store(&paths.database, &aside)?;
     }
     // Left over from a setup that did not come to its end.
