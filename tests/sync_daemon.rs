@@ -162,6 +162,23 @@ fn sync_now_asks_the_daemon_and_others_borrow_the_lock() {
 }
 
 #[test]
+fn what_takes_connections_and_never_answers_is_no_daemon() {
+    let relay = Relay::new();
+    let (a, b) = pair(&relay);
+    // Whoever listens there has no lock: a daemon of another version, or one that is stuck in its last moments.
+    let socket = a.home.path().join("state/daemon.sock");
+    std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let hanging = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    a.add_one("one");
+    assert_eq!((a.now().pending, b.now().received), (0, 1));
+    assert_eq!(a.status()["daemon"], serde_json::Value::Null, "it is not called one");
+    drop(hanging);
+    // A file without anybody behind it does not keep the next from answering.
+    let _on_a = a.daemon();
+    assert_eq!(a.status()["daemon"]["doing"], "waiting");
+}
+
+#[test]
 fn settings_take_effect_while_it_runs() {
     let relay = Relay::new();
     let (a, b) = pair(&relay);

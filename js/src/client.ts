@@ -277,7 +277,9 @@ export class Client {
     if (core.isDeleted) return true;
     const allowed = core.validateDeletePermissions();
     if (!allowed.ok) throw new Failure("misuse", "this account does not own it");
-    await this.commit(id, () => core.makeTransaction([], "trusting", { deleted: id }, this.hour()));
+    // The check may have taken in another device's deletion, which had waited for what it looks at.
+    const erased = () => core.isDeleted || core.makeTransaction([], "trusting", { deleted: id }, this.hour());
+    await this.commit(id, erased);
     return true;
   }
 

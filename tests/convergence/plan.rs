@@ -73,6 +73,8 @@ pub enum Op {
     Finish { home: usize, pick: u64 },
     /// Deletes records that are there.
     Delete { home: usize, pick: u64, count: usize },
+    /// Deletes what a rule of this machine would not record any more; the rule is gone afterwards.
+    Prune { home: usize, kind: Kind },
     /// Nothing is exchanged by itself any more, or again; what the user asks for is.
     Pause { home: usize, paused: bool },
     /// Sets a preference.
@@ -145,7 +147,7 @@ impl Op {
     fn draw(random: &mut Random, homes: usize, relays: usize) -> Self {
         let home = random.index(homes);
         let relay = random.index(relays);
-        match random.below(132) {
+        match random.below(135) {
             122..126 => Self::Window { home, days: [Some(5), Some(20), Some(40), None][random.index(4)] },
             126..129 => {
                 let exclude = [Some(Kind::Plain), Some(Kind::Unicode), None][random.index(3)];
@@ -154,6 +156,10 @@ impl Op {
             129..132 => {
                 let days = i64::try_from(random.below(400)).expect("a small number") - 200;
                 Self::Clock { home, hours: days * 24 }
+            }
+            132..135 => {
+                let kind = [Kind::Plain, Kind::Unicode, Kind::Bulky][random.index(3)];
+                Self::Prune { home, kind }
             }
             120..122 => Self::Pause { home, paused: random.below(2) == 0 },
             112..120 => Self::Set { home },

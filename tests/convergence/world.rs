@@ -115,6 +115,7 @@ impl World {
             Op::Import { home, file } => self.import(home, file),
             Op::Finish { home, pick } => self.finish(home, pick),
             Op::Delete { home, pick, count } => self.delete(home, pick, count),
+            Op::Prune { home, kind } => self.prune(home, kind),
             Op::Pause { home, paused } => {
                 let what = if paused { "pause" } else { "resume" };
                 expect(&self.devices[home].finish(["sync", what], b""), 0)
@@ -243,6 +244,20 @@ impl World {
         let args = ["history", "delete", "--yes"].into_iter().chain(ids.iter().map(String::as_str));
         expect(&self.devices[home].finish(args, b""), 0)?;
         for id in ids {
+            self.model.homes[home].learn(Fact::Deleted(id), Sure);
+        }
+        self.look(home)
+    }
+
+    fn prune(&mut self, home: usize, kind: Kind) -> Verdict {
+        let begins = |record: &Value| text(record, "command").starts_with(kind.beginning());
+        let pruned: Vec<Id> =
+            self.devices[home].records()?.into_iter().filter(|(_, record)| begins(record)).map(|(id, _)| id).collect();
+        let rule = format!("exclude command \"{}*\"", kind.beginning());
+        expect(&self.devices[home].finish(["config", "set", "history.filter", &rule], b""), 0)?;
+        expect(&self.devices[home].finish(["history", "prune", "--yes"], b""), 0)?;
+        expect(&self.devices[home].finish(["config", "unset", "history.filter"], b""), 0)?;
+        for id in pruned {
             self.model.homes[home].learn(Fact::Deleted(id), Sure);
         }
         self.look(home)
