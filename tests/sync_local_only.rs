@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::common::home::Run;
 use crate::common::sync::{Relay, SyncHome};
 
@@ -78,6 +80,68 @@ fn nor_do_they_where_sync_is_set_up() {
     let (run, calls) = traced(&device, &log, &["sync", "status", "--offline"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(!calls.contains("AF_INET"), "an offline status asks nobody: {calls}");
+}
+
+/// What local commands say, with what differs from home to home by nature put aside.
+fn a_local_life(device: &SyncHome) -> Vec<String> {
+    let id = |number: usize| format!("018bcfe5-68cc-7ac5-b5ff-00000000000{number}");
+    let line = |number: usize, command: &str| {
+        let (at, id) = (format!("2026-01-01T00:00:0{number}Z"), id(number));
+        serde_json::json!({ "id": id, "command": command, "at": at, "cwd": "/src", "exit": number % 2 }).to_string()
+    };
+    let commands = ["make all", "git status", "make all", "ls -l", "cargo test"];
+    let lines: Vec<String> = commands.iter().enumerate().map(|(number, command)| line(number, command)).collect();
+    let (one, two) = (id(1), id(2));
+    let steps: [&[&str]; 22] = [
+        &["history", "add"],
+        &["history", "list"],
+        &["history", "list", "--json"],
+        &["history", "search", "make"],
+        &["history", "search", "--failed", "--json"],
+        &["history", "show", &one],
+        &["history", "last"],
+        &["history", "stats", "--json"],
+        &["history", "dedup", "--dry-run"],
+        &["history", "filter", "add", "exclude command \"ls *\""],
+        &["history", "prune", "--yes"],
+        &["history", "undo"],
+        &["history", "delete", &two, "--yes"],
+        &["history", "delete", &two, "--yes"],
+        &["history", "undo"],
+        &["config", "set", "default_model", "a-model"],
+        &["config", "get", "default_model"],
+        &["config", "set", "default_modell", "a-model"],
+        &["config", "unset", "default_model"],
+        &["export", "--format", "csv"],
+        &["history", "show", "ffffffff"],
+        &["history", "clear", "--yes"],
+    ];
+    let ids: Value = serde_json::from_str(&device.ok(["sync", "status", "--json", "--offline"]).stdout).unwrap();
+    let own = ids["device_id"].as_str().unwrap();
+    let here = device.home.path().to_str().unwrap();
+    let mut said = vec![];
+    for args in steps {
+        let input = if args == steps[0] { lines.join("\n") } else { String::new() };
+        let mut command = device.command(args);
+        command.stdin(Stdio::piped());
+        let run = device.finish(command, input.as_bytes());
+        said.push(format!("{args:?}: {run:?}").replace(own, "DEVICE").replace(here, "HOME"));
+    }
+    said
+}
+
+#[test]
+fn local_commands_say_the_same_with_sync_and_without() {
+    let mut relay = Relay::new();
+    let [without, with] = ["laptop", "laptop"].map(SyncHome::new);
+    with.init(&relay.url());
+    relay.stop();
+    let said = a_local_life(&without);
+    let refused: Vec<_> = said.iter().filter(|run| !run.contains("code: Some(0)")).collect();
+    assert_eq!(refused.len(), 3, "what was deleted, misspelt or never there: {refused:#?}");
+    for (one, other) in said.iter().zip(a_local_life(&with)) {
+        assert_eq!(*one, other);
+    }
 }
 
 #[test]

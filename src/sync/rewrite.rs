@@ -6,7 +6,8 @@
 //! harm: readers unite by record id, and `copies` unites the segments later. So that not all of them do, deleted records are for
 //! whoever deleted them; should he not have come so far after a while, the segment's writer steps in, then the others
 //! one after the other. What the old segment's writer added meanwhile goes up again from his own
-//! history (see `gone`). A segment that cannot be read whole is left as it is.
+//! history (see `gone`); what he had added since this device last read it is taken in here first, since nobody reads what
+//! he has written himself. A segment that cannot be read whole is left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use super::copies::{Copies, Staying};
 use super::engine::Engine;
 use super::index::{Description, ERASED, Segment};
 use super::month::Month;
-use super::pull::{LINES, Opened, key, open};
+use super::pull::{LINES, Opened, Pulled, key, open};
 use super::segment::{RECORDS_IN_ENTRY, cut};
 use super::{SyncError, append};
 use crate::history::{Record, UnixNanos};
@@ -32,7 +33,7 @@ const LEFT_OPEN: usize = 3;
 const AT_ONCE: usize = 32;
 
 /// Rewrites whatever has to be.
-pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
+pub(super) fn run(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncError> {
     let mut due: BTreeMap<Month, Vec<Segment>> = BTreeMap::new();
     let alive = Alive::of(engine)?;
     let own = holding_deleted(engine, PATIENCE)?;
@@ -59,7 +60,7 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
     for segments in due.into_values().rev() {
         for some in segments.chunks(AT_ONCE) {
             let must = !some.iter().all(|segment| only_copies.contains(&segment.id));
-            written |= rewrite(engine, &copies, some, must)?;
+            written |= rewrite(engine, &copies, some, must, pulled)?;
         }
     }
     if !written {
@@ -70,7 +71,7 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
 
 /// Rewrites a segment that this device can read whole, and that another one cannot.
 pub(super) fn anew(engine: &mut Engine, segment: &Segment) -> Result<(), SyncError> {
-    rewrite(engine, &Copies::default(), std::slice::from_ref(segment), true)?;
+    rewrite(engine, &Copies::default(), std::slice::from_ref(segment), true, &mut Pulled::default())?;
     Ok(())
 }
 
@@ -105,7 +106,13 @@ fn loose(engine: &Engine) -> Result<BTreeSet<String>, SyncError> {
 
 /// Writes what stays of segments of one month to another one, and says in the index that they are gone; unless it
 /// must, only where fewer records stay. Says whether it did.
-fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment], must: bool) -> Result<bool, SyncError> {
+fn rewrite(
+    engine: &mut Engine,
+    copies: &Copies,
+    segments: &[Segment],
+    must: bool,
+    pulled: &mut Pulled,
+) -> Result<bool, SyncError> {
     let mut held = 0;
     let mut stay = Staying::new();
     let mut gone = Vec::new();
@@ -117,6 +124,8 @@ fn rewrite(engine: &mut Engine, copies: &Copies, segments: &[Segment], must: boo
             continue;
         };
         held += records.len();
+        let taken_in = engine.history.ingest_from(&segment.id, &records, None)?;
+        pulled.records += taken_in.added + taken_in.updated;
         for record in records {
             if engine.history.is_deleted(record.id)? {
                 continue;

@@ -209,11 +209,14 @@ impl Model {
         self.relays[relay].learn_all(&before, |_| Maybe);
     }
 
-    /// Exchanges at the same time: each device may or may not meet what the others bring.
+    /// Exchanges at the same time: each device may or may not meet what the others bring. A segment that one of them
+    /// rewrites may be erased with what another has just added to it, who adds it once more when he exchanges again.
     pub fn exchanged_together(&mut self, pairs: &[(usize, usize)]) {
         let before = self.clone();
         for &(home, relay) in pairs {
-            self.relays[relay].learn_all(&before.homes[home], passing(&before.doubtful));
+            let passes = passing(&before.doubtful);
+            let brings = |fact: &Fact| if matches!(fact, Fact::Content(..)) { Maybe } else { passes(fact) };
+            self.relays[relay].learn_all(&before.homes[home], brings);
         }
         for &(home, relay) in pairs {
             self.homes[home].learn_all(&before.shown(relay, &before.homes[home]), |_| Sure);

@@ -339,7 +339,7 @@ impl World {
         if run.code == Some(0) {
             self.model.exchanged(home, self.devices[home].relay);
         }
-        self.look(home)?;
+        self.look(home).map_err(|problem| format!("{problem}; the exchange had said: {run:?}"))?;
         Ok(moved)
     }
 

@@ -132,7 +132,7 @@ impl Engine {
             trusted_time::settle(self)?;
             orphans::adopt(self, &pulled)?;
             pushed = push::push(self, progress)?;
-            rewrite::run(self)?;
+            rewrite::run(self, &mut pulled)?;
             retention::run(self)?;
             heads = heads::due(self)?;
             preferences::push(self, standing.as_ref())?;
