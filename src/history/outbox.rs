@@ -16,6 +16,8 @@ use super::store::{History, Stored, count, set_meta, store};
 
 /// `outbox.held` of what the user's rules keep here.
 const HELD_BY_RULES: i64 = 1;
+/// Began before what is kept in sync, and is in sync as it was or was another device's: only here is it as it is now.
+const HELD_OUTSIDE: i64 = 3;
 /// `outbox.held` of commands whose end is still to come.
 pub(super) const HELD_WHILE_RUNNING: i64 = 2;
 /// Queues every record of a device under a new number. What is held stays so; what was deleted or withdrawn is left out.
@@ -103,6 +105,35 @@ impl History {
             }
             Ok(())
         })
+    }
+
+    /// Leaves queued records on this device, by the numbers [`pending`](Self::pending) gave, since they began before what is kept in
+    /// sync: until [`release_outside`](Self::release_outside). Those of `own` that lie in no segment leave the queue:
+    /// [`queue_unplaced`](Self::queue_unplaced) finds them again.
+    ///
+    /// # Errors
+    /// What the database says; then all of them stay queued.
+    pub fn leave_outside(&self, numbers: &[u64], own: Uuid) -> Result<()> {
+        self.write(|db| {
+            let mut unplaced = db.prepare_cached(
+                "DELETE FROM outbox WHERE seq = ?1 \
+                 AND id IN (SELECT id FROM records WHERE device_id = ?2 AND in_segment = 0)",
+            )?;
+            let mut others = db.prepare_cached("UPDATE outbox SET held = ?2 WHERE seq = ?1")?;
+            for number in numbers.iter().filter_map(|number| i64::try_from(*number).ok()) {
+                unplaced.execute(rusqlite::params![number, own.as_bytes()])?;
+                others.execute([number, HELD_OUTSIDE])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Queues what was left outside again, where more may be kept in sync now. Returns how many.
+    ///
+    /// # Errors
+    /// What the database says; then nothing changed.
+    pub fn release_outside(&self) -> Result<u64> {
+        self.write(|db| Ok(db.execute("UPDATE outbox SET held = 0 WHERE held = ?1", [HELD_OUTSIDE])? as u64))
     }
 
     /// The number of records that the rules hold back.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::SyncError;
 use super::alive::Alive;
 use super::engine::Engine;
-use super::rewrite::read_whole;
+use super::rewrite::{Whole, read_whole};
 use crate::history::{COPIES, Record};
 use crate::runtime::protocol::Release;
 
@@ -90,7 +90,7 @@ impl Copies {
         }
         for (keeper, ids) in keepers {
             let Some(segment) = engine.index.get(keeper) else { continue };
-            let Some(kept) = read_whole(engine, segment)? else { continue };
+            let Some(Whole { records: kept, .. }) = read_whole(engine, segment)? else { continue };
             let kept: HashMap<Uuid, Record> = kept.into_iter().map(|record| (record.id, record)).collect();
             for id in ids {
                 let is_kept =

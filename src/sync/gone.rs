@@ -13,7 +13,7 @@ use super::alive::{Alive, SILENCE};
 use super::engine::Engine;
 use super::index::{ERASED, RETIRED, Segment};
 use super::pull::{LINES, Pulled, key};
-use super::{SyncError, append};
+use super::{SyncError, append, rewrite};
 use crate::history::{Cursor, UnixNanos};
 use crate::runtime::protocol::{Erase, Exchange, Outcome, Release};
 
@@ -91,7 +91,7 @@ pub(super) fn release(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncEr
 
 /// Erases what is still there of segments that are gone, here and on the relay; but not what is to be replaced by something
 /// that the relay does not have yet.
-pub(super) fn erase(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncError> {
+pub(super) fn erase(engine: &mut Engine, pulled: &mut Pulled) -> Result<(), SyncError> {
     let noted: BTreeSet<String> = engine.history.cursors_in(GONE)?.into_iter().map(|(note, _)| note).collect();
     let relay = engine.relay_fingerprint();
     let is_due = |segment: &&Segment| {
@@ -102,6 +102,9 @@ pub(super) fn erase(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncErro
     let ids: Vec<String> = engine.index.segments.iter().filter(is_due).map(|segment| segment.id.clone()).collect();
     for ids in ids.chunks(AT_A_TIME) {
         let mut left = settle(engine, ids.to_vec())?;
+        for id in &left {
+            rewrite::follow(engine, id, pulled)?;
+        }
         if !left.is_empty() {
             engine.ask(&Erase { ids: left.clone() })?;
             engine.flush()?;

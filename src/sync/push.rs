@@ -34,7 +34,10 @@ pub(super) fn push(engine: &mut Engine, progress: &mut dyn FnMut(Progress)) -> R
         }
         let (pending, outside): (Vec<_>, Vec<_>) =
             pending.into_iter().partition(|(_, record)| window.holds(record.started_at));
-        let mut stay: Vec<u64> = outside.into_iter().map(|(number, _)| number).collect();
+        let outside: Vec<u64> = outside.into_iter().map(|(number, _)| number).collect();
+        engine.history.leave_outside(&outside, engine.device)?;
+        passed += outside.len() as u64;
+        let mut stay = Vec::new();
         let mut go = Vec::with_capacity(pending.len());
         // Whole, as it is here: what would be cut off may be what must not leave.
         for (number, record) in selection.pass(engine, pending)? {

@@ -5,7 +5,8 @@
 //! sent again; its line says how new its newest record was, so that a record which its writer added unseen by whoever
 //! retired it still goes up. Days are counted back from a time that a wrong clock cannot move far (`trusted_time`); should
 //! the window begin earlier again all the same, what then lies nowhere is queued once more: each device brings its own, and a
-//! while later what another has not brought, since it may have lost it.
+//! while later what another has not brought, since it may have lost it. What this device alone knows of a record that is in sync
+//! otherwise, such as how it ended, waits in the queue for that.
 
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +120,7 @@ pub(super) fn reconsider(engine: &Engine) -> Result<Window, SyncError> {
     if changed || before.is_some_and(|before| window.from() < before.from()) {
         let wrong_clock = !changed && before.is_some_and(|before| window.is_long_before(&before));
         queued = history.queue_unplaced((!wrong_clock).then_some(engine.device), window.from())?;
+        queued += history.release_outside()?;
         history.meta_set(DECIDED_BY, Some(&limits))?;
         let at = (engine.now)().0.saturating_add(OTHERS_AFTER).to_string();
         history.meta_set(OTHERS_AT, (!wrong_clock && before.is_some()).then_some(&at))?;

@@ -7,7 +7,7 @@
 //! whoever deleted them; should he not have come so far after a while, the segment's writer steps in, then the others
 //! one after the other. What the old segment's writer added meanwhile goes up again from his own
 //! history (see `gone`); what he had added since this device last read it is taken in here first, since nobody reads what
-//! he has written himself. A segment that cannot be read whole is left as it is.
+//! he has written himself; and what he adds until it is erased follows it (`follow`). A segment that cannot be read whole is left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use super::engine::Engine;
 use super::index::{Description, ERASED, Segment};
 use super::month::Month;
 use super::pull::{LINES, Opened, Pulled, key, open};
-use super::segment::{RECORDS_IN_ENTRY, cut};
+use super::segment::{Batch, RECORDS_IN_ENTRY, cut};
 use super::{SyncError, append};
 use crate::history::{Record, UnixNanos};
 use crate::runtime::protocol::{Exchange, Items, Outcome, Release};
@@ -119,10 +119,11 @@ fn rewrite(
     // By their ids, so that the first to have a record is the smallest.
     let by_id: BTreeMap<&str, &Segment> = segments.iter().map(|segment| (segment.id.as_str(), segment)).collect();
     for segment in by_id.into_values() {
-        let Some(records) = read_whole(engine, segment)? else {
+        let Some(Whole { records, read }) = read_whole(engine, segment)? else {
             tracing::warn!("a segment cannot be read whole and is not rewritten");
             continue;
         };
+        engine.rewritten.insert(segment.id.clone(), read);
         held += records.len();
         let taken_in = engine.history.ingest_from(&segment.id, &records, None)?;
         pulled.records += taken_in.added + taken_in.updated;
@@ -141,14 +142,12 @@ fn rewrite(
     let ids: Vec<String> = gone.iter().map(|segment| segment.id.clone()).collect();
     copies.leave_out(engine, &ids, &mut stay)?;
     if !must && stay.len() == held {
+        ids.iter().for_each(|id| drop(engine.rewritten.remove(id)));
         engine.ask(&Release { ids })?;
         return Ok(false);
     }
     tracing::info!(segments = ids.len(), records = stay.len(), "rewriting part of the history");
-    let mut records: Vec<Record> = stay.into_values().map(|(record, _)| record).collect();
-    records.sort_by_key(|record| (record.started_at, record.id));
-    // No number of the outbox is 0: what is queued of them stays so.
-    let batches = cut(records.into_iter().map(|record| (0, record)).collect()).batches;
+    let batches = batches_of(stay.into_values().map(|(record, _)| record).collect());
     let replaced_by: Vec<String> = append::write(engine, batches, true, &ids, |_| {})?.into_iter().collect();
     let mut lines: Vec<Segment> = gone.iter().map(|segment| segment.gone(ERASED)).collect();
     for line in &mut lines {
@@ -166,8 +165,53 @@ fn rewrite(
     Ok(true)
 }
 
+/// Writes what was added to a segment since this device rewrote it to what replaces it: it is about to be erased.
+pub(super) fn follow(engine: &mut Engine, id: &str, pulled: &mut Pulled) -> Result<(), SyncError> {
+    let Some(read) = engine.rewritten.remove(id) else { return Ok(()) };
+    let Some(mut segment) = engine.index.get(id).cloned() else { return Ok(()) };
+    let items = engine.ask(&Items { id: id.to_owned(), after: read })?.items;
+    if items.is_empty() {
+        return Ok(());
+    }
+    let Opened::Records(mut records) = open(engine, &segment, &items)? else {
+        tracing::warn!("what was added to a segment while it was rewritten cannot be read");
+        return Ok(());
+    };
+    let taken_in = engine.history.ingest(&records, None)?;
+    pulled.records += taken_in.added + taken_in.updated;
+    let mut deleted = BTreeSet::new();
+    for record in &records {
+        if engine.history.is_deleted(record.id)? {
+            deleted.insert(record.id);
+        }
+    }
+    records.retain(|record| !deleted.contains(&record.id));
+    tracing::info!(records = records.len(), "following what was rewritten");
+    let written = append::write(engine, batches_of(records), true, &[id.to_owned()], |_| {})?;
+    let replaced_by = &mut segment.description.replaced_by;
+    let known = replaced_by.len();
+    replaced_by.extend(written.into_iter().filter(|id| !replaced_by.contains(id)).collect::<Vec<_>>());
+    if replaced_by.len() > known {
+        append::announce(engine, vec![segment])?;
+    }
+    engine.confirm_written()
+}
+
+/// Records as they are written anew. No number of the outbox is 0: what is queued of them stays so.
+fn batches_of(mut records: Vec<Record>) -> Vec<Batch> {
+    records.sort_by_key(|record| (record.started_at, record.id));
+    cut(records.into_iter().map(|record| (0, record)).collect()).batches
+}
+
+/// A segment with all that its line in the index says.
+pub(super) struct Whole {
+    pub records: Vec<Record>,
+    /// How far it was read, by session.
+    read: BTreeMap<String, u64>,
+}
+
 /// Every record of a segment; none where not all of it is there or can be read.
-pub(super) fn read_whole(engine: &Engine, segment: &Segment) -> Result<Option<Vec<Record>>, SyncError> {
+pub(super) fn read_whole(engine: &Engine, segment: &Segment) -> Result<Option<Whole>, SyncError> {
     let ids = vec![segment.id.clone()];
     match engine.ask(&Exchange { ids, timeout_ms: engine.patience_ms() })?.outcomes.get(&segment.id) {
         Some(Outcome::Current | Outcome::Local) => {}
@@ -178,8 +222,13 @@ pub(super) fn read_whole(engine: &Engine, segment: &Segment) -> Result<Option<Ve
     if (items.len() as u64) < segment.description.entries {
         return Ok(None);
     }
+    let mut read = BTreeMap::new();
+    for (session, transaction, _) in &items {
+        let read: &mut u64 = read.entry(session.clone()).or_default();
+        *read = (*read).max(transaction + 1);
+    }
     match open(engine, segment, &items)? {
-        Opened::Records(records) => Ok(Some(records)),
+        Opened::Records(records) => Ok(Some(Whole { records, read })),
         Opened::Damaged | Opened::Unreadable => Ok(None),
     }
 }

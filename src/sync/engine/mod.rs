@@ -9,7 +9,7 @@ mod report;
 mod soundness;
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -87,6 +87,8 @@ pub struct Engine {
     index_state: Option<(String, String)>,
     /// What this exchange has written, to be confirmed by the relay in the end.
     written: BTreeSet<String>,
+    /// Segments that this device has written anew and not erased yet, with how far each was read, by session.
+    pub(super) rewritten: BTreeMap<String, BTreeMap<String, u64>>,
     /// Whether something was written to the sync store that is not known to be on disk.
     unflushed: Cell<bool>,
     /// Present while it works: nobody looks at the state file for an idle engine.
@@ -144,7 +146,7 @@ impl Engine {
             progress(Progress::Confirming);
             self.confirm_written()?;
         }
-        gone::erase(self, &pulled)?;
+        gone::erase(self, &mut pulled)?;
         if self.relay.is_some() {
             succession::run(self)?;
         }

@@ -2,7 +2,7 @@
 //! the relay.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -184,6 +184,7 @@ impl Engine {
             last_failure,
             index_state: None,
             written: BTreeSet::new(),
+            rewritten: BTreeMap::new(),
             unflushed: Cell::new(false),
             consent: Some(consent),
             network,
