@@ -8,6 +8,7 @@
 import { LocalNode } from "cojson";
 import { createWebSocketPeer } from "cojson-transport-ws";
 import { CaroCrypto } from "./crypto";
+import { awaitDependencies } from "./dependencies";
 import type { Handlers } from "./protocol";
 import { onStorageRefusal, openStorage } from "./storage";
 import { HostSocket } from "./websocket";
@@ -40,6 +41,7 @@ export class Relay {
     const secret = this.crypto.newRandomAgentSecret();
     const node = new LocalNode(secret, this.crypto.newRandomSessionID(this.crypto.getAgentID(secret)), this.crypto);
     node.setStorage(openStorage());
+    awaitDependencies(node);
     node.enableGarbageCollector();
     return node;
   }

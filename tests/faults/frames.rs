@@ -81,3 +81,17 @@ fn what_gets_lost_on_the_way_is_told_or_sent_again() {
         Box::new(move |_, _| if random.below(8) == 0 { Fate::Drop } else { Fate::Pass })
     });
 }
+
+#[test]
+fn an_author_who_was_garbled_on_the_way_keeps_nobody_waiting() {
+    under("a garbled author", &[0, 5, 6], |round| {
+        let garbled = if round % 2 == 0 { Way::Up } else { Way::Down };
+        Box::new(move |way, message| {
+            if way != garbled || message["action"] != "content" {
+                return Fate::Pass;
+            }
+            let text = message.to_string().replace("_session_", "x_session_");
+            Fate::Instead(vec![serde_json::from_str(&text).expect("it is still JSON")])
+        })
+    });
+}
