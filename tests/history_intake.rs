@@ -85,6 +85,19 @@ fn while_the_rules_cannot_be_read_the_last_ones_hold_and_one_is_told_once() {
 }
 
 #[test]
+fn a_rule_that_could_never_hold_is_refused_and_a_space_is_said_to_hide() {
+    let home = TestHome::new();
+    let filter = |args: &[&str]| home.run([&["history", "filter"], args].concat());
+    let refused = filter(&["add", "exclude", "directory", "clients/secret"]).failure(2);
+    assert!(refused.stderr.contains("`**/clients/secret`"), "{refused:?}");
+    assert_eq!(filter(&["list"]).success().stdout, "");
+    for directory in ["/srv/clients", "~/clients", "**/clients", "C:/clients"] {
+        assert_eq!(filter(&["add", "exclude", "directory", directory]).code, Some(0), "{directory}");
+    }
+    assert_eq!(filter(&["test", " ls"]).success().stdout, "not recorded: it begins with a space\n");
+}
+
+#[test]
 fn rules_of_recording_are_listed_added_removed_and_explain_themselves() {
     let home = TestHome::new();
     let filter = |args: &[&str]| home.run([&["history", "filter"], args].concat());

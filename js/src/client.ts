@@ -9,6 +9,7 @@
 import { LocalNode, type AgentSecret, type CoValueCore, type JsonValue, type RawAccountID, type RawCoID, type RawCoMap, type RawCoStream, type SessionID } from "cojson";
 import { accountId, coarse, createAccount, groupOf, loadedMap, profileId, registriesOf, rootId, rootText } from "./account";
 import { CaroCrypto } from "./crypto";
+import { awaitDependencies } from "./dependencies";
 import { RelayLink } from "./link";
 import { emit, Failure, type Handlers, type Item, type Outcome, type Positions, type Requests, type Written } from "./protocol";
 import { covers, type Sessions } from "./sessions";
@@ -42,6 +43,7 @@ export class Client {
       ? await createAccount(secret, crypto, storage, params.month)
       : new LocalNode(secret, (params.session as SessionID | null) ?? crypto.newRandomSessionID(id), crypto);
     if (!params.create) node.setStorage(storage);
+    awaitDependencies(node);
 
     const client = new Client(node, params.peer === null ? undefined : new RelayLink(node, params.peer));
     client.link?.connect();

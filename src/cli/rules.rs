@@ -60,8 +60,19 @@ struct RuleJson<'a> {
 
 impl Words {
     /// The rule they say.
+    ///
+    /// # Errors
+    /// Where it is none, or names a directory that no command can ever run in.
     pub(super) fn parse(&self) -> Result<FilterRule, CliError> {
-        parse(&self.rule)
+        let rule = parse(&self.rule)?;
+        let begins = |with: &[char]| rule.pattern().starts_with(with);
+        let has_drive = rule.pattern().as_bytes().get(1) == Some(&b':');
+        if rule.field() == Field::Directory && !begins(&['/', '\\', '~', '*', '?', '[', '{']) && !has_drive {
+            let hint =
+                format!("Write it from the root or the home on, or as `**/{}` wherever it lies.", rule.pattern());
+            return Err(CliError::usage("the directory of a rule is a whole path").hinted(hint));
+        }
+        Ok(rule)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::encoding::DecodeError;
 
@@ -103,7 +103,10 @@ impl From<rusqlite::Error> for HistoryError {
         {
             return Self::Damaged(Box::new(error));
         }
+        // The file that processes share grows with the first of them.
+        let cannot_share = error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
         match error.sqlite_error_code() {
+            _ if cannot_share => Self::DiskFull(error),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(Box::new(error)),
             Some(ErrorCode::DiskFull) => Self::DiskFull(error),

@@ -81,7 +81,7 @@ pub(in crate::cli) fn room(home: &Home) -> Finding {
         Ok(free) if free < ROOM => Finding::problem(
             "room",
             format!("only {} MiB are free where caro keeps its data", free >> 20),
-            "Free some space; nothing is lost meanwhile, but nothing new comes in.",
+            "Free some space: commands that run while there is none cannot be recorded, and nothing is synced.",
         ),
         Ok(free) => Finding::ok("room", format!("{} MiB free", free >> 20)),
         Err(error) => Finding::problem("room", format!("the data folder cannot be read: {error}"), WRITABLE),

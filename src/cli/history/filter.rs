@@ -190,7 +190,9 @@ fn test(ui: &mut Ui, home: &Home, args: TestArgs, recording: &Recording) -> Resu
     let intake =
         recording.intake().map_err(|error| CliError::usage(format!("the rules cannot be applied: {error}")))?;
     let included = intake.rules.rule(&record, record.host.as_deref().unwrap_or_default()).cloned();
+    let hidden = record.command.starts_with(' ');
     let (decision, reason, rule, secret) = match (intake.refuses(&record), included) {
+        _ if hidden => ("leave_out", "space", None, None),
         (Some(Why::Rule(rule)), _) => ("leave_out", "rule", Some(rule), None),
         (Some(Why::Secret(name)), _) => ("leave_out", "secret", None, Some(name)),
         (None, Some(rule)) => ("record", "rule", Some(rule), None),
@@ -205,6 +207,7 @@ fn test(ui: &mut Ui, home: &Home, args: TestArgs, recording: &Recording) -> Resu
     ui.line(match (rule, rule_number, secret) {
         (Some(rule), Some(number), _) => format!("{what}: rule {number}, {}", visible(&rule.to_string())),
         (_, _, Some(secret)) => format!("{what}: it holds what looks like {secret}"),
+        _ if hidden => format!("{what}: it begins with a space"),
         _ => format!("{what}: no rule matches"),
     })
 }

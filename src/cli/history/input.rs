@@ -63,11 +63,17 @@ struct Typed {
     r#type: Option<String>,
 }
 
+/// How an export that is a single document begins.
+const EXPORTED: &str = "{\"schema_version\": 1,";
+
 /// Understands one line. `device_id` and `now` stand in for what it does not say.
 ///
 /// # Errors
 /// What is wrong with it, as the rest of a sentence.
 pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Line, String> {
+    if matches!(line.trim(), "{" | "[") || line.starts_with(EXPORTED) {
+        return Err("JSON over several lines; `caro export --format ndjson` writes what can be added again".to_owned());
+    }
     if !line.trim_start().starts_with('{') {
         return Err("not a JSON object".to_owned());
     }
@@ -187,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert_eq!(error("{"), "not valid JSON, from character 1 on");
+        assert!(error(r#"{"command""#).starts_with("not valid JSON, from character "));
+        assert!(error("{").contains("several lines"));
         let wrong = error(r#"{"command": 5}"#);
         assert_eq!(wrong, "integer `5` stands where text should, up to character 13");
         let wrong = error(r#"{"command": "ls", "exit": 99999999999}"#);
