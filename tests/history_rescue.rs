@@ -318,11 +318,15 @@ fn it_is_not_built_anew_in_the_middle_of_an_exchange() {
     let exchange = fs::File::open(&lock_path).unwrap();
     exchange.lock().unwrap();
     let mut list = a.home.command(["history", "list"]).stdout(Stdio::null()).spawn().unwrap();
+    let files_of_it = format!("/proc/{}/fd", list.id());
     let opened = || {
-        let files = fs::read_dir(format!("/proc/{}/fd", list.id())).unwrap();
+        let files = fs::read_dir(&files_of_it).unwrap();
         files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|file| file == lock_path)
     };
-    wait_until("it waits for the exchange", opened);
+    // Without a pause between the looks: it has the file open for a moment only, each time it looks itself.
+    while !opened() {
+        assert_eq!(list.try_wait().unwrap(), None, "it waits for the exchange");
+    }
     assert_eq!(set_aside(&a.home), Vec::<PathBuf>::new());
     assert_eq!(list.try_wait().unwrap(), None);
     drop(exchange);
