@@ -78,6 +78,8 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         [[ $- == *e* ]] || return "$status"
     } >/dev/null 2>&1
 
+    # Before 5.0 there is none, and under `set -u` a name without a value would stop every command.
+    [[ -v EPOCHREALTIME ]] || EPOCHREALTIME=
     PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME//[!0-9]/} + 0 ? ${EPOCHREALTIME//[!0-9]/} + 0 : __caro_begun + 1, 1)):0}$(__caro_preexec)${__caro_none:$((__caro_since = ${EPOCHREALTIME//[!0-9]/} + 0, 1)):0}'
     if [[ $(declare -p PROMPT_COMMAND 2>/dev/null) == 'declare -a'* ]]; then
         PROMPT_COMMAND=(__caro_precmd "${PROMPT_COMMAND[@]}")
