@@ -11,8 +11,8 @@
 //!   read earlier cannot drop a newer state of the same record.
 //! - `deleted_records` outlives its records: an id in it never comes back. `pending` is 1 for
 //!   deletions made here that other devices have not been told of, 2 once they have been, and 0 for those of others.
-//! - `outbox.held` is 1 for what the user's rules keep here and 2 for commands that still run; `deleted_records.kept` marks
-//!   what is gone everywhere else and stays here.
+//! - `outbox.held` is 1 for what the user's rules keep here, 2 for commands that still run and 3 for what waits until
+//!   the window begins earlier; `deleted_records.kept` marks what is gone everywhere else and stays here.
 //! - `counted` has the id of each record that `usage` counts; it outlives the record, so that nothing counts twice.
 //! - `records_text` indexes the text of records up to a row; see `text_index` for how and why.
 //!   Rows are therefore numbered once (`AUTOINCREMENT`), and triggers keep the indexed part right

@@ -5,9 +5,9 @@
 //! that the old one is gone and what replaces it, and erases it once the relay has both. Two devices that do so at once do no
 //! harm: readers unite by record id, and `copies` unites the segments later. So that not all of them do, deleted records are for
 //! whoever deleted them; should he not have come so far after a while, the segment's writer steps in, then the others
-//! one after the other. What the old segment's writer added meanwhile goes up again from his own
-//! history (see `gone`); what he had added since this device last read it is taken in here first, since nobody reads what
-//! he has written himself; and what he adds until it is erased follows it (`follow`). A segment that cannot be read whole is left as it is.
+//! one after the other. What the old segment's writer had added since this device last read it is taken in here first, since
+//! nobody reads what he has written himself; what he adds until it is erased follows it (`follow`), or goes up again from
+//! his own history (see `gone`). A segment that cannot be read whole is left as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -63,7 +63,7 @@ struct Typed {
     r#type: Option<String>,
 }
 
-/// How an export that is a single document begins.
+/// The first line of an export that is a single document.
 const EXPORTED: &str = "{\"schema_version\": 1,";
 
 /// Understands one line. `device_id` and `now` stand in for what it does not say.
@@ -71,7 +71,7 @@ const EXPORTED: &str = "{\"schema_version\": 1,";
 /// # Errors
 /// What is wrong with it, as the rest of a sentence.
 pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Line, String> {
-    if matches!(line.trim(), "{" | "[") || line.starts_with(EXPORTED) {
+    if matches!(line.trim(), "{" | "[" | EXPORTED) {
         return Err("JSON over several lines; `caro export --format ndjson` writes what can be added again".to_owned());
     }
     if !line.trim_start().starts_with('{') {
@@ -194,7 +194,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         assert!(error(r#"{"command""#).starts_with("not valid JSON, from character "));
-        assert!(error("{").contains("several lines"));
+        for first in ["{", EXPORTED] {
+            assert!(error(first).contains("several lines"), "{first}");
+        }
+        assert_eq!(record(r#"{"schema_version": 1, "command": "ls"}"#, DEVICE).command, "ls");
         let wrong = error(r#"{"command": 5}"#);
         assert_eq!(wrong, "integer `5` stands where text should, up to character 13");
         let wrong = error(r#"{"command": "ls", "exit": 99999999999}"#);
