@@ -24,6 +24,7 @@ mod isolate;
 mod keyring_secret_service;
 mod official_peers;
 mod relay_durability;
+mod search_filters;
 mod search_screen;
 mod secrets;
 mod shell_capture;

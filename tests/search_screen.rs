@@ -9,7 +9,7 @@ use crate::common::tmux::Screen;
 use crate::shell_capture::{ALL, Kind, Shell};
 
 /// A shell of which nothing but its prompt is seen.
-const PLAIN: [&str; 3] = ["env", "PS1=$ ", "sh"];
+pub const PLAIN: [&str; 3] = ["env", "PS1=$ ", "sh"];
 const SEARCH: &str = "caro history search -i > chosen; echo \"status:$?\"";
 
 /// A home with some commands: the newest first, each a minute older than the one before.
@@ -29,7 +29,8 @@ fn home(commands: &[(&str, &str, i32)]) -> TestHome {
     home
 }
 
-fn now() -> UnixNanos {
+/// The current time.
+pub fn now() -> UnixNanos {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     UnixNanos(i64::try_from(since.as_nanos()).expect("before 2262"))
 }
@@ -44,7 +45,8 @@ fn usual() -> TestHome {
     ])
 }
 
-fn opened(home: &TestHome, size: (u16, u16), line: &str, vars: &[(&str, &str)]) -> Screen {
+/// A screen on which this line has opened the search.
+pub fn opened(home: &TestHome, size: (u16, u16), line: &str, vars: &[(&str, &str)]) -> Screen {
     let screen = Screen::start(home, size, &PLAIN, vars);
     screen.shows("$");
     screen.enter(line);
@@ -171,6 +173,64 @@ fn the_inspector_tells_everything_and_follows_the_cursor() {
     assert!(shown.contains("Runs") && shown.contains("/elsewhere ×1"), "{shown}");
     screen.press("C-o");
     screen.shows("docker run");
+}
+
+#[test]
+fn what_is_longer_than_the_screen_can_be_read_to_its_end() {
+    let lines: Vec<String> = (1..=60).map(|number| format!("echo line-{number}")).collect();
+    let home = home(&[("ls", "/src", 0), (&lines.join("\n"), "/src", 0), ("pwd", "/src", 0)]);
+    let screen = opened(&home, (40, 14), SEARCH, &[]);
+    screen.shows("1 of 3");
+    screen.press("Up").press("C-o");
+    let shown = screen.shows("lines 1–11 of");
+    assert!(shown.contains("line-1\n") && !shown.contains("line-12") && shown.contains(" ↓ ─"), "{shown}");
+    screen.press("Down").press("j");
+    screen.shows("lines 3–13 of");
+    screen.press("k").press("Up");
+    screen.shows("lines 1–11 of");
+    screen.press("NPage");
+    screen.shows("line-22\n");
+    screen.types("\x1b[<65;10;5M");
+    screen.shows("lines 15–25 of");
+    screen.types("\x1b[<64;10;5M");
+    screen.shows("lines 12–22 of");
+    screen.until("the end", |text| {
+        screen.press("NPage");
+        text.contains("  Id ") && text.contains(" ↑ ─")
+    });
+    screen.press("PPage");
+    screen.shows(" ↑↓ ─");
+    // The command itself is still the chosen one.
+    screen.press("C-p");
+    let other = screen.shows("3 of 3");
+    assert!(other.contains("pwd"), "another one begins at its top: {other}");
+    screen.press("C-n").press("Enter");
+    screen.shows("status:0");
+    assert_eq!(chosen(&home), format!("{}\n", lines.join("\n")));
+}
+
+#[test]
+fn forty_columns_show_the_whole_question_and_what_came_of_it() {
+    let home = usual();
+    let screen = opened(&home, (40, 12), SEARCH, &[]);
+    screen.types("git status");
+    screen.shows("1 of 1");
+    screen.press("C-x");
+    let asked = screen.shows("any other key: no");
+    assert!(asked.contains("Delete all 2 runs?  y: all"), "{asked}");
+    screen.types("y");
+    screen.shows("for a minute.");
+    assert_eq!(commands(&home).len(), 3);
+}
+
+#[test]
+fn a_command_of_less_than_a_millisecond_is_shown_as_in_the_list() {
+    let home = TestHome::new();
+    home.run(["history", "add", "--command", "true", "--duration-ns", "420500"]).success();
+    let listed = home.run(["history", "list"]).success().stdout;
+    let screen = opened(&home, (80, 12), SEARCH, &[]);
+    let shown = screen.shows("1 of 1");
+    assert!(listed.contains(" 420µs ") && shown.contains(" 420µs   true"), "{listed}{shown}");
 }
 
 #[test]

@@ -130,6 +130,8 @@ pub fn local_text(at: &str) -> String {
 pub fn duration(nanoseconds: i64) -> String {
     let seconds = nanoseconds as f64 / 1e9;
     match nanoseconds {
+        // Many sources count in seconds.
+        0 => "0s".to_owned(),
         ..1_000 => format!("{nanoseconds}ns"),
         1_000..1_000_000 => format!("{}µs", nanoseconds / 1_000),
         1_000_000..1_000_000_000 => format!("{}ms", nanoseconds / 1_000_000),
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn durations_are_short() {
         let shown: Vec<_> =
-            [7, 7_100, 7_100_000, 7_100_000_000, 67_000_000_000, 4_000_000_000_000].map(duration).into();
-        assert_eq!(shown, ["7ns", "7µs", "7ms", "7.1s", "1m07s", "1h06m"]);
+            [0, 7, 7_100, 7_100_000, 7_100_000_000, 67_000_000_000, 4_000_000_000_000].map(duration).into();
+        assert_eq!(shown, ["0s", "7ns", "7µs", "7ms", "7.1s", "1m07s", "1h06m"]);
     }
 }

@@ -64,7 +64,7 @@ pub use record::{
 };
 pub use removals::Undone;
 pub use rescue::{Rescued, examine, rescue, set_aside};
-pub use search::{Filter, Matcher, Search, SearchMode};
+pub use search::{Filter, Matcher, Scope, Search, SearchMode};
 pub use statistics::{LocalTime, Statistics};
 pub use store::{History, Stored};
 pub use usage::{Counts, Usage, UsageRow, day_of};

@@ -1,7 +1,7 @@
 //! The history in memory, to be searched while somebody types.
 //!
 //! It is read from the newest command on in parts, so that the first screenful is there at once, and each question is
-//! answered from what has been read by then. Equal commands are one hit: its newest run in the scope, with the number of
+//! answered from what has been read by then. What a filter leaves out is not kept. Equal commands are one hit: its newest run in the scope, with the number of
 //! its runs there. Without a text the newest comes first, with one the order is that of [`ranking`](super::ranking).
 //!
 //! What makes it fast: each text is kept and looked at once however often it ran; a mask of its characters sorts out most
@@ -18,7 +18,7 @@ use super::error::Result;
 use super::ranking::{Facts, Here, points};
 use super::record::UnixNanos;
 use super::rows;
-use super::search::{Matcher, SearchMode, is_narrower};
+use super::search::{self, Filter, Matcher, Scope, SearchMode, is_narrower};
 use super::store::History;
 
 /// After this time an early answer is given.
@@ -33,22 +33,6 @@ const MATCH: u16 = 2;
 const PROMPTS: usize = 16;
 /// No entry in a table.
 const NONE: u32 = u32::MAX;
-
-/// Where commands are looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Scope {
-    /// All of them.
-    #[default]
-    Everywhere,
-    /// What this device recorded.
-    Device(Uuid),
-    /// What ran in this shell session.
-    Session(String),
-    /// What ran in this directory.
-    Directory(String),
-    /// What ran in this directory or below it.
-    Below(String),
-}
 
 /// What is looked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -111,12 +95,16 @@ pub struct Summary {
 /// The history in memory.
 #[derive(Debug, Default)]
 pub struct Recall {
+    filter: Filter,
     texts: Texts,
     places: Names,
     sessions: Names,
     devices: Vec<Uuid>,
     /// The newest first.
     runs: Vec<Run>,
+    /// What was looked at last, which the filter may have left out.
+    reached: Option<(i64, Uuid)>,
+    looked_at: usize,
     read_whole: bool,
     /// What the verdicts are about.
     asked: Option<(String, SearchMode)>,
@@ -134,13 +122,13 @@ struct Run {
     session: u32,
     device: u32,
     exit: Option<i32>,
-    /// In milliseconds; [`NONE`] where it is not known.
-    duration: u32,
+    /// In nanoseconds; negative where it is not known.
+    duration: i64,
 }
 
 impl Run {
     fn duration(&self) -> Option<Duration> {
-        (self.duration != NONE).then(|| Duration::from_millis(self.duration.into()))
+        u64::try_from(self.duration).ok().map(Duration::from_nanos)
     }
 }
 
@@ -175,7 +163,13 @@ impl Wanted {
 }
 
 impl Recall {
-    /// Reads at most `most` more commands; says whether that was all.
+    /// Of the commands that the filter wants; how many and in which order it wants them does not count.
+    #[must_use]
+    pub fn of(filter: Filter) -> Self {
+        Self { filter, ..Self::default() }
+    }
+
+    /// Looks at no more than `most` more commands; says whether that was all.
     ///
     /// # Errors
     /// What the database says.
@@ -183,39 +177,60 @@ impl Recall {
         if self.read_whole {
             return Ok(true);
         }
-        let (before, id) = self.runs.last().map_or((i64::MAX, [0xff; 16]), |run| (run.started_at, *run.id.as_bytes()));
-        let mut statement = history.db.prepare_cached(
-            "SELECT id, started_at, command, prompt, exit, duration_ns, cwd, session, device_id FROM records \
-             WHERE (started_at, id) < (?1, ?2) ORDER BY started_at DESC, id DESC LIMIT ?3",
-        )?;
-        let mut found = statement.query(rusqlite::params![before, id, i64::try_from(most).unwrap_or(i64::MAX)])?;
-        let begun = self.runs.len();
+        let (before, id) = self.reached.unwrap_or(match self.filter.before {
+            Some(before) => (before.0, Uuid::nil()),
+            None => (i64::MAX, Uuid::max()),
+        });
+        // As a column, not a condition: however few the filter wants, a part is read in the same time.
+        let (terms, mut values) = search::terms(&self.filter);
+        let wanted = if terms.is_empty() { "1".to_owned() } else { terms.join(" AND ") };
+        values.push(before.into());
+        values.push(id.as_bytes().to_vec().into());
+        values.push(self.filter.after.map_or(i64::MIN, |after| after.0).into());
+        values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
+        let mut statement = history.db.prepare_cached(&format!(
+            "SELECT id, started_at, command, prompt, exit, duration_ns, cwd, session, device_id, {wanted} FROM records \
+             WHERE (started_at, id) < (?, ?) AND started_at >= ? ORDER BY started_at DESC, id DESC LIMIT ?"
+        ))?;
+        let mut found = statement.query(rusqlite::params_from_iter(values))?;
+        let begun = self.looked_at;
         while let Some(row) = found.next()? {
+            let (started_at, id) = (row.get(1)?, rows::id_column(row, 0)?);
+            self.reached = Some((started_at, id));
+            self.looked_at += 1;
+            if row.get::<_, Option<bool>>(9)? != Some(true) {
+                continue;
+            }
             let text = |index: usize| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
             let device = rows::id_column(row, 8)?;
-            let milliseconds = row.get::<_, Option<i64>>(5)?.map(|nanos| u32::try_from(nanos / 1_000_000));
             self.runs.push(Run {
-                started_at: row.get(1)?,
-                id: rows::id_column(row, 0)?,
+                started_at,
+                id,
                 text: self.texts.number(text(2)?.unwrap_or_default(), text(3)?),
                 place: self.places.number(text(6)?),
                 session: self.sessions.number(text(7)?),
                 device: device_number(&mut self.devices, device),
                 exit: row.get(4)?,
-                duration: milliseconds.and_then(std::result::Result::ok).unwrap_or(NONE),
+                duration: row.get::<_, Option<i64>>(5)?.unwrap_or(-1),
             });
         }
-        self.read_whole = self.runs.len() - begun < most;
+        self.read_whole = self.looked_at - begun < most;
         Ok(self.read_whole)
     }
 
-    /// How many commands have been read.
+    /// How many commands have been looked at, also those that the filter left out.
+    #[must_use]
+    pub fn looked_at(&self) -> usize {
+        self.looked_at
+    }
+
+    /// How many commands are kept.
     #[must_use]
     pub fn len(&self) -> usize {
         self.runs.len()
     }
 
-    /// Whether none have.
+    /// Whether none are.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()

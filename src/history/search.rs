@@ -25,9 +25,27 @@ use super::store::History;
 pub use matcher::Matcher;
 pub(super) use matcher::{is_narrower, mask};
 
+/// Where commands are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// All of them.
+    #[default]
+    Everywhere,
+    /// What this device recorded.
+    Device(Uuid),
+    /// What ran in this shell session.
+    Session(String),
+    /// What ran in this directory.
+    Directory(String),
+    /// What ran in this directory or below it.
+    Below(String),
+}
+
 /// Which records are wanted; the default wants all.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
+    /// Is from here, whatever else is asked of it.
+    pub scope: Scope,
     /// Ran in exactly this directory.
     pub cwd: Option<String>,
     /// Ran in this session.
@@ -182,7 +200,23 @@ fn collect(run: impl FnOnce(&mut dyn FnMut(Record) -> ControlFlow<()>) -> Result
 
 /// The filter as a WHERE clause (or nothing) and its values.
 fn conditions(filter: &Filter) -> (String, Vec<Value>) {
+    let (terms, values) = terms(filter);
+    let clause = if terms.is_empty() { String::new() } else { format!("WHERE {}", terms.join(" AND ")) };
+    (clause, values)
+}
+
+/// What the filter asks of a row, each with one value.
+pub(super) fn terms(filter: &Filter) -> (Vec<&'static str>, Vec<Value>) {
     let mut terms: Vec<(&str, Value)> = Vec::new();
+    match &filter.scope {
+        Scope::Everywhere => {}
+        Scope::Device(device) => terms.push(("device_id = ?", device.as_bytes().to_vec().into())),
+        Scope::Session(session) => terms.push(("session = ?", session.clone().into())),
+        Scope::Directory(cwd) => terms.push(("cwd = ?", cwd.clone().into())),
+        Scope::Below(root) => {
+            terms.push(("instr(cwd || '/', ?) = 1", format!("{}/", root.trim_end_matches('/')).into()));
+        }
+    }
     if let Some(cwd) = &filter.cwd {
         terms.push(("cwd = ?", cwd.clone().into()));
     }
@@ -216,9 +250,7 @@ fn conditions(filter: &Filter) -> (String, Vec<Value>) {
     if let Some(executed) = filter.executed {
         terms.push(("coalesce(executed, 1) = ?", executed.into()));
     }
-    let (texts, values): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
-    let clause = if texts.is_empty() { String::new() } else { format!("WHERE {}", texts.join(" AND ")) };
-    (clause, values)
+    terms.into_iter().unzip()
 }
 
 fn to_sql(number: u64) -> i64 {

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use caro::history::ranking::Here;
-use caro::history::recall::{Question, Recall, Scope};
-use caro::history::{History, Record, SearchMode, UnixNanos};
+use caro::history::recall::{Question, Recall};
+use caro::history::{History, Record, Scope, SearchMode, UnixNanos};
 
 use crate::atuin::Atuin;
 use crate::ms;

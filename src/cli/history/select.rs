@@ -4,12 +4,13 @@ use std::path::Path;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::super::time;
 use super::super::{CliError, Home, Ui};
 use super::hidden;
-use crate::history::{Filter, History, RiskLevel, UnixNanos};
+use crate::history::{Filter, History, RiskLevel, Scope, UnixNanos};
 
 /// Which records are meant.
 #[derive(Debug, Clone, PartialEq, Default, Args)]
@@ -77,12 +78,10 @@ impl Selection {
             Some(prefix) => Some(device(history, prefix)?),
         };
         Ok(Filter {
+            scope: Scope::Everywhere,
             cwd: self.cwd.as_deref().map(directory).transpose()?,
             session: match self.session.as_deref() {
-                Some("this") => Some(hidden::current_session().ok_or_else(|| {
-                    CliError::usage("this shell is not recorded: its integration is not active")
-                        .hinted("`caro init --help` says how to activate it; --session ID names another session.")
-                })?),
+                Some("this") => Some(this_session()?),
                 _ => self.session.clone(),
             },
             device,
@@ -99,6 +98,39 @@ impl Selection {
             reverse: page.reverse,
         })
     }
+
+    /// The same in a few words each; `filter` is what [`Self::filter`] made of it.
+    pub(super) fn words(&self, filter: &Filter, zone: &TimeZone) -> Vec<String> {
+        let at = |when: &str, moment: UnixNanos| format!("{when} {}", time::local(moment, zone));
+        let if_so = |so: bool, word: &str| so.then(|| word.to_owned());
+        [
+            filter.cwd.as_ref().map(|cwd| format!("in {cwd}")),
+            self.session.as_ref().map(|session| format!("session {session}")),
+            self.device.as_ref().map(|device| format!("device {device}")),
+            self.exit.map(|exit| format!("exit {exit}")),
+            if_so(self.failed, "failed"),
+            self.after.map(|moment| at("since", moment)),
+            self.before.map(|moment| at("before", moment)),
+            self.tag.as_ref().map(|tag| format!("tag {tag}")),
+            self.safety.map(|safety| format!("safety {safety}")),
+            if_so(self.suggested, "suggested"),
+            if_so(self.executed, "executed"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The shell session that this runs in.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn this_session() -> Result<String, CliError> {
+    hidden::current_session().ok_or_else(|| {
+        CliError::usage("this shell is not recorded: its integration is not active")
+            .hinted("`caro init --help` says how to activate it; --session ID names another session.")
+    })
 }
 
 /// A command of a shell that runs this program began at most so long ago.

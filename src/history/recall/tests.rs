@@ -152,3 +152,46 @@ fn a_summary_is_about_all_runs_and_what_is_forgotten_is_in_none() {
     recall.forget(&here);
     assert_eq!(found(&mut recall, "git status", SearchMode::Fulltext, Scope::Everywhere), [("git status".into(), 1)]);
 }
+
+#[test]
+fn a_filter_leaves_out_what_it_leaves_out_of_a_list_in_parts_of_any_size() {
+    let history = history();
+    let exit = Filter { exit: Some(0), ..Filter::default() };
+    let second = |second: i64| Some(UnixNanos(second * 1_000_000_000));
+    let filters = [
+        Filter { after: second(30), before: second(60), ..exit.clone() },
+        Filter { failed: true, ..Filter::default() },
+        Filter { cwd: Some("/src".into()), session: Some("one".into()), ..exit.clone() },
+        Filter { device: Some(Uuid::from_u128(7)), ..exit.clone() },
+        Filter { tag: Some("none has it".into()), ..exit.clone() },
+        Filter { before: second(10), ..Filter::default() },
+        Filter { scope: Scope::Below("/src".into()), ..exit },
+    ];
+    for filter in filters {
+        let listed: HashSet<String> = history.list(&filter).unwrap().into_iter().map(|record| record.command).collect();
+        let runs = history.list(&filter).unwrap().len();
+        for most in [1, 2, 3, 100] {
+            let mut recall = Recall::of(filter.clone());
+            while !recall.read(&history, most).unwrap() {}
+            let found = found(&mut recall, "", SearchMode::Fuzzy, Scope::Everywhere);
+            assert_eq!(found.iter().map(|(command, _)| command.clone()).collect::<HashSet<_>>(), listed, "{filter:?}");
+            assert_eq!((found.iter().map(|(_, runs)| *runs as usize).sum::<usize>(), recall.len()), (runs, runs));
+        }
+    }
+    let mut recall = Recall::of(Filter { exit: Some(99), ..Filter::default() });
+    assert!(!recall.read(&history, 5).unwrap(), "a part is of what is looked at, not of what is kept");
+    assert_eq!((recall.looked_at(), recall.len()), (5, 0));
+}
+
+#[test]
+fn how_long_a_command_took_is_known_to_the_nanosecond() {
+    let history = History::in_memory().unwrap();
+    for (command, nanos) in [("short", Some(420_000)), ("none", None), ("zero", Some(0)), ("wrong", Some(-5))] {
+        history.add(&Record { duration_ns: nanos, ..plain(command, 1) }).unwrap();
+    }
+    let mut recall = recall(&history);
+    let answer = recall.ask(&Question::default(), 9, || false, |_| {}).unwrap().unwrap();
+    let took = |command: &str| answer.hits.iter().find(|hit| hit.command == command).unwrap().duration;
+    assert_eq!(took("short"), Some(Duration::from_micros(420)));
+    assert_eq!([took("none"), took("zero"), took("wrong")], [None, Some(Duration::ZERO), None]);
+}

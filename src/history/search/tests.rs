@@ -42,6 +42,31 @@ fn the_newest_is_last_and_limit_counts_from_it() {
 }
 
 #[test]
+fn a_scope_holds_beside_the_filter_of_the_same_kind() {
+    let history = History::in_memory().unwrap();
+    for (command, cwd) in [("root", "/"), ("top", "/src"), ("below", "/src/a"), ("beside", "/srcx"), ("nowhere", "")] {
+        let cwd = Some(cwd.to_owned()).filter(|cwd| !cwd.is_empty());
+        history.add(&Record { cwd, ..plain(command, 1) }).unwrap();
+    }
+    let among = |scope: Scope, cwd: Option<&str>| {
+        let filter = Filter { scope, cwd: cwd.map(str::to_owned), ..Filter::default() };
+        let mut listed: Vec<_> = history.list(&filter).unwrap().into_iter().map(|record| record.command).collect();
+        listed.sort();
+        let search = Search { text: "o".into(), filter, ..Search::default() };
+        let found = history.search(&search).unwrap().len();
+        assert_eq!(found, listed.iter().filter(|command| command.contains('o')).count());
+        listed.join(" ")
+    };
+    assert_eq!(among(Scope::Below("/src".into()), None), "below top");
+    assert_eq!(among(Scope::Below("/src/".into()), Some("/src")), "top");
+    assert_eq!(among(Scope::Below("/".into()), None), "below beside root top");
+    assert_eq!(among(Scope::Directory("/src".into()), None), "top");
+    assert_eq!(among(Scope::Directory("/src".into()), Some("/")), "");
+    assert_eq!(among(Scope::Device(DEVICE), None), "below beside nowhere root top");
+    assert_eq!(among(Scope::Session("none".into()), None), "");
+}
+
+#[test]
 fn each_filter_narrows_down() {
     let history = History::in_memory().unwrap();
     let full = sample("full");

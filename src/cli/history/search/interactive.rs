@@ -13,13 +13,14 @@ use std::thread;
 use crossterm::event::{self, Event};
 
 use super::super::super::{CliError, Kind, time};
+use super::inspector;
 use super::screen::Screen;
 use super::state::{Choice, Effect, Start, State};
 use super::view::{self, Look, Parts};
 use super::worker::{Deletion, News, Request, Worker};
-use crate::history::History;
 use crate::history::ranking::Here;
 use crate::history::recall::Question;
+use crate::history::{Filter, History};
 
 /// What the threads tell.
 enum Message {
@@ -48,6 +49,7 @@ pub(super) struct Ended {
 /// Where there is no terminal, or the history fails.
 pub(super) fn run(
     history: History,
+    filter: Filter,
     start: Start,
     here: Here,
     inline: Option<u16>,
@@ -59,7 +61,7 @@ pub(super) fn run(
     let mut search = Search { state: State::new(start), here, requests, latest: latest.clone(), deleted: false, look };
     // Asked before the terminal is made ready: the history is read meanwhile.
     search.ask();
-    let worker = Worker { history, requests: asked, news: sender.clone(), latest };
+    let worker = Worker { history, filter, requests: asked, news: sender.clone(), latest };
     let ended = sender.clone();
     thread::spawn(move || {
         worker.run();
@@ -146,17 +148,20 @@ impl Search {
 
     fn draw(&mut self, screen: &mut Screen) -> Result<(), CliError> {
         let area = screen.area();
-        self.state.show(Parts::of(area).list.height.into());
+        let list = Parts::of(&self.state, &self.look, area).list;
+        let lines = inspector::lines(&self.state, &self.look, list.width).len();
+        self.state.show(list.height.into(), lines);
         self.look.now = time::now();
         let (buffer, cursor) = view::draw(&self.state, &self.look, area);
         screen.draw(buffer, cursor).map_err(unusable)
     }
 
     fn handle(&mut self, event: Event, screen: &mut Screen) -> Result<Option<Choice>, CliError> {
-        let (area, lowest, whole) = (screen.area(), self.state.lowest, screen.is_whole());
+        let parts = Parts::of(&self.state, &self.look, screen.area());
+        let (lowest, whole) = (self.state.lowest, screen.is_whole());
         let hits = self.state.answer.hits.len();
         let row_of = move |row| {
-            let number = lowest + Parts::of(area).above_lowest(row)?;
+            let number = lowest + parts.above_lowest(row)?;
             (whole && number < hits).then_some(number)
         };
         match self.state.handle(event, row_of) {

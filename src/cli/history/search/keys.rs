@@ -32,6 +32,8 @@ pub(super) enum Action {
     OlderPages(isize),
     Oldest,
     Newest,
+    /// So many lines down in what is told of a command; negative: up.
+    Scroll(isize),
     /// The one that is so many above the best.
     Pick(usize),
     NextScope,
@@ -72,6 +74,18 @@ pub(super) fn action(key: KeyEvent, keymap: Keymap, pending: &mut Option<char>) 
         (Keymap::VimNormal, KeyCode::Char('f')) if control => Action::OlderPages(-4),
         (Keymap::VimNormal, KeyCode::Char('b')) if control => Action::OlderPages(4),
         (_, code) => typing(code, control, alt),
+    }
+}
+
+/// The keys that mean something else while everything known about a command is shown.
+pub(super) fn inspecting(key: KeyEvent) -> Option<Action> {
+    match key.code {
+        KeyCode::Up => Some(Action::Scroll(-1)),
+        KeyCode::Down => Some(Action::Scroll(1)),
+        KeyCode::Char('k') if key.modifiers.is_empty() => Some(Action::Scroll(-1)),
+        KeyCode::Char('j') if key.modifiers.is_empty() => Some(Action::Scroll(1)),
+        KeyCode::Char('d') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Action::Delete),
+        _ => None,
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! - `interactive`: brings the parts together. `state`: keys in, what to do out; `keys`: what they mean; `line`: what is typed.
 //! - `view`: what it looks like; `text`: texts for a screen; `screen`: the terminal. `worker`: the thread with the history.
-//! - `start`: how it begins, by flags, preferences and the place one is in.
+//! - `start`: how it begins, by flags, preferences and the place one is in. `inspector`: everything known about a command.
 
+mod inspector;
 mod interactive;
 mod keys;
 mod line;
@@ -40,13 +41,17 @@ Examples:
   caro history search --mode prefix 'git c'
   caro history search --mode regex '^ssh .*@' --limit 5 --cmd-only
   caro history search -- -rf                  after `--`, dashes are part of the query
+  caro history search --scope workspace test  what ran in this git repository
   caro history search -i                      on the whole screen, while you type (a plain list where TERM is dumb)
+  caro history search -i --failed --tag ci    the same, among what these filters leave
 
 Keys of the search on the screen:
   Enter             runs the command (where the shell integration opened it), Tab puts it into the line; with
                     `caro config set search.enter edit` Enter does so too
   Ctrl-R, Ctrl-S    next scope (everywhere, this machine, session, directory, workspace), next mode
-  Ctrl-O            everything known about the command; Ctrl-X deletes it, Ctrl-Y copies it
+  Ctrl-O            everything known about the command: Up, Down, j, k, Page Up, Page Down and the wheel go through it,
+                    Ctrl-P and Ctrl-N to other commands
+  Ctrl-X, Ctrl-Y    deletes the command, copies it
   Up, Down, Page Up, Page Down, the wheel, a click, Alt-1 to Alt-9; Esc or Ctrl-C leaves
 With `caro config set search.keymap vim`, Esc leads to the keys of vi: j k gg G w b x dd cw i a A q.
 ")]
@@ -58,10 +63,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     mode: Option<Mode>,
     /// Search on the whole screen while you type; what is chosen is printed
-    #[arg(long, short, conflicts_with_all = ["Selection", "Page", "Output"])]
+    #[arg(long, short, conflicts_with_all = ["Page", "Output"])]
     interactive: bool,
-    /// Where to look at first [default: what search.scope says]
-    #[arg(long, value_enum, requires = "interactive")]
+    /// Where to look, with --interactive only at first [default: everywhere; with --interactive what search.scope says]
+    #[arg(long, value_enum)]
     scope: Option<start::Place>,
     /// Take so many lines under the cursor; 0: the whole screen [default: what search.inline_height says]
     #[arg(long, value_name = "HEIGHT", requires = "interactive")]
@@ -125,14 +130,19 @@ fn here() -> Here {
 /// Runs `caro history search`; says whether something was deleted.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<bool, CliError> {
     let history = open(home)?;
+    // A shell's key is no command that runs.
+    let without = if args.widget { None } else { running(&history)? };
+    let filter = Filter { without, ..args.selection.filter(&args.page, &history)? };
     if args.interactive && !terminal_is_dumb() {
-        return choose(args, ui, home, history);
+        return choose(args, ui, home, history, filter);
     }
+    let here = here();
+    let scope = start::scope(args, home, &history, &here)?;
     let mut search = Search {
         text: args.query.join(" "),
         mode: args.mode.unwrap_or_default().into(),
-        filter: Filter { without: running(&history)?, ..args.selection.filter(&args.page, &history)? },
-        here: Some(here()),
+        filter: Filter { scope, ..filter },
+        here: Some(here),
     };
     if args.interactive {
         const REMEDY: &str = "Set TERM, for example to xterm-256color, for the search on the screen.";
@@ -161,16 +171,16 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<bool, CliErro
 }
 
 /// Searches on the screen and prints what was chosen.
-fn choose(args: &Args, ui: &mut Ui, home: &Home, history: History) -> Result<bool, CliError> {
+fn choose(args: &Args, ui: &mut Ui, home: &Home, history: History, filter: Filter) -> Result<bool, CliError> {
     let here = here();
-    let (begin, inline) = start::start(args, home, &history, &here)?;
+    let (begin, inline) = start::start(args, home, &history, &here, &filter)?;
     let look = view::Look {
         color: ui.colors_the_terminal(),
         now: here.now,
         zone: time::local_zone(),
         home: std::env::var("HOME").ok(),
     };
-    let ended = interactive::run(history, begin, here, inline, look)?;
+    let ended = interactive::run(history, filter, begin, here, inline, look)?;
     let (how, command) = match ended.choice {
         Choice::Nothing if args.widget => return Ok(ended.deleted),
         Choice::Nothing => {

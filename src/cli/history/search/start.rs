@@ -4,13 +4,13 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::super::super::{CliError, Home};
+use super::super::super::{CliError, Home, time};
 use super::super::hidden;
+use super::super::select::this_session;
 use super::state::{NamedScope, Start};
 use super::{Args, Mode};
-use crate::history::History;
 use crate::history::ranking::Here;
-use crate::history::recall::Scope;
+use crate::history::{Filter, History, Scope};
 use crate::prefs;
 
 /// Where commands are looked for.
@@ -28,29 +28,89 @@ pub(super) enum Place {
     Workspace,
 }
 
+impl Place {
+    /// What it is called on the screen.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Everywhere => "everywhere",
+            Self::Machine => "this machine",
+            Self::Session => "this session",
+            Self::Directory => "this directory",
+            Self::Workspace => "this workspace",
+        }
+    }
+
+    /// The scope that it means; none where there is no such place here.
+    fn scope(self, history: &History, here: &Here) -> Result<Option<Scope>, CliError> {
+        Ok(match self {
+            Self::Everywhere => Some(Scope::Everywhere),
+            Self::Machine => Some(Scope::Device(history.device_id()?)),
+            Self::Session => hidden::current_session().map(Scope::Session),
+            Self::Directory => here.cwd.clone().map(Scope::Directory),
+            Self::Workspace => {
+                let cwd = here.cwd.as_deref().map(Path::new);
+                let root = cwd.and_then(|cwd| cwd.ancestors().find(|folder| folder.join(".git").exists()));
+                root.map(|root| Scope::Below(root.to_string_lossy().into_owned()))
+            }
+        })
+    }
+}
+
+/// The scope of a search that prints what it finds.
+///
+/// # Errors
+/// Where there is no such place here: what is found elsewhere must not pass for what is found in it.
+pub(super) fn scope(args: &Args, home: &Home, history: &History, here: &Here) -> Result<Scope, CliError> {
+    let Some(place) = args.scope else {
+        // The screen's preference counts for the list that takes its place.
+        let place = if args.interactive { preferred(home)? } else { Place::Everywhere };
+        return Ok(place.scope(history, here)?.unwrap_or_default());
+    };
+    match (place.scope(history, here)?, place) {
+        (Some(scope), _) => Ok(scope),
+        (None, Place::Session) => this_session().map(Scope::Session),
+        (None, Place::Workspace) => Err(CliError::usage("this directory is in no git repository, so in no workspace")
+            .hinted("`--scope directory` looks for what ran in this directory alone.")),
+        (None, _) => Err(CliError::usage("the working directory is unknown").hinted("Leave out --scope.")),
+    }
+}
+
+/// Where the preference says to look.
+fn preferred(home: &Home) -> Result<Place, CliError> {
+    Ok(Place::from_str(&preference(home, "search.scope")?, false).unwrap_or(Place::Everywhere))
+}
+
 /// The beginning that flags and preferences ask for, and how many lines it takes (none: the whole screen).
 pub(super) fn start(
     args: &Args,
     home: &Home,
     history: &History,
     here: &Here,
+    filter: &Filter,
 ) -> Result<(Start, Option<u16>), CliError> {
     let preference = |name: &str| preference(home, name);
     let place = match args.scope {
         Some(place) => place,
-        None => Place::from_str(&preference("search.scope")?, false).unwrap_or(Place::Everywhere),
+        None => preferred(home)?,
     };
     let height = match args.inline {
         Some(height) => height,
         None => preference("search.inline_height")?.parse().unwrap_or(0),
     };
-    let scopes = scopes(history, here)?;
-    let wanted = scopes.iter().position(|(there, _)| *there == place);
+    // In the order in which a key goes through them.
+    let (mut scopes, mut scope) = (Vec::new(), 0);
+    for there in Place::value_variants() {
+        if let Some(found) = there.scope(history, here)? {
+            scope = if *there == place { scopes.len() } else { scope };
+            scopes.push(NamedScope { name: there.name(), scope: found });
+        }
+    }
     let start = Start {
         text: args.query.join(" "),
         mode: mode(args, home)?.into(),
-        scope: wanted.unwrap_or(0),
-        scopes: scopes.into_iter().map(|(_, scope)| scope).collect(),
+        scope,
+        scopes,
+        filters: args.selection.words(filter, &time::local_zone()).join(", "),
         vim: preference("search.keymap")? == "vim",
         by_up: args.up,
     };
@@ -76,24 +136,4 @@ fn preference(home: &Home, name: &str) -> Result<String, CliError> {
     let preference = prefs::find(name)?;
     let set = prefs::get(&home.prefs(), preference)?;
     Ok(set.unwrap_or_else(|| preference.default.unwrap_or_default().to_owned()))
-}
-
-/// The scopes that there are here, in the order in which a key goes through them.
-fn scopes(history: &History, here: &Here) -> Result<Vec<(Place, NamedScope)>, CliError> {
-    let named = |place, name, scope| (place, NamedScope { name, scope });
-    let mut scopes = vec![
-        named(Place::Everywhere, "everywhere", Scope::Everywhere),
-        named(Place::Machine, "this machine", Scope::Device(history.device_id()?)),
-    ];
-    if let Some(session) = hidden::current_session() {
-        scopes.push(named(Place::Session, "this session", Scope::Session(session)));
-    }
-    if let Some(cwd) = &here.cwd {
-        scopes.push(named(Place::Directory, "this directory", Scope::Directory(cwd.clone())));
-        if let Some(root) = Path::new(cwd).ancestors().find(|folder| folder.join(".git").exists()) {
-            let root = root.to_string_lossy().into_owned();
-            scopes.push(named(Place::Workspace, "this workspace", Scope::Below(root)));
-        }
-    }
-    Ok(scopes)
 }

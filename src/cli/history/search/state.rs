@@ -3,15 +3,15 @@
 //! Every question has a number, and an answer to another one than the last is not taken. The command under the cursor is
 //! kept while more of the history is read, and is the best again when something else is asked for.
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEventKind};
 use uuid::Uuid;
 
 use super::keys::{self, Action, Keymap};
 use super::line::{Line, Reach};
-use crate::history::SearchMode;
-use crate::history::recall::{Answer, Hit, Scope, Summary};
+use crate::history::recall::{Answer, Hit, Summary};
+use crate::history::{Scope, SearchMode};
 
-/// How many commands a turn of the wheel goes.
+/// How many commands, or lines of the inspector, a turn of the wheel goes.
 const WHEEL: isize = 3;
 
 /// A scope and what it is called.
@@ -66,6 +66,8 @@ pub(super) struct Start {
     pub(super) mode: SearchMode,
     pub(super) scopes: Vec<NamedScope>,
     pub(super) scope: usize,
+    /// What filters leave out whatever is typed, in words; empty where there are none.
+    pub(super) filters: String,
     pub(super) vim: bool,
     /// Whether going below the best command leaves, as it does where the search was opened by the Up key.
     pub(super) by_up: bool,
@@ -78,6 +80,7 @@ pub(super) struct State {
     pub(super) mode: SearchMode,
     scopes: Vec<NamedScope>,
     scope: usize,
+    pub(super) filters: String,
     pub(super) keymap: Keymap,
     vim: bool,
     by_up: bool,
@@ -94,6 +97,9 @@ pub(super) struct State {
     pub(super) read: (usize, bool),
     pub(super) inspecting: bool,
     pub(super) details: Option<Details>,
+    /// How many lines the inspector has to show, and the first that is shown.
+    pub(super) lines: usize,
+    pub(super) scrolled: usize,
     /// Whether it was asked if the chosen command is to be deleted.
     pub(super) confirming: bool,
     /// What happened last, until the next key.
@@ -109,6 +115,7 @@ impl State {
             mode: start.mode,
             scopes: start.scopes,
             scope: start.scope,
+            filters: start.filters,
             keymap: if start.vim { Keymap::Vim } else { Keymap::Emacs },
             vim: start.vim,
             by_up: start.by_up,
@@ -121,6 +128,8 @@ impl State {
             read: (0, false),
             inspecting: false,
             details: None,
+            lines: 0,
+            scrolled: 0,
             confirming: false,
             notice: None,
             problem: None,
@@ -168,14 +177,23 @@ impl State {
     /// Takes what was told about a command, unless another one is chosen by now.
     pub(super) fn take_details(&mut self, details: Details) {
         if self.hit().is_some_and(|hit| hit.id == details.id) {
+            if self.details.as_ref().is_none_or(|before| before.id != details.id) {
+                self.scrolled = 0;
+            }
             self.details = Some(details);
         }
     }
 
-    /// Keeps the command under the cursor on the screen, which shows so many.
-    pub(super) fn show(&mut self, page: usize) {
-        self.page = page.max(1);
+    /// Keeps the command under the cursor on the screen, which shows so many; the inspector has so many lines to show there.
+    pub(super) fn show(&mut self, page: usize, lines: usize) {
+        (self.page, self.lines) = (page.max(1), lines);
+        self.scrolled = self.scrolled.min(self.unseen());
         self.follow();
+    }
+
+    /// How many lines of the inspector have no room.
+    pub(super) fn unseen(&self) -> usize {
+        self.lines.saturating_sub(self.page)
     }
 
     fn follow(&mut self) {
@@ -189,6 +207,8 @@ impl State {
             Event::Paste(text) => Some(self.act(Action::Insert(text))),
             Event::Resize(..) => Some(Effect::Redraw),
             Event::Mouse(mouse) => match mouse.kind {
+                MouseEventKind::ScrollUp if self.inspecting => Some(self.act(Action::Scroll(-WHEEL))),
+                MouseEventKind::ScrollDown if self.inspecting => Some(self.act(Action::Scroll(WHEEL))),
                 MouseEventKind::ScrollUp => Some(self.act(Action::Older(WHEEL.min(self.above())))),
                 MouseEventKind::ScrollDown => Some(self.act(Action::Older(-WHEEL.min(self.below())))),
                 MouseEventKind::Down(MouseButton::Left) if !self.inspecting => {
@@ -215,9 +235,8 @@ impl State {
         if self.confirming {
             return self.confirm(key);
         }
-        let is_ctrl_d = key.code == KeyCode::Char('d') && key.modifiers.contains(KeyModifiers::CONTROL);
-        if self.inspecting && is_ctrl_d {
-            return self.act(Action::Delete);
+        if let Some(action) = keys::inspecting(key).filter(|_| self.inspecting) {
+            return self.act(action);
         }
         let action = keys::action(key, self.keymap, &mut self.pending);
         self.act(action)
@@ -268,8 +287,19 @@ impl State {
             Action::OlderPages(quarters) => {
                 let page = isize::try_from(self.page).unwrap_or(1);
                 let by = (page * quarters / 4).abs().max(1) * quarters.signum();
+                if self.inspecting && self.unseen() > 0 {
+                    return self.act(Action::Scroll(-by));
+                }
                 self.choose(self.chosen.saturating_add_signed(by))
             }
+            // What has nothing to scroll moves as the list does.
+            Action::Scroll(down) if self.unseen() == 0 => self.choose(self.chosen.saturating_add_signed(-down)),
+            Action::Scroll(down) => {
+                self.scrolled = self.scrolled.saturating_add_signed(down).min(self.unseen());
+                Effect::Draw
+            }
+            Action::Oldest if self.inspecting && self.unseen() > 0 => self.act(Action::Scroll(-isize::MAX)),
+            Action::Newest if self.inspecting && self.unseen() > 0 => self.act(Action::Scroll(isize::MAX)),
             Action::Oldest => self.choose(usize::MAX),
             Action::Newest => self.choose(0),
             Action::Pick(above) => {

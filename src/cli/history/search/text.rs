@@ -116,6 +116,21 @@ pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// A text in lines of so many cells, broken between words where that is possible; at least one line.
+pub(super) fn paragraph(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.extend(wrapped(word, room)),
+        }
+    }
+    lines
+}
+
 /// How long ago, in at most four characters.
 pub(super) fn age(then: UnixNanos, now: UnixNanos) -> String {
     let seconds = now.0.saturating_sub(then.0).max(0) / 1_000_000_000;
@@ -210,5 +225,12 @@ mod tests {
         assert_eq!(wrapped("", 4), [""]);
         assert_eq!(wrapped("日", 1), ["日"]);
         assert_eq!(fitting("日本語x", 4), "語x");
+    }
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        assert_eq!(paragraph("Delete it?  y: yes", 12), ["Delete it? ", "y: yes"]);
+        assert_eq!(paragraph("a bc defghij", 4), ["a bc", "defg", "hij"]);
+        assert_eq!(paragraph("", 4), [""]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the search looks like: the commands with the best at the bottom, next to what is typed, and what is known of one.
+//! What the search looks like: the commands with the best at the bottom, next to what is typed.
 //!
 //! A command takes one line whatever it holds: control characters and those that reorder text are shown as what they are.
 //! In a narrow terminal the details of a line go first, the command stays. Without colour everything is told by
@@ -11,8 +11,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::super::super::time;
+use super::inspector;
 use super::state::State;
-use super::text::{abbreviated, age, fitting, highlighted, one_line, thousands, width};
+use super::text::{abbreviated, age, fitting, highlighted, one_line, paragraph, thousands, width};
 use crate::history::recall::Hit;
 use crate::history::{Matcher, SearchMode, UnixNanos};
 
@@ -42,7 +43,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    fn style(&self, color: Color, modifier: Modifier) -> Style {
+    pub(super) fn style(&self, color: Color, modifier: Modifier) -> Style {
         let style = Style::new().add_modifier(modifier);
         if self.color { style.fg(color) } else { style }
     }
@@ -65,18 +66,28 @@ impl Look {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) list: Rect,
+    filters: Option<Rect>,
     status: Option<Rect>,
     line: Rect,
-    keys: Option<Rect>,
+    foot: Option<Rect>,
 }
 
 impl Parts {
-    pub(super) fn of(area: Rect) -> Self {
-        let row = |from_bottom: u16| Rect::new(area.x, area.bottom() - from_bottom, area.width, 1);
-        let (keys, line) = if area.height >= WITH_KEYS { (Some(row(1)), 2) } else { (None, 1) };
-        let status = (area.height > line).then(|| row(line + 1));
-        let above = area.height - line - u16::from(status.is_some());
-        Self { list: Rect::new(area.x, area.y, area.width, above), status, line: row(line), keys }
+    pub(super) fn of(state: &State, look: &Look, area: Rect) -> Self {
+        let mut list = area;
+        let mut cut = |rows: u16, least: u16| {
+            (list.height >= rows + least).then(|| {
+                list.height -= rows;
+                Rect { y: list.bottom(), height: rows, ..list }
+            })
+        };
+        let said = said_in_lines(state, look, area.width).map_or(1, |(lines, _)| lines.len());
+        let most = area.height.saturating_sub(WITH_KEYS - 1).max(1);
+        let foot = cut(u16::try_from(said).unwrap_or(most).min(most), WITH_KEYS - 1);
+        let line = cut(1, 0).unwrap_or_default();
+        let status = cut(1, 0);
+        let filters = if state.filters.is_empty() { None } else { cut(1, 1) };
+        Self { list, filters, status, line, foot }
     }
 
     /// Which command, counted from the lowest that is shown, is in this row of the screen.
@@ -88,19 +99,27 @@ impl Parts {
 /// Draws everything; says where the cursor is.
 pub(super) fn draw(state: &State, look: &Look, area: Rect) -> (Buffer, Position) {
     let mut buffer = Buffer::empty(area);
-    let parts = Parts::of(area);
+    let parts = Parts::of(state, look, area);
     if state.inspecting {
-        inspector(state, look, parts.list, &mut buffer);
+        let lines = inspector::lines(state, look, area.width);
+        for (row, line) in parts.list.rows().zip(lines.into_iter().skip(state.scrolled)) {
+            put(&mut buffer, row, line);
+        }
     } else {
         list(state, look, parts.list, &mut buffer);
+    }
+    if let Some(area) = parts.filters {
+        let text = format!("  only: {}", one_line(&state.filters));
+        let style = look.style(Color::Yellow, Modifier::BOLD);
+        put(&mut buffer, area, highlighted(&text, &[], area.width.into(), style, style).0.into());
     }
     if let Some(area) = parts.status {
         status(state, look, area, &mut buffer);
     }
-    if let Some(area) = parts.keys {
-        put(&mut buffer, area, keys(state, look, area.width));
+    if let Some(area) = parts.foot {
+        foot(state, look, area, &mut buffer);
     }
-    let cursor = typed(state, look, parts.line, parts.keys.is_none(), &mut buffer);
+    let cursor = typed(state, look, parts.line, parts.foot.is_none(), &mut buffer);
     (buffer, cursor)
 }
 
@@ -115,7 +134,7 @@ fn list(state: &State, look: &Look, area: Rect, buffer: &mut Buffer) {
         let text = match (&state.problem, state.read) {
             (Some(problem), _) => problem.clone(),
             (None, (_, false)) => "Reading the history…".to_owned(),
-            (None, (0, true)) => "Nothing is recorded yet.".to_owned(),
+            (None, (0, true)) if state.filters.is_empty() => "Nothing is recorded yet.".to_owned(),
             _ => format!("Nothing found {}.", state.scope().name),
         };
         let area = Rect { y: area.bottom() - 1, height: 1, ..area };
@@ -224,6 +243,13 @@ fn status(state: &State, look: &Look, area: Rect, buffer: &mut Buffer) {
         Span::styled(mode, look.style(Color::Magenta, Modifier::BOLD)),
         Span::raw(" "),
     ];
+    if state.inspecting && state.unseen() > 0 {
+        let (first, last) = (state.scrolled + 1, state.scrolled + state.page);
+        let up = if first > 1 { "↑" } else { "" };
+        let down = if last < state.lines { "↓" } else { "" };
+        let lines = format!("lines {first}–{last} of {} {up}{down} ", state.lines);
+        left = vec![Span::styled("─ ", look.dim()), Span::styled(lines, look.style(Color::Cyan, Modifier::BOLD))];
+    }
     if state.is_normal() {
         left.push(Span::styled("─ ", look.dim()));
         left.push(Span::styled("NORMAL ", look.style(Color::Green, Modifier::BOLD)));
@@ -235,16 +261,38 @@ fn status(state: &State, look: &Look, area: Rect, buffer: &mut Buffer) {
     put(buffer, area, Line::from(left));
 }
 
-/// The question about deleting, what happened last, or the keys.
+/// The question about deleting, or what happened last.
+fn said(state: &State, look: &Look) -> Option<(String, Style)> {
+    let notice = || state.notice.clone().map(|notice| (notice, look.style(Color::Green, Modifier::BOLD)));
+    question(state).map(|question| (question, look.bad())).or_else(notice)
+}
+
+/// The same in as many lines as it needs.
+fn said_in_lines(state: &State, look: &Look, columns: u16) -> Option<(Vec<String>, Style)> {
+    said(state, look).map(|(text, style)| (paragraph(&text, usize::from(columns).saturating_sub(1).max(1)), style))
+}
+
+/// What there is to say, or the keys.
+fn foot(state: &State, look: &Look, area: Rect, buffer: &mut Buffer) {
+    let Some((lines, style)) = said_in_lines(state, look, area.width) else {
+        put(buffer, area, keys(state, look, area.width));
+        return;
+    };
+    for (row, line) in area.rows().zip(lines) {
+        put(buffer, row, Line::styled(format!(" {line}"), style));
+    }
+}
+
 fn keys<'a>(state: &State, look: &Look, columns: u16) -> Line<'a> {
-    if let Some(question) = question(state) {
-        return Line::styled(question, look.bad());
-    }
-    if let Some(notice) = &state.notice {
-        return Line::styled(format!(" {notice}"), look.style(Color::Green, Modifier::BOLD));
-    }
     let all: &[(&str, &str)] = if state.inspecting {
-        &[("^O", "back"), ("↵", "run"), ("⇥", "edit"), ("^D", "delete"), ("^Y", "copy")]
+        &[
+            ("^O", "back"),
+            ("↑↓", if state.unseen() > 0 { "scroll" } else { "others" }),
+            ("↵", "run"),
+            ("⇥", "edit"),
+            ("^D", "delete"),
+            ("^Y", "copy"),
+        ]
     } else {
         &[
             ("↵", "run"),
@@ -274,16 +322,16 @@ fn keys<'a>(state: &State, look: &Look, columns: u16) -> Line<'a> {
 fn question(state: &State) -> Option<String> {
     let hit = state.hit().filter(|_| state.confirming)?;
     Some(if hit.runs == 1 {
-        " Delete this command?  y: yes  any other key: no".to_owned()
+        "Delete this command?  y: yes  any other key: no".to_owned()
     } else {
-        format!(" Delete all {} runs?  y: all  o: only the newest  any other key: no", thousands(hit.runs as usize))
+        format!("Delete all {} runs?  y: all  o: only the newest  any other key: no", thousands(hit.runs as usize))
     })
 }
 
 /// What is typed. Where there is no line for the keys, a question or notice takes its place.
 fn typed(state: &State, look: &Look, area: Rect, alone: bool, buffer: &mut Buffer) -> Position {
-    if alone && (state.confirming || state.notice.is_some()) {
-        put(buffer, area, keys(state, look, area.width));
+    if let Some((text, style)) = said(state, look).filter(|_| alone) {
+        put(buffer, area, Line::styled(format!(" {text}"), style));
         return Position::new(area.x, area.y);
     }
     let room = usize::from(area.width).saturating_sub(width(SIGN) + 1);
@@ -298,46 +346,6 @@ fn typed(state: &State, look: &Look, area: Rect, alone: bool, buffer: &mut Buffe
         Line::from(vec![Span::styled(SIGN, sign), Span::raw(before.to_owned()), Span::raw(after.to_owned())]),
     );
     Position::new(area.x + u16::try_from(column).unwrap_or(0).min(area.width.saturating_sub(1)), area.y)
-}
-
-/// Everything known about the chosen command.
-fn inspector(state: &State, look: &Look, area: Rect, buffer: &mut Buffer) {
-    let Some(details) = &state.details else { return };
-    let mut lines: Vec<(String, String)> =
-        details.lines.iter().map(|(label, value)| ((*label).to_owned(), value.clone())).collect();
-    let summary = &details.summary;
-    let facts = summary.facts;
-    if facts.runs > 1 {
-        let known = facts.succeeded + facts.failed;
-        let rate = (100 * facts.succeeded).checked_div(known).map(|rate| format!(" ({rate} %)")).unwrap_or_default();
-        lines.push((String::new(), String::new()));
-        lines.push(("Runs".into(), thousands(facts.runs as usize)));
-        lines.push(("Succeeded".into(), format!("{} of {known} known{rate}", facts.succeeded)));
-        lines.push(("First".into(), time::local(summary.first, &look.zone)));
-        if let Some(mean) = summary.mean.and_then(|mean| i64::try_from(mean.as_nanos()).ok()) {
-            lines.push(("Takes".into(), format!("{} on average", time::duration(mean))));
-        }
-        let places = summary.directories.iter().take(5).map(|(place, runs)| format!("{place} ×{runs}"));
-        let places: Vec<String> = places.collect();
-        if !places.is_empty() {
-            lines.push(("Directories".into(), places.join("\n")));
-        }
-    }
-    let label_width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-    let room = usize::from(area.width).saturating_sub(label_width + 4).max(1);
-    let mut y = area.y;
-    for (label, value) in lines {
-        for (index, part) in value.split('\n').flat_map(|part| super::text::wrapped(&one_line(part), room)).enumerate()
-        {
-            if y >= area.bottom() {
-                return;
-            }
-            let label = if index == 0 { label.as_str() } else { "" };
-            let label = Span::styled(format!("  {label:label_width$}  "), look.style(Color::Cyan, Modifier::BOLD));
-            put(buffer, Rect { y, height: 1, ..area }, Line::from(vec![label, Span::raw(part)]));
-            y += 1;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::super::super::time;
 use super::super::show::describe;
 use super::state::Details;
-use crate::history::History;
-use crate::history::recall::{Answer, Question, Recall, Scope};
+use crate::history::recall::{Answer, Question, Recall};
+use crate::history::{Filter, History, Scope};
 
 /// Commands that are read before the first answer: more than any screen has lines.
 const FIRST: usize = 400;
@@ -58,6 +58,8 @@ pub(super) enum News {
 /// The thread's side of the search.
 pub(super) struct Worker<T: From<News> + Send> {
     pub(super) history: History,
+    /// What is shown at all.
+    pub(super) filter: Filter,
     pub(super) requests: Receiver<Request>,
     pub(super) news: Sender<T>,
     /// The number of the last question.
@@ -67,7 +69,7 @@ pub(super) struct Worker<T: From<News> + Send> {
 impl<T: From<News> + Send> Worker<T> {
     /// Works until nobody asks any more.
     pub(super) fn run(self) {
-        let mut recall = Recall::default();
+        let mut recall = Recall::of(self.filter.clone());
         if let Err(error) = self.work(&mut recall) {
             self.tell(News::Failed(error));
         }
@@ -92,8 +94,8 @@ impl<T: From<News> + Send> Worker<T> {
                 Err(TryRecvError::Disconnected) => return Ok(()),
                 Err(TryRecvError::Empty) => {
                     whole = recall.read(&self.history, PART)?;
-                    if whole || recall.len() >= next_answer {
-                        next_answer = recall.len() * MUCH_MORE;
+                    if whole || recall.looked_at() >= next_answer {
+                        next_answer = recall.looked_at() * MUCH_MORE;
                         if let Some((number, question)) = &asked {
                             self.answer(recall, *number, question, whole);
                         }

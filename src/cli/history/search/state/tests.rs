@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crossterm::event::MouseEvent;
+use crossterm::event::{KeyModifiers, MouseEvent};
 
 use super::*;
 use crate::history::UnixNanos;
@@ -37,12 +37,13 @@ fn state_with(vim: bool, by_up: bool) -> State {
             scope("this directory", Scope::Directory("/".into())),
         ],
         scope: 0,
+        filters: String::new(),
         vim,
         by_up,
     });
     let number = state.ask();
     assert!(state.take(number, Ok(answer(&["newest", "middle", "oldest"]))).0);
-    state.show(2);
+    state.show(2, 0);
     state
 }
 
@@ -203,6 +204,53 @@ fn the_inspector_follows_the_cursor() {
     assert_eq!(press(&mut state, KeyCode::Esc), Effect::Draw);
     assert!(!state.inspecting);
     assert_eq!(control(&mut state, 'y'), Effect::Copy("middle".into()));
+}
+
+#[test]
+fn what_has_no_room_in_the_inspector_is_scrolled_and_keeps_the_command() {
+    let mut state = state_with(true, false);
+    control(&mut state, 'o');
+    let details = |id: u128| Details { id: Uuid::from_u128(id), ..Details::default() };
+    state.take_details(details(0));
+    state.show(4, 20);
+    let wheel = |kind| Event::Mouse(MouseEvent { kind, column: 0, row: 0, modifiers: KeyModifiers::NONE });
+    for (step, scrolled) in [
+        (KeyCode::Down, 1),
+        (KeyCode::Char('j'), 2),
+        (KeyCode::PageDown, 6),
+        (KeyCode::Up, 5),
+        (KeyCode::Char('k'), 4),
+        (KeyCode::PageUp, 0),
+        (KeyCode::Up, 0),
+    ] {
+        assert_eq!(press(&mut state, step), Effect::Draw);
+        assert_eq!((state.scrolled, state.chosen, state.line.text()), (scrolled, 0, ""), "{step:?}");
+    }
+    state.handle(wheel(MouseEventKind::ScrollDown), |_| None);
+    assert_eq!(state.scrolled, 3);
+    for _ in 0..9 {
+        press(&mut state, KeyCode::PageDown);
+    }
+    assert_eq!(state.scrolled, 16, "the last line is the lowest");
+    state.handle(wheel(MouseEventKind::ScrollUp), |_| None);
+    assert_eq!(state.scrolled, 13);
+    press(&mut state, KeyCode::Esc);
+    types(&mut state, "gg");
+    assert_eq!(state.scrolled, 0);
+    types(&mut state, "G");
+    assert_eq!((state.scrolled, state.chosen), (16, 0));
+    // More of the same command keeps the place, another one begins at its top.
+    state.take_details(details(0));
+    assert_eq!(state.scrolled, 16);
+    assert_eq!(control(&mut state, 'p'), Effect::Inspect);
+    state.take_details(details(1));
+    assert_eq!((state.scrolled, state.chosen), (0, 1));
+    // What is seen whole leaves the keys to the list.
+    state.show(4, 4);
+    assert_eq!(types(&mut state, "k"), Effect::Inspect);
+    assert_eq!(state.chosen, 2);
+    assert_eq!(press(&mut state, KeyCode::Down), Effect::Inspect);
+    assert_eq!(state.chosen, 1);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::super::state::{NamedScope, Start};
+use super::super::state::{Details, NamedScope, Start};
 use super::*;
-use crate::history::recall::{Answer, Scope};
+use crate::history::Scope;
+use crate::history::recall::{Answer, Summary};
 
 const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
 
@@ -29,8 +30,15 @@ fn hit(command: &str, minutes: i64, exit: i32, runs: u32) -> Hit {
 
 fn state(hits: Vec<Hit>, text: &str) -> State {
     let scopes = vec![NamedScope { name: "everywhere", scope: Scope::Everywhere }];
-    let mut state =
-        State::new(Start { text: text.into(), mode: SearchMode::Fulltext, scopes, scope: 0, vim: false, by_up: false });
+    let mut state = State::new(Start {
+        text: text.into(),
+        mode: SearchMode::Fulltext,
+        scopes,
+        scope: 0,
+        filters: String::new(),
+        vim: false,
+        by_up: false,
+    });
     let number = state.ask();
     state.take(number, Ok(Answer { found: hits.len(), hits }));
     state.read = (3, true);
@@ -39,7 +47,8 @@ fn state(hits: Vec<Hit>, text: &str) -> State {
 
 fn rows(state: &mut State, look: &Look, width: u16, height: u16) -> Vec<String> {
     let area = Rect::new(0, 0, width, height);
-    state.show(Parts::of(area).list.height.into());
+    let list = Parts::of(state, look, area).list;
+    state.show(list.height.into(), inspector::lines(state, look, list.width).len());
     let (buffer, cursor) = draw(state, look, area);
     assert!(cursor.x < width && cursor.y < height);
     buffer
@@ -100,7 +109,7 @@ fn without_colour_no_cell_has_one() {
     let mut state = state(vec![hit("git push", 2, 1, 2), hit("git x", 2, 1, 2)], "git");
     for (color, any) in [(false, false), (true, true)] {
         let area = Rect::new(0, 0, 80, 10);
-        state.show(5);
+        state.show(5, 0);
         let (buffer, _) = draw(&state, &look(color), area);
         assert_eq!(buffer.content().iter().any(|cell| cell.fg != Color::Reset), any);
         assert!(buffer.content().iter().all(|cell| cell.bg == Color::Reset));
@@ -123,6 +132,76 @@ fn a_question_is_seen_in_the_smallest_terminal_too() {
     state.confirming = true;
     assert!(rows(&mut state, &look(true), 40, 3).join("\n").contains("Delete all 3 runs?  y: all"));
     assert!(rows(&mut state, &look(true), 90, 10).join("\n").contains("o: only the newest"));
+}
+
+#[test]
+fn a_question_and_a_notice_are_read_whole_in_forty_columns() {
+    let mut state = state(vec![hit("ls", 2, 0, 1_234), hit("cd", 3, 0, 1)], "l");
+    state.confirming = true;
+    assert_eq!(
+        rows(&mut state, &look(true), 40, 8)[3..],
+        [
+            "▸  2m   ls                         ×1234",
+            "─ everywhere ─ fulltext ─────── 1 of 2 ─",
+            "❯ l",
+            " Delete all 1,234 runs?  y: all  o: only",
+            " the newest  any other key: no",
+        ]
+        .map(str::to_owned)
+    );
+    state.confirming = false;
+    state.notice = Some("Deleted 1,234 commands. `caro history undo` takes it back, for a minute.".into());
+    let shown = rows(&mut state, &look(true), 40, 6);
+    assert_eq!(shown[5], " Deleted 1,234 commands. `caro history", "one line where there is room for one");
+    let shown = rows(&mut state, &look(true), 40, 7);
+    assert_eq!(shown[5..], [" Deleted 1,234 commands. `caro history", " undo` takes it back, for a minute."]);
+}
+
+#[test]
+fn what_filters_leave_out_is_told_as_long_as_a_command_is_seen() {
+    let mut state = state(vec![hit("ls", 2, 0, 3)], "");
+    state.filters = "exit 1, since 2026-01-31 14:30:00, tag deploy".into();
+    let shown = rows(&mut state, &look(true), 70, 8);
+    assert_eq!(shown[4], "  only: exit 1, since 2026-01-31 14:30:00, tag deploy");
+    assert!(shown[3].contains("ls") && shown[5].contains("everywhere"), "{shown:?}");
+    let shown = rows(&mut state, &look(true), 40, 4);
+    assert_eq!(shown[1], "  only: exit 1, since 2026-01-31 14:30:…");
+    assert!(shown[0].contains("ls"), "{shown:?}");
+    assert!(!rows(&mut state, &look(true), 40, 3).join("\n").contains("only:"));
+}
+
+#[test]
+fn what_is_told_of_a_command_says_how_much_more_there_is() {
+    let mut state = state(vec![hit("ls", 2, 0, 3)], "");
+    state.inspecting = true;
+    let details = |lines: usize| Details {
+        id: Uuid::from_u128(3),
+        lines: (1..=lines).map(|number| ("Line", format!("number {number}"))).collect(),
+        summary: Summary::default(),
+    };
+    state.take_details(details(20));
+    let shown = rows(&mut state, &look(true), 40, 8);
+    assert_eq!((shown[0].as_str(), shown[4].as_str()), ("  Line  number 1", "  Line  number 5"));
+    assert_eq!(shown[5], "─ lines 1–5 of 20 ↓ ─────────── 1 of 1 ─");
+    state.scrolled = 7;
+    let shown = rows(&mut state, &look(true), 40, 8);
+    assert_eq!((shown[0].as_str(), shown[5].starts_with("─ lines 8–12 of 20 ↑↓ ──")), ("  Line  number 8", true));
+    // A larger screen has room for what was above.
+    state.scrolled = 15;
+    let shown = rows(&mut state, &look(true), 40, 22);
+    assert_eq!((shown[0].as_str(), shown[18].as_str()), ("  Line  number 2", "  Line  number 20"));
+    state.take_details(details(3));
+    let shown = rows(&mut state, &look(true), 40, 8);
+    assert!(shown[0].ends_with("number 1") && shown[5].contains("everywhere"), "{shown:?}");
+}
+
+#[test]
+fn a_command_takes_as_long_as_the_list_says() {
+    for (nanos, shown) in [(0, "   0s "), (420_000, " 420µs "), (7, "  7ns "), (1_500_000_000, " 1.5s ")] {
+        let hit = Hit { duration: Some(std::time::Duration::from_nanos(nanos)), ..hit("ls", 2, 0, 1) };
+        let rows = rows(&mut state(vec![hit], ""), &look(true), 80, 6);
+        assert!(rows[2].contains(shown), "{rows:?}");
+    }
 }
 
 proptest! {
