@@ -1,5 +1,5 @@
-//! Searching while one types: from the opened history to the first screenful, and each key; beside Atuin's search of what
-//! was typed in the end, which is a run of its program.
+//! Searching while one types: from the opened history to the first screenful, and each key; whole programs at a terminal,
+//! and searches that print what they find, beside Atuin's.
 
 use std::fs;
 use std::path::Path;
@@ -13,6 +13,7 @@ use caro::history::{History, Record, Scope, SearchMode, UnixNanos};
 use crate::atuin::Atuin;
 use crate::ms;
 use crate::program::{BINARY, percentile};
+use crate::terminal::Terminal;
 
 /// What is typed, letter by letter.
 const TYPED: [&str; 5] = ["git commit", "docker run image4", "kubectl get", "make target_12", "no such command"];
@@ -28,6 +29,8 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
     ("fulltext", "full-text", ""),
     ("fuzzy", "fuzzy", TYPED[4]),
 ];
+/// Starts of the search on the screen.
+const STARTS: usize = 15;
 /// Runs of whole programs, of which the median counts.
 const RUNS: usize = 5;
 
@@ -41,6 +44,8 @@ pub fn print(folder: &Path, sizes: &[usize]) {
         fs::create_dir_all(&home).expect("a folder");
         fill(&home, &lines, size);
         let figures = typed(&home);
+        let newest = command(size - 1, size);
+        let newest = newest.split(' ').next_back().expect("a word");
         let row = |name: &str, ours: f64, theirs: Option<f64>| {
             let theirs = theirs.map_or_else(|| "-".to_owned(), |theirs| format!("{theirs:.1}"));
             println!("{:<46}{ours:>14.1}{theirs:>14}", format!("{size}: {name}"));
@@ -56,6 +61,11 @@ pub fn print(folder: &Path, sizes: &[usize]) {
         row("all of it in memory", ms(figures.whole), None);
         row("a key, first answer, p95", ms(figures.early), None);
         row("a key, whole answer, p95", ms(figures.answered), None);
+        let ours = Screens::of(&ours(&home, &["history", "search", "--interactive"]), newest).rows();
+        let theirs = machine.as_ref().map(|machine| Screens::of(&machine.command(&["search", "-i"]), newest).rows());
+        for (number, (name, time)) in ours.into_iter().enumerate() {
+            row(name, ms(time), theirs.map(|theirs| ms(theirs[number].1)));
+        }
         for (mode, theirs, text) in PROGRAMS {
             let ours = ms(median((0..RUNS).map(|_| program(&home, mode, text)).collect()));
             let theirs = machine.as_ref().map(|machine| {
@@ -112,13 +122,66 @@ fn ask(recall: &mut Recall, text: &str) -> (Duration, Duration) {
     (early.unwrap_or(whole), whole)
 }
 
+/// What somebody at a terminal waits for.
+struct Screens {
+    /// From the start until the newest command is seen.
+    starts: Vec<Duration>,
+    /// From a key until something changes: the key is seen, and marked in what was found before.
+    seen: Vec<Duration>,
+    /// From a key until nothing changes any more: all that matches is found.
+    whole: Vec<Duration>,
+}
+
+impl Screens {
+    fn rows(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("screen, start to first command, p50", percentile(&self.starts, 50)),
+            ("screen, start to first command, slowest", percentile(&self.starts, 100)),
+            ("screen, a key is seen, p50", percentile(&self.seen, 50)),
+            ("screen, a key is seen, p99", percentile(&self.seen, 99)),
+            ("screen, a key has its whole result, p50", percentile(&self.whole, 50)),
+            ("screen, a key has its whole result, p99", percentile(&self.whole, 99)),
+        ]
+    }
+
+    fn of(program: &Command, newest: &str) -> Self {
+        let mut starts: Vec<Duration> = (0..STARTS).map(|_| Terminal::start(program).shows(newest)).collect();
+        let mut terminal = Terminal::start(program);
+        terminal.shows(newest);
+        terminal.rest();
+        let (mut seen, mut whole) = (Vec::new(), Vec::new());
+        for text in TYPED {
+            for key in text.chars() {
+                // Nothing is seen of a space.
+                if key == ' ' {
+                    terminal.press_unseen(" ");
+                    continue;
+                }
+                let (first, last) = terminal.press(key.encode_utf8(&mut [0; 4]));
+                seen.push(first);
+                whole.push(last);
+            }
+            terminal.press_unseen("\x15");
+        }
+        for times in [&mut starts, &mut seen, &mut whole] {
+            times.sort_unstable();
+        }
+        Self { starts, seen, whole }
+    }
+}
+
 fn program(home: &Path, mode: &str, text: &str) -> Duration {
+    timed(ours(home, &["history", "search", "--limit", "50", "--cmd-only", "--mode", mode, text]))
+}
+
+/// A run of our program in this home.
+fn ours(home: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
-    command.args(["history", "search", "--limit", "50", "--cmd-only", "--mode", mode, text]);
+    command.args(args).env("HOME", home);
     for variable in ["CARO_CONFIG_DIR", "CARO_DATA_DIR", "CARO_STATE_DIR"] {
         command.env(variable, home);
     }
-    timed(command)
+    command
 }
 
 /// The time of a search, which may find nothing.
@@ -143,28 +206,13 @@ fn fill(home: &Path, lines: &Path, size: usize) {
     let history = History::open(home.join("history.db")).expect("a history");
     let device = history.device_id().expect("a device");
     let start = now().0 / 1_000_000_000 - size as i64 * 60;
-    let command = |n: usize| {
-        let number = n.wrapping_mul(2_654_435_761) % size;
-        match n % 10 {
-            0 => format!("git commit -m 'change {number}'"),
-            1 => format!("cargo test --test run{number}"),
-            2 => format!("docker run -it image{number}"),
-            3 => format!("kubectl get pods -n space{number}"),
-            4 => format!("ssh host{number}.example.com"),
-            5 => format!("make target_{number}"),
-            6 => format!("vim src/file{number}.rs"),
-            7 => format!("curl https://example.com/{number}"),
-            8 => format!("grep -rn pattern{number} src"),
-            _ => format!("git checkout branch-{number}"),
-        }
-    };
     let mut file = String::new();
     for part in (0..size).collect::<Vec<_>>().chunks(10_000) {
         let records: Vec<Record> = part
             .iter()
             .map(|n| {
                 let seconds = start + *n as i64 * 60;
-                let command = command(*n);
+                let command = command(*n, size);
                 file.push_str(&format!("#{seconds}\n{command}\n"));
                 let mut record = Record::new(command, UnixNanos(seconds * 1_000_000_000), device);
                 record.cwd = Some(if n % 3 == 0 { "/src" } else { "/elsewhere" }.to_owned());
@@ -175,4 +223,21 @@ fn fill(home: &Path, lines: &Path, size: usize) {
         history.add_batch(&records).expect("they are stored");
     }
     fs::write(lines, file).expect("a file");
+}
+
+/// The one that ran as the so manieth.
+fn command(n: usize, size: usize) -> String {
+    let number = n.wrapping_mul(2_654_435_761) % size;
+    match n % 10 {
+        0 => format!("git commit -m 'change {number}'"),
+        1 => format!("cargo test --test run{number}"),
+        2 => format!("docker run -it image{number}"),
+        3 => format!("kubectl get pods -n space{number}"),
+        4 => format!("ssh host{number}.example.com"),
+        5 => format!("make target_{number}"),
+        6 => format!("vim src/file{number}.rs"),
+        7 => format!("curl https://example.com/{number}"),
+        8 => format!("grep -rn pattern{number} src"),
+        _ => format!("git checkout branch-{number}"),
+    }
 }

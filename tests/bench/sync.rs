@@ -4,6 +4,7 @@
 //! relay, and under Node with its native core over the official relay. The second has whole commands, as a user runs
 //! them; the third and the fourth have those that a user waits for, with sync and without, beside Atuin; the others have what
 //! searching and the filter of secrets cost. The machine may be noisy: compare within one run, and quote ratios.
+//! `cargo bench --locked --bench sync -- search alone` prints only these tables.
 
 // A benchmark that cannot go on has said why.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::cast_precision_loss, clippy::panic)]
@@ -21,6 +22,7 @@ mod search;
 mod secret_set;
 mod secrets;
 mod side_by_side;
+mod terminal;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,11 +40,40 @@ fn main() -> ExitCode {
         return program::measure();
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let tables: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |table: &str| tables.is_empty() || tables.iter().any(|wanted| wanted == table);
+    if is_wanted("sdk") {
+        print_sdk(folder.path());
+    }
+    if is_wanted("commands") {
+        println!("\n{:<34}{:>12}{:>14}", "whole commands", "ms", "peak MB");
+        for step in program::run(folder.path(), RECORDS) {
+            println!("{:<34}{:>12.1}{:>14}", step.name, ms(step.time), step.peak_mb());
+        }
+        println!("binary, MB {:>45.1}", megabytes(size(Path::new(program::BINARY))));
+    }
+    if is_wanted("sync") {
+        side_by_side::print(folder.path(), &[RECORDS, 10 * RECORDS]);
+    }
+    if is_wanted("alone") {
+        alone::print(folder.path(), &[RECORDS, 10 * RECORDS]);
+    }
+    if is_wanted("search") {
+        search::print(folder.path(), &[10 * RECORDS, 100 * RECORDS]);
+    }
+    if is_wanted("secrets") {
+        secrets::print(folder.path());
+    }
+    ExitCode::SUCCESS
+}
+
+/// The SDK's own work, here and on Node.
+fn print_sdk(folder: &Path) {
     let engine = if cfg!(feature = "engine-v8") { "V8" } else { "QuickJS" };
     println!("engine {engine}, {RECORDS} records, batches of {BATCH}\n");
 
-    let node = sdk::on_node(folder.path());
-    let ours = sdk::in_isolate(folder.path());
+    let node = sdk::on_node(folder);
+    let ours = sdk::in_isolate(folder);
     println!("{:<34}{:>12}{:>12}{:>8}", "the SDK's work", "caro, ms", "node, ms", "ratio");
     for (name, ours, node) in [
         ("up: create and confirm", ours.up, node.up),
@@ -53,17 +84,7 @@ fn main() -> ExitCode {
         println!("{name:<34}{:>12.1}{:>12.1}{:>8.2}", ms(ours), ms(node), ours.as_secs_f64() / node.as_secs_f64());
     }
 
-    println!("\n{:<34}{:>12}{:>14}", "whole commands", "ms", "peak MB");
-    for step in program::run(folder.path(), RECORDS) {
-        println!("{:<34}{:>12.1}{:>14}", step.name, ms(step.time), step.peak_mb());
-    }
-    side_by_side::print(folder.path(), &[RECORDS, 10 * RECORDS]);
-    alone::print(folder.path(), &[RECORDS, 10 * RECORDS]);
-    search::print(folder.path(), &[10 * RECORDS, 100 * RECORDS]);
-    secrets::print(folder.path());
-    println!("\nnode relay's peak MB {:>35.1}", megabytes(node.relay_peak));
-    println!("binary, MB {:>45.1}", megabytes(size(Path::new(program::BINARY))));
-    ExitCode::SUCCESS
+    println!("node relay's peak MB {:>35.1}", megabytes(node.relay_peak));
 }
 
 fn ms(time: Duration) -> f64 {

@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 
 use super::super::super::time;
 use super::state::State;
-use super::text::{one_line, thousands, wrapped};
+use super::text::{one_line, paragraph, thousands, wrapped};
 use super::view::Look;
 
 /// So many directories are named.
@@ -18,7 +18,9 @@ pub(super) fn lines(state: &State, look: &Look, columns: u16) -> Vec<Line<'stati
     let room = usize::from(columns).saturating_sub(label_width + 4).max(1);
     let mut lines = Vec::new();
     for (label, value) in facts {
-        let parts = value.split('\n').flat_map(|part| wrapped(&one_line(part), room));
+        // Of a command no space may be lost.
+        let wrap = if matches!(label, "Command" | "Alternatives") { wrapped } else { paragraph };
+        let parts = value.split('\n').flat_map(|part| wrap(&one_line(part), room));
         for (index, part) in parts.enumerate() {
             let label = if index == 0 { label } else { "" };
             let label = Span::styled(format!("  {label:label_width$}  "), look.style(Color::Cyan, Modifier::BOLD));

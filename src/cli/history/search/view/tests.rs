@@ -196,6 +196,23 @@ fn what_is_told_of_a_command_says_how_much_more_there_is() {
 }
 
 #[test]
+fn an_explanation_is_broken_between_words_and_a_command_loses_no_space() {
+    let mut state = state(vec![hit("ls", 2, 0, 3)], "");
+    state.inspecting = true;
+    let lines = vec![("Command", "echo  long command".into()), ("Explanation", "it prints all the words".into())];
+    state.take_details(Details { id: Uuid::from_u128(3), lines, summary: Summary::default() });
+    let shown = rows(&mut state, &look(true), 25, 9);
+    let expected = [
+        "  Command      echo  long",
+        "                command",
+        "  Explanation  it prints",
+        "               all the",
+        "               words",
+    ];
+    assert_eq!(shown[..5], expected);
+}
+
+#[test]
 fn a_command_takes_as_long_as_the_list_says() {
     for (nanos, shown) in [(0, "   0s "), (420_000, " 420µs "), (7, "  7ns "), (1_500_000_000, " 1.5s ")] {
         let hit = Hit { duration: Some(std::time::Duration::from_nanos(nanos)), ..hit("ls", 2, 0, 1) };
