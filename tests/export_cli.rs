@@ -107,26 +107,51 @@ fn what_is_exported_makes_the_same_history_elsewhere() {
     history.begin(&Record::new("sleep 1d", UnixNanos(1_700_000_000_000_000_000), own)).unwrap();
     assert_eq!(home.run(["config", "set", "search.mode", "regex"]).code, Some(0));
 
-    let file = home.path().join("export.ndjson");
-    assert_eq!(home.run(["export", "--format", "ndjson", "-o", file.to_str().unwrap()]).code, Some(0));
-    let exported = std::fs::read(file).unwrap();
-    let other = TestHome::new();
-    let added = other.run_with_input(["history", "add"], &exported);
-    assert_eq!(added.code, Some(0), "{}", added.stderr);
-    let told = "Passed over, since they are no commands: preferences (1), usage counts (";
-    assert!(added.stderr.starts_with(told), "{}", added.stderr);
-    assert_eq!(added.stderr.lines().count(), 1, "{}", added.stderr);
-    assert_eq!(added.lines().len(), 405);
-    let (here, there) = (home.history(), other.history());
-    let everything = Filter::default();
-    for (one, two) in here.list(&everything).unwrap().iter().zip(&there.list(&everything).unwrap()) {
-        assert_eq!(one, two);
+    let exported = |format: &str| {
+        let file = home.path().join(format);
+        let run = home.run(["export", "--format", format, "-o", file.to_str().unwrap()]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        std::fs::read(file).unwrap()
+    };
+    let whole = exported("json");
+    let laid_out_anew = serde_json::to_vec_pretty(&serde_json::from_slice::<Value>(&whole).unwrap()).unwrap();
+    let here = home.history();
+    for exported in [exported("ndjson"), whole, laid_out_anew] {
+        let other = TestHome::new();
+        let added = other.run_with_input(["history", "add"], &exported);
+        assert_eq!(added.code, Some(0), "{}", added.stderr);
+        let told = "Passed over, since they are no commands: preferences (1), usage counts (";
+        assert!(added.stderr.starts_with(told), "{}", added.stderr);
+        assert_eq!(added.stderr.lines().count(), 1, "{}", added.stderr);
+        assert_eq!(added.lines().len(), 405);
+        let there = other.history();
+        let everything = Filter::default();
+        for (one, two) in here.list(&everything).unwrap().iter().zip(&there.list(&everything).unwrap()) {
+            assert_eq!(one, two);
+        }
+        assert_eq!(here.digest().unwrap(), there.digest().unwrap());
+        // A second time nothing is new.
+        let again = other.run_with_input(["history", "add", "--json"], &exported);
+        assert!(again.json().iter().all(|line| line["stored"] == "already_there"));
+        assert_eq!(there.count().unwrap(), 405);
     }
-    assert_eq!(here.digest().unwrap(), there.digest().unwrap());
-    // A second time nothing is new.
-    let again = other.run_with_input(["history", "add", "--json"], &exported);
-    assert!(again.json().iter().all(|line| line["stored"] == "already_there"));
-    assert_eq!(there.count().unwrap(), 405);
+}
+
+#[test]
+fn of_an_export_that_was_cut_off_the_commands_before_the_cut_are_stored() {
+    let exported = home().run(["export"]).success().stdout;
+    let cut = &exported[..exported.rfind("grep").unwrap()];
+    let home = TestHome::new();
+    let run = home.run_with_input(["history", "add"], cut);
+    assert_eq!((run.code, run.lines().len()), (Some(2), 3), "{run:?}");
+    insta::assert_snapshot!(run.stderr, @r"
+    Error: this is not a whole export: it ends too early
+    Hint: The commands before it are stored. Export it anew and send it again; nothing is stored twice.
+    ");
+    let run = home.run_with_input(["history", "add"], &exported);
+    assert_eq!((run.code, run.lines().len()), (Some(0), 4), "{run:?}");
+    let wrong = home.run_with_input(["history", "add"], "{\n\"command\": \"ls\"\n}\n").failure(2);
+    assert!(wrong.stderr.contains("a record has to be on one line"), "{wrong:?}");
 }
 
 #[test]

@@ -33,7 +33,7 @@ Examples:
   caro export --format ndjson | jq -r .command  line by line, for other programs
   caro export --format markdown -o history.md   to read
   caro export --suggested --format csv          what was suggested and never ran, as a table
-  caro export --format ndjson | ssh other caro history add    the history, on another machine
+  caro export | ssh other caro history add      the history, on another machine
 ")]
 pub(super) struct Args {
     /// The form

@@ -8,13 +8,15 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::super::ui::visible;
 use super::super::{CliError, Home, Kind, Ui, host, rescue, time};
+use super::exported::{Others, Piece};
 use super::input::Line;
 use super::output::SCHEMA_VERSION;
 use super::select::{directory, moment, safety_parser};
-use super::{generator, hidden, input, intake, removing};
+use super::{exported, generator, hidden, input, intake, removing};
 use crate::history::filter::Why;
 use crate::history::{History, Intake, Record, RiskLevel, Stored, UnixNanos, new_id};
 
@@ -30,9 +32,9 @@ const MAX_LINE: usize = 24 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("made_of").args(["command", "from"]), after_long_help = "\
 Prints the ids of the records, one a line. On standard input, each line is a JSON object with the
-fields that `caro history list --json` prints; only `command` is required. Lines of an export that
-are no commands are passed over. A record whose id is known completes it: a suggestion that ran
-after all.
+fields that `caro history list --json` prints; only `command` is required. A whole export is taken
+too, as JSON or NDJSON; what in it is no command is passed over. A record whose id is known
+completes it: a suggestion that ran after all.
 
 With --from caro it is what the Caro generator prints as JSON (its `-o json`), one answer or
 several; flags add what it does not say. What the commands printed is not stored. An answer
@@ -42,7 +44,7 @@ Examples:
   caro history add --command 'make test' --exit 0 --duration-ns 8000000000
   caro history add --command 'du -sh *' --prompt 'how big is everything here' --safety safe --suggested
   echo '{\"command\": \"make test\", \"exit\": 0}' | caro history add
-  caro export --format ndjson | ssh other caro history add
+  caro export | ssh other caro history add
   caro history add --from caro --model some-model < answer.json
 ")]
 pub struct Args {
@@ -193,43 +195,6 @@ impl More {
     }
 }
 
-/// Lines of an export that are no commands.
-#[derive(Default)]
-struct Others {
-    preferences: u64,
-    devices: u64,
-    usage: u64,
-    /// Of types that only a newer version knows.
-    unknown: u64,
-}
-
-impl Others {
-    fn count(&mut self, kind: &str) {
-        match kind {
-            // It says what the rest is.
-            "export" => {}
-            "preference" => self.preferences += 1,
-            "device" => self.devices += 1,
-            "usage" => self.usage += 1,
-            _ => self.unknown += 1,
-        }
-    }
-
-    fn tell(&self, ui: &Ui) {
-        let kinds = [
-            ("preferences", self.preferences),
-            ("devices", self.devices),
-            ("usage counts", self.usage),
-            ("others", self.unknown),
-        ];
-        let passed: Vec<String> =
-            kinds.iter().filter(|(_, count)| *count > 0).map(|(kind, count)| format!("{kind} ({count})")).collect();
-        if !passed.is_empty() {
-            ui.status(format_args!("Passed over, since they are no commands: {}.", passed.join(", ")));
-        }
-    }
-}
-
 /// Why a record is not stored.
 enum LeftOut {
     /// Its session is paused.
@@ -266,6 +231,9 @@ impl Adder<'_> {
                 .take(MAX_LINE as u64 + 1)
                 .read_until(b'\n', &mut line)
                 .map_err(|error| CliError::failed("standard input could not be read").caused_by(error))?;
+            if exported::begins(&line) {
+                return self.store(batch, ui).and_then(|()| self.add_export(line.as_slice().chain(reader), device, ui));
+            }
             let parsed = match std::str::from_utf8(&line) {
                 _ if line.len() > MAX_LINE => Err("it is too long".to_owned()),
                 Err(_) => Err("not valid UTF-8".to_owned()),
@@ -300,6 +268,30 @@ impl Adder<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Adds the commands of an export that is one value.
+    fn add_export(&mut self, input: impl Read, device: Uuid, ui: &mut Ui) -> Result<(), CliError> {
+        let mut batch = Vec::new();
+        let mut number = 0u64;
+        let read = exported::read(BufReader::with_capacity(256 * 1024, input), &mut |piece| {
+            match piece {
+                Piece::Other(kind) => self.others.count(kind),
+                Piece::Command(json) => {
+                    number += 1;
+                    let record = input::parse_record(json, device, time::now()).map_err(|reason| {
+                        CliError::usage(format!("command {number} of the export is not a record: {reason}")).hinted(
+                            "The commands before it are stored, nothing from it on is; correct it and send the export \
+                             again: nothing is stored twice.",
+                        )
+                    })?;
+                    batch.push(record);
+                }
+            }
+            if batch.len() < BATCH { Ok(()) } else { self.store(std::mem::take(&mut batch), ui) }
+        });
+        let rest = self.store(batch, ui);
+        read.and(rest)
     }
 
     fn add_answers(&mut self, input: impl Read, more: &More, ui: &mut Ui) -> Result<(), CliError> {

@@ -63,16 +63,13 @@ struct Typed {
     r#type: Option<String>,
 }
 
-/// The first line of an export that is a single document.
-const EXPORTED: &str = "{\"schema_version\": 1,";
-
 /// Understands one line. `device_id` and `now` stand in for what it does not say.
 ///
 /// # Errors
 /// What is wrong with it, as the rest of a sentence.
 pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Line, String> {
-    if matches!(line.trim(), "{" | "[" | EXPORTED) {
-        return Err("JSON over several lines; `caro export --format ndjson` writes what can be added again".to_owned());
+    if line.trim() == "[" {
+        return Err("a list over several lines; give one JSON object a line".to_owned());
     }
     if !line.trim_start().starts_with('{') {
         return Err("not a JSON object".to_owned());
@@ -86,7 +83,11 @@ pub(super) fn parse(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Line,
     parse_record(line, device_id, now).map(|record| Line::Record(Box::new(record)))
 }
 
-fn parse_record(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Record, String> {
+/// Understands a record, as [`parse`] does.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence.
+pub(super) fn parse_record(line: &str, device_id: Uuid, now: UnixNanos) -> Result<Record, String> {
     let input: Input = serde_json::from_str(line).map_err(|error| describe(&error))?;
     if let Some(version) = input.schema_version.filter(|version| *version > SCHEMA_VERSION) {
         return Err(format!("schema_version {version} is newer than this version of caro knows"));
@@ -194,9 +195,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         assert!(error(r#"{"command""#).starts_with("not valid JSON, from character "));
-        for first in ["{", EXPORTED] {
-            assert!(error(first).contains("several lines"), "{first}");
-        }
+        assert!(error("[").contains("several lines"));
         assert_eq!(record(r#"{"schema_version": 1, "command": "ls"}"#, DEVICE).command, "ls");
         let wrong = error(r#"{"command": 5}"#);
         assert_eq!(wrong, "integer `5` stands where text should, up to character 13");

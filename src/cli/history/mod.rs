@@ -4,6 +4,7 @@ mod add;
 mod clear;
 mod dedup;
 mod delete;
+mod exported;
 mod filter;
 mod generator;
 mod hidden;
