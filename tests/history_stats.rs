@@ -83,6 +83,7 @@ fn the_statistics_as_json_are_their_contract() {
         "schema_version",
         "succeeded",
         "success_rate",
+        "suggested",
     ];
     assert_eq!(keys, contract);
     let counts = |commands: u64, succeeded: u64, failed: u64| {
@@ -144,8 +145,49 @@ fn what_was_deleted_or_only_suggested_is_not_among_what_was_run() {
     let ids: Vec<_> = history.list(&Default::default()).unwrap();
     let pushed = ids.iter().find(|record| record.command == "git push").unwrap();
     history.delete(&[pushed.id], UnixNanos(NOON)).unwrap();
-    let stats = stats(&home, &[]);
-    assert_eq!((&stats["commands"], &stats["recorded"]["commands"]), (&8.into(), &7.into()));
+    let found = stats(&home, &[]);
+    assert_eq!((&found["commands"], &found["recorded"]["commands"]), (&8.into(), &7.into()));
+    assert_eq!(found["suggested"], 1);
+    let shown = home.finish(command(&home, &["history", "stats"]), &[]);
+    assert!(shown.stderr.contains("1 command was only suggested and not run"), "{shown:?}");
+}
+
+#[test]
+fn a_day_is_the_same_for_the_statistics_and_the_list() {
+    let home = home();
+    add(&home.history(), "rm -rf /", NOON - 25 * HOUR, |record| record.executed = Some(false));
+    for (zone, today) in [("UTC", 3), ("Asia/Kolkata", 3), ("Pacific/Kiritimati", 2), ("Pacific/Honolulu", 2)] {
+        let there = |args: &[&str]| {
+            let mut command = command(&home, args);
+            command.env("TZ", zone);
+            home.finish(command, &[]).success().json()
+        };
+        for day in ["today", "yesterday", "2026-11-26", "2026-10-01"] {
+            let listed = there(&["history", "list", "--json", "--after", day]).len();
+            let counted = &there(&["history", "stats", "--json", day])[0];
+            let number = |value: &Value| value.as_u64().unwrap() as usize;
+            assert_eq!(
+                number(&counted["recorded"]["commands"]) + number(&counted["suggested"]),
+                listed,
+                "{day} in {zone}"
+            );
+            assert_eq!(counted["commands"], counted["recorded"]["commands"], "{day} in {zone}: nothing was deleted");
+        }
+        assert_eq!(there(&["history", "stats", "--json", "day"])[0]["commands"], today, "{zone}");
+        assert_eq!(there(&["history", "stats", "--json", "2026-11-26"])[0]["from"], "2026-11-26");
+    }
+}
+
+#[test]
+fn what_other_devices_ran_counts_without_their_counters() {
+    let home = home();
+    let other = TestHome::new();
+    let added = other.run_with_input(["history", "add"], home.run(["export"]).success().stdout);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let (here, there) = (stats(&home, &[]), stats(&other, &[]));
+    for field in ["commands", "succeeded", "failed", "by_device", "recorded"] {
+        assert_eq!(here[field], there[field], "{field}");
+    }
 }
 
 #[test]

@@ -126,6 +126,12 @@ pub fn local_text(at: &str) -> String {
     parse_rfc3339(at).map_or_else(|| at.to_owned(), |at| local(at, &local_zone()))
 }
 
+/// When the day began in which a moment lies.
+pub fn start_of_day(at: UnixNanos, zone: &TimeZone) -> UnixNanos {
+    let start = to_timestamp(at).to_zoned_datetime(zone.clone()).start_of_day();
+    start.ok().and_then(|start| from_timestamp(start.timestamp())).unwrap_or(at)
+}
+
 /// How long something took, in at most five characters where that is possible.
 pub fn duration(nanoseconds: i64) -> String {
     let seconds = nanoseconds as f64 / 1e9;
@@ -190,6 +196,15 @@ mod tests {
         assert_eq!((after("+2h"), after("-2h"), after("+1 day")), (7200, -7200, 86_400));
         assert!(after("yesterday") < after("today"));
         assert!(after("today") < after("tomorrow"));
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_of_its_zone() {
+        let zone = TimeZone::posix("IST-5:30").unwrap();
+        let start = start_of_day(NOW, &zone);
+        assert_eq!((local(start, &zone).as_str(), start <= NOW), ("2023-11-15 00:00:00", true));
+        assert_eq!(start_of_day(start, &zone), start);
+        assert_eq!(local(start_of_day(UnixNanos(start.0 - 1), &zone), &zone), "2023-11-14 00:00:00");
     }
 
     #[test]

@@ -254,6 +254,11 @@ fn without_codes(text: &str) -> String {
     plain + rest
 }
 
+/// `1 page`, `2 pages`.
+pub fn counted(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// `text` with its control characters made visible, except for line ends and tabs.
 pub fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());

@@ -67,5 +67,5 @@ pub use rescue::{Rescued, examine, rescue, set_aside};
 pub use search::{Filter, Matcher, Scope, Search, SearchMode};
 pub use statistics::{LocalTime, Statistics};
 pub use store::{History, Stored};
-pub use usage::{Counts, Usage, UsageRow, day_of};
+pub use usage::{Counts, Recount, Usage, UsageRow, day_of};
 pub use waiting::Waiting;

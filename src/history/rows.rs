@@ -117,7 +117,8 @@ pub(super) fn safety_rank(level: RiskLevel) -> i64 {
     }
 }
 
-fn safety_from_rank(rank: i64) -> rusqlite::Result<RiskLevel> {
+/// The level of such a place.
+pub(super) fn safety_from_rank(rank: i64) -> rusqlite::Result<RiskLevel> {
     RiskLevel::ALL
         .into_iter()
         .find(|level| safety_rank(*level) == rank)

@@ -1,7 +1,7 @@
 //! What the records that are there say: how often what was run, where and when. Counted in one pass over them.
 //!
 //! The counters of [`usage`](super::Usage) outlive the records and know no more than models and safety levels; this knows
-//! everything and forgets what is deleted. Commands that were only suggested were not run and do not count.
+//! everything and forgets what is deleted. Commands that were only suggested were not run; they count by themselves.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -9,9 +9,10 @@ use std::num::NonZeroU32;
 
 use super::category::{Category, Look};
 use super::error::Result;
-use super::record::UnixNanos;
+use super::record::{RiskLevel, UnixNanos};
+use super::rows::{id_column, safety_from_rank};
 use super::store::History;
-use super::usage::Counts;
+use super::usage::{Counts, Recount};
 
 /// A moment as the user's clock and calendar have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,10 @@ pub struct Statistics {
     pub by_day: BTreeMap<i64, u64>,
     /// How many different command lines there are.
     pub different: u64,
+    /// How many were only suggested; they are in nothing else.
+    pub suggested: u64,
+    /// The same commands as counters have them, for [`History::usage_and_records`].
+    pub recount: Recount,
 }
 
 impl History {
@@ -57,14 +62,18 @@ impl History {
         // All are read as they lie in the table, which takes a fourth of the time of looking each up by when it began.
         let hint = if from.is_none() { "NOT INDEXED" } else { "" };
         let mut statement = self.db.prepare_cached(&format!(
-            "SELECT command, cwd, started_at, exit, category FROM records {hint} \
-             WHERE started_at >= ?1 AND coalesce(executed, 1) = 1"
+            "SELECT command, cwd, started_at, exit, category, device_id, safety, model, coalesce(executed, 1) \
+             FROM records {hint} WHERE started_at >= ?1"
         ))?;
         let mut rows = statement.query([from.map_or(i64::MIN, |from| from.0)])?;
         let (mut lines, mut directories) = (Lines::default(), HashMap::<Box<str>, Counts>::new());
         let mut by_category = [Counts::default(); Category::ALL.len()];
         let mut statistics = Statistics::default();
         while let Some(row) = rows.next()? {
+            if !row.get::<_, bool>(8)? {
+                statistics.suggested += 1;
+                continue;
+            }
             let text = |index| row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from);
             let one = Counts::of(row.get(3)?);
             statistics.total.add(one);
@@ -77,12 +86,17 @@ impl History {
                     None => drop(directories.insert(directory.into(), one)),
                 }
             }
-            let LocalTime { day, hour } = local(UnixNanos(row.get(2)?));
+            let at = UnixNanos(row.get(2)?);
+            let safety = row.get::<_, Option<i64>>(6)?.map(safety_from_rank).transpose()?;
+            let safety = safety.map(RiskLevel::as_str).unwrap_or_default();
+            statistics.recount.add(id_column(row, 5)?, at, text(7)?.unwrap_or_default(), safety, one);
+            let LocalTime { day, hour } = local(at);
             *statistics.by_day.entry(day).or_default() += 1;
             if let Some(hour) = statistics.by_hour.get_mut(usize::from(hour)) {
                 *hour += 1;
             }
         }
+        statistics.recount.end();
         for (day, count) in &statistics.by_day {
             // The first day of 1970 was a Thursday.
             let weekday = usize::try_from((day + 3).rem_euclid(7)).unwrap_or_default();
@@ -220,7 +234,7 @@ mod tests {
         assert_eq!((found.by_hour[12], found.by_hour[14], found.by_hour[23]), (3, 1, 1));
         assert_eq!(found.by_weekday, [0, 0, 1, 0, 3, 1, 0], "Wednesday, Friday, Saturday");
         assert_eq!(found.by_day, BTreeMap::from([(-1, 1), (1, 3), (2, 1)]));
-        assert_eq!(found.different, 4);
+        assert_eq!((found.different, found.suggested), (4, 1));
 
         let later = history.statistics(Some(UnixNanos(86_400_000_000_000)), 1, utc).unwrap();
         assert_eq!((later.total.commands, later.by_command.len(), later.by_directory.len()), (4, 1, 1));

@@ -36,6 +36,13 @@ impl Counts {
         Self { commands: 1, succeeded: one(exit == Some(0)), failed: one(exit.is_some_and(|exit| exit != 0)) }
     }
 
+    /// Leaves the greater of each.
+    fn unite(&mut self, other: Self) {
+        self.commands = self.commands.max(other.commands);
+        self.succeeded = self.succeeded.max(other.succeeded);
+        self.failed = self.failed.max(other.failed);
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.commands = self.commands.saturating_add(other.commands);
         self.succeeded = self.succeeded.saturating_add(other.succeeded);
@@ -76,6 +83,45 @@ pub struct Usage {
 #[must_use]
 pub fn day_of(at: UnixNanos) -> i64 {
     at.0.div_euclid(DAY)
+}
+
+/// What one counter is for: a device, a day of UTC, a model and a safety level, as a [`UsageRow`] has them.
+type Counter = (Uuid, i64, String, String);
+
+/// What the counters would say, had they counted nothing but the records that are there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recount {
+    counters: BTreeMap<Counter, Counts>,
+    /// The counter of the records before: those that lie together are mostly for the same.
+    current: Option<(Counter, Counts)>,
+}
+
+impl Recount {
+    /// Counts one record.
+    pub(super) fn add(&mut self, device: Uuid, at: UnixNanos, model: &str, safety: &str, one: Counts) {
+        let day = day_of(at);
+        match &mut self.current {
+            Some(((its_device, its_day, its_model, its_safety), counts))
+                if *its_device == device
+                    && *its_day == day
+                    && its_model.as_str() == model
+                    && its_safety.as_str() == safety =>
+            {
+                counts.add(one);
+            }
+            _ => {
+                self.end();
+                self.current = Some(((device, day, model.to_owned(), safety.to_owned()), one));
+            }
+        }
+    }
+
+    /// To be called after the last record.
+    pub(super) fn end(&mut self) {
+        if let Some((counter, counts)) = self.current.take() {
+            self.counters.entry(counter).or_default().add(counts);
+        }
+    }
 }
 
 /// What the records of one transaction add to the counters of this device, written once in its end.
@@ -191,17 +237,35 @@ impl History {
         self.write(|db| rows.iter().try_for_each(|row| put(db, UNITE, device, row)))
     }
 
-    /// What was run on all devices, from a day on (see [`day_of`]) or ever.
+    /// What the counters say was run on all devices, from a day on (see [`day_of`]) or ever.
     ///
     /// # Errors
     /// What the database says.
     pub fn usage_total(&self, from: Option<i64>) -> Result<Usage> {
+        self.united(from, BTreeMap::new())
+    }
+
+    /// The same from a moment on, where each counter says at least what the records do: those of a command that still runs,
+    /// or of a device whose counters never came here, are in none. A day of UTC that began before that moment has no
+    /// counter of what came after it, so there the records alone count.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn usage_and_records(&self, from: Option<UnixNanos>, records: &Recount) -> Result<Usage> {
+        let first_whole_day = from.map(|from| day_of(UnixNanos(from.0.saturating_sub(1))) + 1);
+        self.united(first_whole_day, records.counters.clone())
+    }
+
+    fn united(&self, from: Option<i64>, mut counters: BTreeMap<Counter, Counts>) -> Result<Usage> {
         let mut statement = self.db.prepare_cached(
             "SELECT device, day, model, safety, commands, succeeded, failed FROM usage WHERE day >= ?1",
         )?;
-        let mut usage = Usage::default();
         for row in statement.query_map([from.unwrap_or(i64::MIN)], from_row)? {
-            let (device, UsageRow { model, safety, counts, .. }) = row?;
+            let (device, UsageRow { day, model, safety, counts }) = row?;
+            counters.entry((device, day, model, safety)).or_default().unite(counts);
+        }
+        let mut usage = Usage::default();
+        for ((device, _, model, safety), counts) in counters {
             usage.total.add(counts);
             usage.by_device.entry(device).or_default().add(counts);
             if !model.is_empty() {

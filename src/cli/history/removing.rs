@@ -4,7 +4,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::super::ui::visible;
+use super::super::ui::{counted, visible};
 use super::super::{CliError, Kind, Ui, time};
 use super::output::SCHEMA_VERSION;
 use crate::history::{History, Record, secrets};
@@ -102,5 +102,5 @@ pub(super) fn masked_line(record: &Record) -> String {
 
 /// `1 command`, `2 commands`.
 pub(super) fn commands(count: usize) -> String {
-    if count == 1 { "1 command".to_owned() } else { format!("{count} commands") }
+    counted(count as u64, "command")
 }

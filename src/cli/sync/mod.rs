@@ -34,7 +34,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{CliError, Home, Kind, Ui, time};
+use super::{CliError, Home, Kind, Ui, time, ui};
 use crate::history::History;
 use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase, Protection};
 use crate::net::{Proxies, RelayAddress};
@@ -354,7 +354,7 @@ fn say_what_stays(ui: &Ui, local: LocalOnly) {
 
 /// So many commands, in words.
 fn commands(count: u64) -> String {
-    if count == 1 { "1 command".to_owned() } else { format!("{count} commands") }
+    ui::counted(count, "command")
 }
 
 /// So many parts of the history, as the beginning of a sentence about them.

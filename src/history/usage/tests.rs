@@ -77,6 +77,35 @@ fn only_what_this_device_ran_is_counted_here() {
 }
 
 #[test]
+fn what_the_records_know_more_of_is_counted_beside_the_counters() {
+    let history = History::in_memory().unwrap();
+    let made = record(&history, "make", Some(0));
+    let later =
+        Record { started_at: UnixNanos(made.started_at.0 + 60_000_000_000), ..record(&history, "late", Some(1)) };
+    let next_day = Record { started_at: UnixNanos(made.started_at.0 + DAY), ..record(&history, "next", Some(0)) };
+    history.add_batch(&[made.clone(), later.clone(), next_day.clone()]).unwrap();
+    history.begin(&record(&history, "sleep 9", None)).unwrap();
+    let elsewhere = Record { model: Some("large".into()), ..plain("elsewhere", 86_400 * 3) };
+    history.ingest(&[elsewhere.clone()], None).unwrap();
+    history.delete(&[made.id, next_day.id], UnixNanos(1)).unwrap();
+
+    let usage = |from| {
+        let utc = |at: UnixNanos| crate::history::LocalTime { day: day_of(at), hour: 0 };
+        let records = history.statistics(from, 9, utc).unwrap().recount;
+        history.usage_and_records(from, &records).unwrap()
+    };
+    let all = usage(None);
+    assert_eq!(all.total, counts(4, 2, 1), "what was deleted and what ran elsewhere");
+    assert_eq!(all.by_device[&elsewhere.device_id], counts(1, 0, 0));
+    assert_eq!(all.by_model["large"], counts(1, 0, 0));
+    let whole_days = usage(Some(UnixNanos(3 * DAY)));
+    assert_eq!(whole_days, all);
+    // Of the day that had begun already, only what is in the history counts.
+    let from_later = usage(Some(later.started_at));
+    assert_eq!(from_later.total, counts(2, 1, 1));
+}
+
+#[test]
 fn days_are_those_of_utc_before_1970_too() {
     assert_eq!(
         [day_of(UnixNanos(-1)), day_of(UnixNanos(0)), day_of(UnixNanos(DAY - 1)), day_of(UnixNanos(DAY))],

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-/// Nanoseconds in a day.
-pub(super) const DAY: i64 = 86_400_000_000_000;
 /// How dark a day can be; 0 is one without a command.
 pub(super) const LEVELS: u8 = 4;
 

@@ -2,7 +2,7 @@
 //!
 //! How many there were comes from the counters, which outlive the records: deleting commands or a window that moves on does not
 //! change them. A device that synced counts as of its last sync. What was run where and when comes from the records that
-//! are there.
+//! are there, and whatever these know more of than the counters counts too, so what is listed is never more than the total.
 
 mod calendar;
 mod page;
@@ -15,19 +15,20 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::super::ui::counted;
 use super::super::{CliError, Home, Ui, time};
 use super::output::SCHEMA_VERSION;
-use crate::history::{Counts, LocalTime, Statistics, UnixNanos, Usage, day_of};
+use crate::history::{Counts, LocalTime, Statistics, UnixNanos, Usage};
 use crate::private_file;
 
 /// Shows how many commands were run, how many succeeded, and which, where and when.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 PERIOD is day, week, month, year, all, or a time to count from, such as 2026-01-31 or `30 days ago`. Days are counted
-whole, from midnight in UTC.
+whole, from midnight on. Days, hours and weekdays are those of this machine's time zone.
 
-How many there were, by device, model and safety level, comes from counters that deleting commands does not lower. The rest
-comes from the commands that are in the history now; hours and weekdays are those of this machine's time zone.
+How many there were, by device, model and safety level, has the commands too that were deleted since, from counters that
+deleting does not lower. The rest comes from the commands that are in the history now. What was only suggested was not run.
 
 Examples:
   caro history stats
@@ -119,6 +120,8 @@ struct StatsJson {
     #[serde(flatten)]
     total: CountsJson,
     left_out: u64,
+    /// Commands in the history that were only suggested; nothing else counts them.
+    suggested: u64,
     by_device: BTreeMap<String, CountsJson>,
     by_model: BTreeMap<String, CountsJson>,
     by_safety: BTreeMap<String, CountsJson>,
@@ -145,7 +148,7 @@ fn rate(counts: Counts) -> Option<f64> {
 /// Runs `caro history stats`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let found = find(args, home)?;
-    let left_out = found.left_out;
+    let (left_out, suggested) = (found.left_out, found.records.suggested);
     if args.json {
         return ui.json(&json(found));
     }
@@ -160,11 +163,19 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         }
         None => terminal::show(ui, &found)?,
     }
-    if left_out > 0 {
-        let (were, they, them) = if left_out == 1 { (" was", "it", "it") } else { ("s were", "they", "them") };
+    if suggested > 0 {
+        let were = if suggested == 1 { "was" } else { "were" };
         ui.hint(format_args!(
-            "{left_out} command{were} not recorded on this device: {they} held a secret, or your rules exclude {them} \
-             (`caro config get history.secrets`, `caro config get history.filter`)."
+            "{} {were} only suggested and not run, so not counted: caro history list --suggested",
+            counted(suggested, "command")
+        ));
+    }
+    if left_out > 0 {
+        let (were, they, them) = if left_out == 1 { ("was", "it", "it") } else { ("were", "they", "them") };
+        ui.hint(format_args!(
+            "{} {were} not recorded on this device: {they} held a secret, or your rules exclude {them} \
+             (`caro config get history.secrets`, `caro config get history.filter`).",
+            counted(left_out, "command")
         ));
     }
     Ok(())
@@ -172,11 +183,10 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
 
 fn find(args: &Args, home: &Home) -> Result<Found, CliError> {
     let history = home.open_history()?;
-    let first_day = args.period.0.map(day_of);
-    let usage = history.usage_total(first_day)?;
     let clock = Clock::new();
-    let from = first_day.map(|day| UnixNanos(day.saturating_mul(calendar::DAY)));
+    let from = args.period.0.map(|at| time::start_of_day(at, &clock.zone));
     let records = history.statistics(from, args.limit, |at| clock.local(at))?;
+    let usage = history.usage_and_records(from, &records.recount)?;
     let own = history.device_id()?;
     let known = crate::sync::known_devices(&super::super::sync::paths(home).devices).unwrap_or_default();
     let devices = usage.by_device.iter().map(|(device, counts)| {
@@ -186,7 +196,7 @@ fn find(args: &Args, home: &Home) -> Result<Found, CliError> {
         (format!("{name}{mark}"), *counts)
     });
     Ok(Found {
-        from: first_day.map(calendar::date_text),
+        from: from.map(|from| calendar::date_text(clock.local(from).day)),
         devices: devices.collect(),
         usage,
         left_out: history.left_out()?,
@@ -244,6 +254,7 @@ fn json(found: Found) -> StatsJson {
         from,
         total: total.into(),
         left_out,
+        suggested: records.suggested,
         by_device: by_device.into_iter().map(|(device, counts)| (device.to_string(), counts.into())).collect(),
         by_model: named(by_model),
         by_safety: named(by_safety),
@@ -267,10 +278,10 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// How many, and how many of them succeeded, in words.
 fn sentence(counts: Counts) -> String {
-    let plural = if counts.commands == 1 { "" } else { "s" };
+    let commands = counted(counts.commands, "command");
     match rate(counts) {
-        Some(rate) => format!("{} command{plural}, {:.0} % succeeded", counts.commands, rate * 100.0),
-        None => format!("{} command{plural}", counts.commands),
+        Some(rate) => format!("{commands}, {:.0} % succeeded", rate * 100.0),
+        None => commands,
     }
 }
 
