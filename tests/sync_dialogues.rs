@@ -10,11 +10,18 @@ use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 use crate::common::wire::{Fate, Way, Wire};
 use crate::sync_daemon::pair;
 
-/// Insists that a run at a terminal changed nothing, and said this.
+/// Insists that a run at a terminal that was answered with no changed nothing, and said this.
 #[track_caller]
 fn refused(run: &Run, said: &str) {
-    assert_eq!(run.code, Some(130), "{run:?}");
+    assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains(said) && run.stdout.is_empty(), "{run:?}");
+    assert!(!run.stderr.contains("Error:"), "{run:?}");
+}
+
+/// Insists that Ctrl-C ended a run.
+#[track_caller]
+fn interrupted(run: &Run) {
+    assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{run:?}");
 }
 
 #[track_caller]
@@ -49,7 +56,7 @@ fn everything_is_erased_after_the_words_were_typed_and_not_before() {
     }
     let mut terminal = begin();
     terminal.interrupts();
-    refused(&terminal.ends(), "");
+    interrupted(&terminal.ends());
     assert!(a.state()["closing"].is_null());
     assert_eq!((a.now().pending, assert_equal_histories(&[&a, &b])), (0, 2));
 
@@ -79,7 +86,7 @@ fn a_phrase_is_replaced_after_a_yes_and_the_new_one_is_shown() {
     refused(&terminal.ends(), "Nothing was changed.");
     let mut terminal = begin();
     terminal.interrupts();
-    refused(&terminal.ends(), "");
+    interrupted(&terminal.ends());
     assert!(a.state()["revoking"].is_null() && !a.data("keys.next").exists());
     a.now();
 
@@ -143,7 +150,7 @@ fn nothing_leaves_before_yes_and_the_screen_says_what_will() {
     refused(&terminal.ends(), "Nothing was set up, and nothing was sent.");
     let mut terminal = begin();
     terminal.interrupts();
-    refused(&terminal.ends(), "");
+    interrupted(&terminal.ends());
     assert!(!device.data("sync.json").exists() && !device.data("keys").exists());
     assert_eq!(line.connections(), 0);
 

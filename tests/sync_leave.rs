@@ -89,7 +89,7 @@ fn at_a_terminal_it_is_offered_and_the_phrase_may_be_pasted_as_it_was_shown() {
     let mut terminal = Terminal::run(&b, &["sync", "restore"]);
     terminal.sees("takes part in an account already").sees("Leave it? [y/N] ").types("n");
     let kept = terminal.ends();
-    assert!(kept.code == Some(130) && kept.stderr.contains("Nothing was changed."), "{kept:?}");
+    assert!(kept.code == Some(1) && kept.stderr.contains("Nothing was changed."), "{kept:?}");
     let mut terminal = Terminal::run(&b, &["sync", "restore"]);
     terminal.sees("Leave it? [y/N] ").types("y").sees("Recovery phrase");
     terminal.types(&lines.join("\n")).sees(&format!("Relay (Enter for {}", relay.url())).types("");

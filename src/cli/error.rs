@@ -29,6 +29,8 @@ pub enum Kind {
     Unreachable,
     /// Data was damaged or tampered with.
     Damaged,
+    /// The user answered with no: what was not done is what was asked for.
+    Declined,
     /// The user interrupted it.
     Interrupted,
 }
@@ -38,7 +40,7 @@ impl Kind {
     pub fn code(self) -> u8 {
         match self {
             Self::BrokenPipe => 0,
-            Self::Failed => 1,
+            Self::Failed | Self::Declined => 1,
             Self::Usage => 2,
             Self::NotSetUp => 3,
             Self::WrongPhrase => 4,
@@ -82,6 +84,11 @@ impl CliError {
     /// The command line, the input or the configuration is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
+    }
+
+    /// The user answered with no; says what was not done.
+    pub fn declined(message: impl Into<String>) -> Self {
+        Self::new(Kind::Declined, message)
     }
 
     /// Says what to do next.
@@ -214,6 +221,7 @@ mod tests {
     fn the_exit_codes_are_those_of_the_contract() {
         let codes = [
             (Kind::Failed, 1),
+            (Kind::Declined, 1),
             (Kind::Usage, 2),
             (Kind::NotSetUp, 3),
             (Kind::WrongPhrase, 4),

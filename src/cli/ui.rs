@@ -127,7 +127,7 @@ impl Ui {
             return;
         }
         let message = without_codes(&error.message);
-        if error.kind == Kind::Interrupted {
+        if matches!(error.kind, Kind::Declined | Kind::Interrupted) {
             // What the user chose is no failure.
             let mut letters = message.chars();
             if let Some(first) = letters.next() {

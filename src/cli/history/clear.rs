@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::{CliError, Home, Kind, Ui, time};
+use super::super::{CliError, Home, Ui, time};
 use super::output::SCHEMA_VERSION;
 use super::removing::{How, commands, offer_undo};
 use super::select::open;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         };
         let question = format!("Forget all {} on this machine{alone}?", commands(count(history.count()?)));
         if !ui.terminal("--yes")?.confirm(&question)? {
-            return Err(CliError::new(Kind::Interrupted, "nothing was forgotten"));
+            return Err(CliError::declined("nothing was forgotten"));
         }
     }
     let forgotten = if args.how.for_good { history.clear()? } else { history.clear_for_now(time::now())? };

@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::ui::{counted, visible};
-use super::super::{CliError, Kind, Ui, time};
+use super::super::{CliError, Ui, time};
 use super::output::SCHEMA_VERSION;
 use crate::history::{History, Record, secrets};
 
@@ -86,7 +86,7 @@ fn ask(ui: &Ui, count: usize, show: &[String]) -> Result<(), CliError> {
     if terminal.confirm(&format!("Delete {which}, here and wherever it was synced to?"))? {
         Ok(())
     } else {
-        Err(CliError::new(Kind::Interrupted, "nothing was deleted"))
+        Err(CliError::declined("nothing was deleted"))
     }
 }
 

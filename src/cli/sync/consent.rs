@@ -1,7 +1,7 @@
 //! What the user agrees to before the first byte leaves: one screen, in plain words.
 
 use super::commands;
-use crate::cli::{CliError, Kind, Ui};
+use crate::cli::{CliError, Ui};
 use crate::net::RelayAddress;
 
 /// What the user is about to agree to.
@@ -26,7 +26,7 @@ pub(super) fn ask(ui: &Ui, step: Step, relay: Option<&RelayAddress>, records: u6
         Step::Relay { .. } => ("Use this relay?", "the relay was not changed"),
         Step::Enable => ("Enable sync?", "sync stays disabled, and nothing leaves this machine"),
     };
-    if ui.terminal("--yes")?.confirm(question)? { Ok(()) } else { Err(CliError::new(Kind::Interrupted, no)) }
+    if ui.terminal("--yes")?.confirm(question)? { Ok(()) } else { Err(CliError::declined(no)) }
 }
 
 fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {

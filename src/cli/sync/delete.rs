@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{KeyArgs, PATIENCE, account_settings, paths, setting, state};
-use crate::cli::{CliError, Home, Kind, Ui};
+use crate::cli::{CliError, Home, Ui};
 use crate::sync::{self, Erasing, SyncConfig, SyncError};
 
 /// What has to be typed.
@@ -106,5 +106,5 @@ fn ask(ui: &Ui) -> Result<(), CliError> {
          Commands that never left a device stay on it.\n",
     )?;
     let typed = terminal.ask(&format!("Type `{WORDS}` to go on: "))?;
-    if typed.trim() == WORDS { Ok(()) } else { Err(CliError::new(Kind::Interrupted, "nothing was erased")) }
+    if typed.trim() == WORDS { Ok(()) } else { Err(CliError::declined("nothing was erased")) }
 }

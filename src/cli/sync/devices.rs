@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{KeyArgs, open_account, paths, state};
-use crate::cli::{CliError, Home, Kind, Ui, completions, time, ui::visible};
+use crate::cli::{CliError, Home, Ui, completions, time, ui::visible};
 use crate::history::UnixNanos;
 use crate::sync::{self, Device};
 
@@ -197,7 +197,7 @@ fn remove(ui: &Ui, home: &Home, args: &RemoveArgs) -> Result<(), CliError> {
     if let Some(terminal) = &mut terminal
         && !terminal.confirm("Remove it?")?
     {
-        return Err(CliError::new(Kind::Interrupted, "no device was removed"));
+        return Err(CliError::declined("no device was removed"));
     }
     engine.remove_device(device.id)?;
     engine.close()?;

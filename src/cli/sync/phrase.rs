@@ -79,7 +79,7 @@ fn show(ui: &mut Ui, home: &Home, args: &ShowArgs) -> Result<(), CliError> {
     }
     let mut terminal = ui.terminal("--phrase-out FILE")?;
     if !terminal.confirm("Whoever sees the phrase can read your whole history. Show it here?")? {
-        return Err(CliError::new(Kind::Interrupted, "the phrase was not shown"));
+        return Err(CliError::declined("the phrase was not shown"));
     }
     let credentials = args.keys.load(ui, home, &home.open_history()?)?;
     let phrase = kept(credentials.phrase())?;

@@ -118,7 +118,7 @@ fn begin(ui: &Ui, home: &Home, args: &RevokeArgs, keys: &RevokeKeys) -> Result<(
          old one is erased there. Your other devices have to join again with the new phrase.",
     );
     if !args.yes && !ui.terminal("--yes")?.confirm("Go on?")? {
-        return Err(CliError::new(Kind::Interrupted, "nothing was changed"));
+        return Err(CliError::declined("nothing was changed"));
     }
     let phrase = Phrase::generate(args.words).map_err(no_randomness)?;
     match &args.phrase_out {

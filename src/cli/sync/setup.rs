@@ -175,7 +175,7 @@ pub(super) fn leave_first(ui: &Ui, home: &Home, args: &SetupArgs) -> Result<Opti
              devices and whoever has its phrase. (`caro sync delete --everywhere` erases it, and here what was synced.)\n",
         )?;
         if !terminal.confirm("Leave it?")? {
-            return Err(CliError::new(Kind::Interrupted, "nothing was changed"));
+            return Err(CliError::declined("nothing was changed"));
         }
     }
     Ok(Some(Left { credentials }))

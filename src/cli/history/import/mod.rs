@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::super::{CliError, Home, Kind as Failure, Ui, host, time};
+use super::super::ui::counted;
+use super::super::{CliError, Home, Ui, host, time};
 use super::intake;
 use super::output::SCHEMA_VERSION;
 use crate::history::UnixNanos;
@@ -202,7 +203,7 @@ fn auto(args: &AutoArgs, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     if let Some(mut terminal) = terminal
         && !terminal.confirm("Take over all of it?")?
     {
-        return Err(CliError::new(Failure::Interrupted, "nothing was taken over"));
+        return Err(CliError::declined("nothing was taken over"));
     }
     // One that fails does not keep the others from being taken over.
     let mut failed = None;
@@ -277,8 +278,7 @@ fn tell(ui: &Ui, name: &str, report: &Report) {
     let more: Vec<String> =
         more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
-    let noun = if report.added == 1 { "command" } else { "commands" };
-    ui.status(format_args!("Added {} {noun} from {name}{more}", report.added));
+    ui.status(format_args!("Added {} from {name}{more}", counted(report.added, "command")));
     if report.secrets > 0 {
         ui.hint("To take commands with secrets over too, on this machine only: caro config set history.secrets keep");
     }
