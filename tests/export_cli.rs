@@ -186,6 +186,20 @@ fn markdown_is_there_to_read() {
     assert!(text.contains("  - Prompt: `how much · room is left`\n  - Executed: `no, only suggested`\n"), "{text}");
 }
 
+#[test]
+fn a_dash_is_standard_output() {
+    let home = TestHome::new();
+    home.add("ls");
+    let dashed = home.run(["export", "-o", "-", "--format", "ndjson"]).success();
+    assert_eq!(dashed.json().last().unwrap()["command"], "ls");
+    let page = home.run(["history", "stats", "--html", "-"]).success();
+    assert!(page.stdout.starts_with("<!DOCTYPE html>"), "{page:?}");
+    assert_eq!(std::fs::read_dir(home.work_dir()).unwrap().count(), 0);
+    let file = home.path().join("out.json");
+    let said = home.run(["export", "-o", file.to_str().unwrap()]);
+    assert_eq!(said.stderr, "1 command exported to $HOME/out.json\n");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_is_private_and_whole_or_not_there() {
@@ -195,7 +209,7 @@ fn a_file_is_private_and_whole_or_not_there() {
     let file = home.path().join("out.json");
     let said = home.run(["export", "-o", file.to_str().unwrap()]);
     assert_eq!(said.code, Some(0));
-    assert!(said.stdout.is_empty() && said.stderr.contains("4 commands"), "{said:?}");
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", "4 commands exported to $HOME/out.json\n"));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).is_ok());
 

@@ -6,6 +6,7 @@ use std::{fs, io};
 use clap::Command;
 use clap_mangen::Man;
 
+use super::ui::counted;
 use super::{CliError, Ui, command_tree};
 
 /// Write the manual, one page for each command
@@ -29,12 +30,12 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
         CliError::failed(format!("the manual could not be written to {}: {error}", args.dir.display()))
             .hinted("Name a directory that is yours.")
     })?;
-    ui.status(format_args!("Wrote {count} pages to {}", args.dir.display()));
+    ui.status(format_args!("Wrote {} to {}", counted(count, "page"), args.dir.display()));
     Ok(())
 }
 
 /// Writes the pages of a command and of those below it, and says how many there are.
-fn write(command: Command, dir: &Path) -> io::Result<usize> {
+fn write(command: Command, dir: &Path) -> io::Result<u64> {
     let mut count = 1;
     for below in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         count += write(below.clone(), dir)?;

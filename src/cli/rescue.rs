@@ -39,13 +39,13 @@ pub(super) fn instead_of(error: CliError, home: &Home) -> CliError {
 
 fn tell(home: &Home, rescued: &Rescued) {
     let Rescued { saved, lost, set_aside } = rescued;
-    let plural = if *saved == 1 { "" } else { "s" };
     let lost = match lost {
         0 => String::new(),
         lost => format!("; {lost} could not be read"),
     };
     ui::warn_anywhere(format_args!(
-        "the history database was damaged, and is built anew: {saved} command{plural} saved{lost}."
+        "the history database was damaged, and is built anew: {} saved{lost}.",
+        ui::counted(*saved, "command")
     ));
     ui::hint_anywhere(format_args!(
         "The damaged one is {}; delete it when you miss nothing, for it holds your commands too.",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::cli::Home;
+use crate::cli::ui::counted;
 use crate::history::{examine, set_aside};
 use crate::sync::health;
 
@@ -22,8 +23,8 @@ pub(in crate::cli) fn history(home: &Home) -> Vec<Finding> {
     let size = std::fs::metadata(&path).map(|file| file.len()).unwrap_or_default();
     vec![match (examine(&path), history.count()) {
         (Ok(()), Ok(count)) => {
-            let plural = if count == 1 { "" } else { "s" };
-            Finding::ok("history", format!("{} is whole: {count} command{plural}, {}", path.display(), megabytes(size)))
+            let count = counted(count, "command");
+            Finding::ok("history", format!("{} is whole: {count}, {}", path.display(), megabytes(size)))
         }
         (Err(error), _) | (_, Err(error)) => {
             let reason = error.source().map(|source| format!(": {source}")).unwrap_or_default();
@@ -56,9 +57,10 @@ pub(super) fn left_over(home: &Home) -> Vec<Finding> {
         Ok((damaged, 0)) if damaged.is_empty() => {}
         Ok((damaged, waiting)) => {
             if waiting > 0 {
+                let wait = if waiting == 1 { "waits" } else { "wait" };
                 findings.push(Finding::warning(
                     "waiting",
-                    format!("{waiting} commands wait to be stored: the history could not be opened, or another process keeps it to itself"),
+                    format!("{} {wait} to be stored: the history could not be opened, or another process keeps it to itself", counted(waiting as u64, "command")),
                     "Where the history is whole, look for a caro process that hangs; the next command that finds it free takes them in.",
                 ));
             }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::history::{Page, Selection};
+use super::ui::counted;
 use super::{CliError, Home, Ui, time};
 use crate::history::{Filter, History, Record, UnixNanos, UsageRow};
 use crate::prefs::{self, PrefsPaths};
@@ -39,7 +40,7 @@ pub(super) struct Args {
     /// The form
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Write to this file, readable by you alone, instead of standard output
+    /// Write to this file, readable by you alone, instead of standard output (-)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -146,15 +147,16 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         Format::Csv => Box::new(csv::Table),
         Format::Markdown => Box::new(markdown::Text::new(time::local_zone())),
     };
-    let count = match &args.output {
+    let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
+    let count = match file {
         None => write(&history, &filter, &frame, form.as_mut(), ui.out())?,
         Some(path) => to_file(path, |out| write(&history, &filter, &frame, form.as_mut(), out))?,
     };
     if args.format == Format::Csv {
         ui.hint("CSV has the history alone; --format json has everything.");
     }
-    if let Some(path) = &args.output {
-        ui.status(format_args!("{count} commands exported to {}", path.display()));
+    if let Some(path) = file {
+        ui.status(format_args!("{} exported to {}", counted(count, "command"), path.display()));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ mod terminal;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
@@ -153,6 +154,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         return ui.json(&json(found));
     }
     match &args.html {
+        Some(file) if file.as_os_str() == "-" => ui.out().write_all(page::page(&found).as_bytes())?,
         Some(file) => {
             private_file::replace(file, page::page(&found).as_bytes()).map_err(|error| {
                 CliError::failed(format!("{} cannot be written", file.display()))
