@@ -202,6 +202,23 @@ fn a_dash_is_standard_output() {
 
 #[cfg(unix)]
 #[test]
+fn a_device_is_written_to_and_not_replaced() {
+    let home = home();
+    // A link to it, so that a mistake replaces nothing but the link.
+    let device = home.path().join("device");
+    std::os::unix::fs::symlink("/dev/stdout", &device).unwrap();
+    let said = home.run(["export", "-o", device.to_str().unwrap()]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), "4 commands exported to $HOME/device\n"));
+    assert!(serde_json::from_str::<Value>(&said.stdout).is_ok(), "{said:?}");
+    let page = home.run(["history", "stats", "--html", device.to_str().unwrap()]);
+    assert!(page.code == Some(0) && page.stdout.starts_with("<!DOCTYPE html>"), "{page:?}");
+    assert!(std::fs::symlink_metadata(&device).unwrap().is_symlink());
+    let folder = home.run(["export", "-o", home.path().to_str().unwrap()]).failure(1);
+    assert!(folder.stderr.contains("cannot be written"), "{folder:?}");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_file_is_private_and_whole_or_not_there() {
     use std::os::unix::fs::PermissionsExt;
 

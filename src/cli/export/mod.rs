@@ -150,7 +150,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     let file = args.output.as_deref().filter(|path| *path != Path::new("-"));
     let count = match file {
         None => write(&history, &filter, &frame, form.as_mut(), ui.out())?,
-        Some(path) => to_file(path, |out| write(&history, &filter, &frame, form.as_mut(), out))?,
+        Some(path) => to_file(path, "-o", |out| write(&history, &filter, &frame, form.as_mut(), out))?,
     };
     if args.format == Format::Csv {
         ui.hint("CSV has the history alone; --format json has everything.");
@@ -180,15 +180,27 @@ fn write(
     Ok(count)
 }
 
-/// Writes a file that is there whole or not at all.
-fn to_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T, CliError>) -> Result<T, CliError> {
+/// Writes the file that the user named with `option`: private, and there whole or not at all.
+pub(super) fn to_file<T>(
+    path: &Path,
+    option: &str,
+    write: impl FnOnce(&mut dyn Write) -> Result<T, CliError>,
+) -> Result<T, CliError> {
     let failed = |error: std::io::Error| {
         CliError::failed(format!("{} cannot be written", path.display()))
-            .hinted("Choose another file with -o, or make room on the disk.")
+            .hinted(format!("Choose another file with {option}, or make room on the disk."))
             .caused_by(error)
     };
+    // What is a device or a pipe must stay one: a file in its place would be in the way of others.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let mut out = BufWriter::new(fs::File::options().write(true).open(path).map_err(failed)?);
+        let value = write(&mut out)?;
+        out.flush().map_err(failed)?;
+        return Ok(value);
+    }
     let mut name = path.file_name().map(ToOwned::to_owned).ok_or_else(|| {
-        CliError::usage(format!("{} is not the name of a file", path.display())).hinted("Name a file after -o.")
+        CliError::usage(format!("{} is not the name of a file", path.display()))
+            .hinted(format!("Name a file after {option}."))
     })?;
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);

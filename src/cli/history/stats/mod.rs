@@ -17,10 +17,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::super::ui::counted;
-use super::super::{CliError, Home, Ui, time};
+use super::super::{CliError, Home, Ui, export, time};
 use super::output::SCHEMA_VERSION;
 use crate::history::{Counts, LocalTime, Statistics, UnixNanos, Usage};
-use crate::private_file;
 
 /// Shows how many commands were run, how many succeeded, and which, where and when.
 #[derive(Debug, clap::Args)]
@@ -156,11 +155,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     match &args.html {
         Some(file) if file.as_os_str() == "-" => ui.out().write_all(page::page(&found).as_bytes())?,
         Some(file) => {
-            private_file::replace(file, page::page(&found).as_bytes()).map_err(|error| {
-                CliError::failed(format!("{} cannot be written", file.display()))
-                    .hinted("Choose another file with --html, or make room on the disk.")
-                    .caused_by(error)
-            })?;
+            export::to_file(file, "--html", |out| Ok(out.write_all(page::page(&found).as_bytes())?))?;
             ui.status(format_args!("The page is {}; it names commands and directories of yours.", file.display()));
         }
         None => terminal::show(ui, &found)?,
