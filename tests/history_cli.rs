@@ -256,6 +256,20 @@ fn what_is_not_there_exits_with_1() {
 }
 
 #[test]
+fn a_cause_is_told_once() {
+    let home = TestHome::new();
+    let said = |more: &[&str]| {
+        let mut command = home.command([&["history", "last"], more].concat());
+        command.env("CARO_DATA_DIR", "/dev/null/nowhere");
+        home.finish(command, &[]).failure(1).stderr
+    };
+    let hint = "Hint: Make the directory writable, or set CARO_DATA_DIR to one that is.\n";
+    assert_eq!(said(&[]), format!("Error: cannot use /dev/null/nowhere: Not a directory\n{hint}"));
+    let told = said(&["--verbose"]);
+    assert_eq!(told, format!("Error: cannot use /dev/null/nowhere: Not a directory (os error 20)\n{hint}"));
+}
+
+#[test]
 fn json_lines_are_stored_up_to_the_first_wrong_one() {
     let home = TestHome::new();
     let input = "{\"command\": \"one\"}\n\n{\"command\": \"two\", \"exit\": 1}\n{\"comand\": \"three\"}\n{\"command\": \"four\"}\n";

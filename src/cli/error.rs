@@ -12,6 +12,9 @@ use std::process::ExitCode;
 use crate::history::HistoryError;
 use crate::prefs::{self, PrefsError};
 
+/// The hint where nothing better is known; not given to whoever sees the cause.
+pub(super) const SEE_THE_CAUSE: &str = "Run it again with `--verbose` to see the cause.";
+
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -105,20 +108,22 @@ impl CliError {
         self
     }
 
-    /// The causes, the nearest first; repetitions of what was said are left out.
+    /// The causes, the nearest first; what has been said already, in the message or by the cause before, is left out.
     pub fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();
-        let mut said = self.message.clone();
+        let comparable = |text: &str| text.trim_end_matches('.').to_lowercase();
+        // Errors that say what to do are told in two parts.
+        let mut said = comparable(&format!("{}. {}", self.message, self.hint.as_deref().unwrap_or_default()));
         let mut next: Option<&(dyn Error + 'static)> = match &self.source {
             Some(source) => Some(source.as_ref()),
             None => None,
         };
         while let Some(error) = next {
             let text = error.to_string();
-            if text != said {
+            if !said.contains(&comparable(&text)) {
                 causes.push(text.clone());
             }
-            said = text;
+            said = comparable(&text);
             next = error.source();
         }
         causes
@@ -178,7 +183,7 @@ impl From<HistoryError> for CliError {
                 (Kind::Usage, "Put a backslash before characters that are meant literally, or use `--mode fulltext`.")
             }
             HistoryError::TooLong { .. } => (Kind::Usage, "Shorten it; nothing was stored."),
-            _ => (Kind::Failed, "Run it again with `--verbose` to see the cause."),
+            _ => (Kind::Failed, SEE_THE_CAUSE),
         };
         Self::new(kind, error.to_string()).hinted(hint).caused_by(error)
     }
@@ -236,9 +241,13 @@ mod tests {
 
     #[test]
     fn causes_leave_out_what_was_said() {
-        let inner = io::Error::other("no room");
-        let error = CliError::from(HistoryError::Import(inner));
-        assert_eq!(error.causes(), ["no room"]);
+        let import = || HistoryError::Import(io::Error::other("no room"));
+        let error = CliError::from(import());
         assert_eq!(error.message, "the history file could not be read: no room");
+        assert_eq!(error.causes(), [""; 0]);
+        let error = CliError::failed("it did not work").caused_by(import());
+        assert_eq!(error.causes(), ["the history file could not be read: no room"]);
+        let twofold = CliError::failed("it is locked").hinted("Unlock it.").caused_by("It is locked. Unlock it.");
+        assert_eq!(twofold.causes(), [""; 0]);
     }
 }

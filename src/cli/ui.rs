@@ -16,7 +16,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::error::{CliError, Kind};
+use super::error::{CliError, Kind, SEE_THE_CAUSE};
 use super::screen;
 use super::terminal::Terminal;
 
@@ -126,7 +126,7 @@ impl Ui {
         if error.kind == Kind::BrokenPipe {
             return;
         }
-        let message = without_codes(&error.message);
+        let message = if self.verbose { error.message.clone() } else { without_codes(&error.message) };
         if matches!(error.kind, Kind::Declined | Kind::Interrupted) {
             // What the user chose is no failure.
             let mut letters = message.chars();
@@ -142,7 +142,7 @@ impl Ui {
                 self.note(&format_args!("Caused by: {cause}"));
             }
         }
-        if let Some(hint) = &error.hint {
+        if let Some(hint) = error.hint.as_deref().filter(|hint| !self.verbose || *hint != SEE_THE_CAUSE) {
             self.hint(hint);
         }
     }
@@ -243,7 +243,7 @@ fn painted(color: bool, style: Style, text: impl Display) -> String {
     if color { format!("{style}{text}{style:#}") } else { text.to_string() }
 }
 
-/// `text` without the system's numbers for its errors: `--verbose` has them among the causes.
+/// `text` without the system's numbers for its errors, which only `--verbose` tells.
 fn without_codes(text: &str) -> String {
     let mut rest = text;
     let mut plain = String::with_capacity(text.len());

@@ -81,7 +81,7 @@ impl From<SyncError> for CliError {
             SyncError::Seal(error) => return said_with_remedy(Kind::Failed, error),
             SyncError::Engine(error) => {
                 return Self::failed("the sync engine failed")
-                    .hinted("Try again; --verbose tells the cause, CARO_LOG=debug what led to it.")
+                    .hinted("Try again; CARO_LOG=debug shows what led to it.")
                     .caused_by(error);
             }
             _ => (Kind::Failed, "Try again; CARO_LOG=debug shows what happens."),
