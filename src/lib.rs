@@ -29,6 +29,7 @@ mod clock;
 pub mod history;
 pub mod identity;
 mod machine;
+mod nearest;
 pub mod net;
 pub mod prefs;
 mod private_file;

@@ -125,4 +125,13 @@ fn the_manual_has_a_page_for_each_command() {
     let blocked = home.path().join("blocked");
     let run = home.run(["man", blocked.to_str().expect("a plain path")]).failure(1);
     assert!(run.stderr.contains("Name a directory that is yours"), "{run:?}");
+    #[cfg(target_os = "linux")]
+    {
+        // Writing to it fails as on a full disk.
+        let full = home.path().join("full");
+        std::fs::create_dir(&full).expect("a folder");
+        std::os::unix::fs::symlink("/dev/full", full.join("caro-man.1")).expect("a link");
+        let run = home.run(["man", full.to_str().expect("a plain path")]).failure(1);
+        assert!(run.stderr.contains("Make room on the disk"), "{run:?}");
+    }
 }

@@ -202,9 +202,11 @@ fn an_import_of_what_is_no_file_is_refused() {
     ");
     let run = home.run(["history", "import", "bash", "--file", "."]).failure(2);
     insta::assert_snapshot!(run.stderr, @r"
-    Error: . is not a regular file
-    Hint: The file is read twice; save what comes from a pipe to a file first.
+    Error: . is a directory
+    Hint: Name the history file in it with --file FILE.
     ");
+    let pipe = home.run(["history", "import", "bash", "--file", "/dev/null"]).failure(2);
+    assert!(pipe.stderr.contains("is not a regular file") && pipe.stderr.contains("from a pipe"), "{pipe:?}");
     assert!(!home.history_path().exists());
 }
 

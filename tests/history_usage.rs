@@ -105,6 +105,10 @@ fn statistics_count_each_command_once_and_outlive_it() {
     assert!(shown.contains("(this device)  4 commands") && shown.contains("large  1 command, 100 %"), "{shown}");
     let wrong = home.run(["history", "stats", "sometimes"]).failure(2);
     assert!(wrong.stderr.contains("is not a time"), "{wrong:?}");
+    for (slip, meant) in [("yesterdy", "yesterday"), ("moth", "month")] {
+        let wrong = home.run(["history", "stats", slip]).failure(2);
+        assert!(wrong.stderr.contains(&format!("did you mean {meant}?")), "{wrong:?}");
+    }
 }
 
 /// A database of the previous layout, filled: its commands count as if they had always been counted.

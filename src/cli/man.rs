@@ -27,8 +27,12 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), CliError> {
     tree.build();
     let written = fs::create_dir_all(&args.dir).and_then(|()| write(tree, &args.dir));
     let count = written.map_err(|error| {
-        CliError::failed(format!("the manual could not be written to {}: {error}", args.dir.display()))
-            .hinted("Name a directory that is yours.")
+        CliError::failed(format!("the manual could not be written to {}: {error}", args.dir.display())).hinted(
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Make room on the disk and run it again.",
+                _ => "Name a directory that is yours.",
+            },
+        )
     })?;
     ui.status(format_args!("Wrote {} to {}", counted(count, "page"), args.dir.display()));
     Ok(())

@@ -9,6 +9,7 @@ use jiff::{Span, Timestamp};
 
 pub use crate::clock::now;
 use crate::history::UnixNanos;
+use crate::nearest::{edits, nearest};
 
 /// Where the system keeps time zones by name.
 #[cfg(unix)]
@@ -57,16 +58,30 @@ pub fn month(number: u32) -> String {
     first_day().map_or_else(|| number.to_string(), |day| day.strftime("%B %Y").to_string())
 }
 
+/// The words that mean a moment.
+const WORDS: [&str; 4] = ["now", "today", "yesterday", "tomorrow"];
+
 /// Understands a moment that a person wrote; `now` is what relative times refer to.
 ///
 /// # Errors
 /// A sentence that says what is understood.
 pub fn parse(text: &str, now: UnixNanos) -> Result<UnixNanos, String> {
+    parse_beside(text, now, &[])
+}
+
+/// [`parse`] where these words mean something too, so that they may be what was meant.
+///
+/// # Errors
+/// See [`parse`].
+pub fn parse_beside(text: &str, now: UnixNanos, others: &[&'static str]) -> Result<UnixNanos, String> {
     let text = text.trim();
-    parse_absolute(text)
-        .or_else(|| parse_relative(text, now))
-        .and_then(from_timestamp)
-        .ok_or_else(|| format!("`{text}` is not a time; these are: {EXAMPLES}"))
+    parse_absolute(text).or_else(|| parse_relative(text, now)).and_then(from_timestamp).ok_or_else(|| {
+        let words = WORDS.iter().chain(others).copied();
+        match nearest(text, words, |word| edits(text, word)) {
+            Some(meant) => format!("`{text}` is not a time; did you mean {meant}? These are: {EXAMPLES}"),
+            None => format!("`{text}` is not a time; these are: {EXAMPLES}"),
+        }
+    })
 }
 
 fn parse_absolute(text: &str) -> Option<Timestamp> {
@@ -211,8 +226,10 @@ mod tests {
     fn nonsense_is_refused_with_examples() {
         for text in ["", "soon", "2023-13-45", "@x", "9999-12-31T00:00:00Z"] {
             let error = parse(text, NOW).unwrap_err();
-            assert!(error.contains("2 hours ago"), "{error}");
+            assert!(error.contains("2 hours ago") && !error.contains("did you mean"), "{error}");
         }
+        assert!(parse("yesterdy", NOW).unwrap_err().contains("did you mean yesterday?"));
+        assert!(parse_beside("weak", NOW, &["week"]).unwrap_err().contains("did you mean week?"));
     }
 
     #[test]

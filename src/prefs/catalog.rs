@@ -10,6 +10,7 @@ use toml_edit::{Array, Item, Value};
 
 use super::{PrefsError, Result};
 use crate::history::filter::FilterRule;
+use crate::nearest::{edits, nearest};
 
 /// The file that a preference is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,32 +289,6 @@ pub fn suggestion(name: &str) -> Option<&'static str> {
         edits(&wanted, known).min(edits(&wanted, short))
     };
     nearest(&wanted, ALL.iter().map(|preference| preference.name), distance)
-}
-
-/// The one of these that is nearest to what was wanted, unless all are far from it.
-fn nearest(
-    wanted: &str,
-    all: impl Iterator<Item = &'static str>,
-    distance: impl Fn(&str) -> usize,
-) -> Option<&'static str> {
-    let (steps, nearest) = all.map(|one| (distance(one), one)).min()?;
-    (steps <= (wanted.chars().count() / 3).max(1)).then_some(nearest)
-}
-
-/// How many letters must be put in, taken out or replaced to get from one word to the other.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, from) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, to) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
 }
 
 impl Preference {

@@ -259,6 +259,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
 /// Sees to it that the file can be read, and says when it was last changed.
 fn examine(path: &Path) -> Result<UnixNanos, CliError> {
     let metadata = File::open(path).and_then(|file| file.metadata()).map_err(|error| unreadable(path, &error))?;
+    if metadata.is_dir() {
+        return Err(CliError::usage(format!("{} is a directory", path.display()))
+            .hinted("Name the history file in it with --file FILE."));
+    }
     if !metadata.is_file() {
         return Err(CliError::usage(format!("{} is not a regular file", path.display()))
             .hinted("The file is read twice; save what comes from a pipe to a file first."));
