@@ -105,6 +105,20 @@ fn every_shell_has_its_script() {
 }
 
 #[test]
+fn the_lines_of_a_help_text_are_full() {
+    let home = TestHome::new();
+    for command in [["history", "stats"], ["history", "add"], ["sync", "filter"]] {
+        let help = home.run(command.iter().chain(&["--help"])).success().stdout;
+        let prose: Vec<&str> = help.lines().skip_while(|line| !line.contains("Print help")).skip(1).collect();
+        for lines in prose.windows(2).filter(|lines| !lines.iter().any(|line| line.is_empty() || line.starts_with(' ')))
+        {
+            let next = lines[1].split(' ').next().unwrap();
+            assert!(lines[0].chars().count() + 1 + next.chars().count() > 100, "{command:?}: {lines:?}\n{help}");
+        }
+    }
+}
+
+#[test]
 fn the_manual_has_a_page_for_each_command() {
     let home = TestHome::new();
     let folder = home.path().join("man/man1");
@@ -121,6 +135,15 @@ fn the_manual_has_a_page_for_each_command() {
         let page = std::fs::read_to_string(folder.join(name)).expect("a page");
         assert!(page.contains(".TH ") && page.contains(".SH SYNOPSIS"), "{page}");
     }
+    for name in &pages {
+        let page = std::fs::read_to_string(folder.join(name)).expect("a page");
+        assert!(!page.contains("EXTRA") && !page.contains("Example:") && !page.contains("Examples:"), "{page}");
+    }
+    let stats = std::fs::read_to_string(folder.join("caro-history-stats.1")).expect("a page");
+    assert!(
+        stats.contains("\n.SH NOTES\nPERIOD is") && stats.contains("\n.SH EXAMPLES\n  caro history stats\n"),
+        "{stats}"
+    );
     home.file("blocked", "");
     let blocked = home.path().join("blocked");
     let run = home.run(["man", blocked.to_str().expect("a plain path")]).failure(1);

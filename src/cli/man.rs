@@ -44,6 +44,19 @@ fn write(command: Command, dir: &Path) -> io::Result<u64> {
     for below in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         count += write(below.clone(), dir)?;
     }
-    Man::new(command).generate_to(dir)?;
+    let man = Man::new(command);
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    fs::write(dir.join(man.get_filename()), with_sections(&String::from_utf8_lossy(&page)))?;
     Ok(count)
+}
+
+/// Gives what stands below the options its usual names: the generator calls it all "extra".
+fn with_sections(page: &str) -> String {
+    let mut page = page.to_owned();
+    for heading in ["Examples:", "Example:"] {
+        page = page.replace(&format!("\n.SH EXTRA\n{heading}\n"), "\n.SH EXAMPLES\n");
+        page = page.replace(&format!("\n\n{heading}\n"), "\n.SH EXAMPLES\n");
+    }
+    page.replace("\n.SH EXTRA\n", "\n.SH NOTES\n")
 }

@@ -12,6 +12,7 @@ pub mod dirs;
 mod doctor;
 pub mod error;
 mod export;
+mod help;
 pub mod history;
 mod host;
 mod init;
@@ -159,7 +160,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let color = Color::peek(&args);
-    let parser = command_tree().color(match color {
+    // Not for every command at the prompt.
+    let asks = args.iter().skip(1).any(|arg| arg == "--help" || arg == "help");
+    let tree = if asks { help::flowing(command_tree()) } else { command_tree() };
+    let parser = tree.color(match color {
         Color::Auto => clap::ColorChoice::Auto,
         Color::Always => clap::ColorChoice::Always,
         Color::Never => clap::ColorChoice::Never,

@@ -42,7 +42,7 @@ without an exit code was only suggested.
 
 Examples:
   caro history add --command 'make test' --exit 0 --duration-ns 8000000000
-  caro history add --command 'du -sh *' --prompt 'how big is everything here' --safety safe --suggested
+  caro history add --command 'du -sh *' --prompt 'how big is everything' --safety safe --suggested
   echo '{\"command\": \"make test\", \"exit\": 0}' | caro history add
   caro export | ssh other caro history add
   caro history add --from caro --model some-model < answer.json

@@ -40,7 +40,7 @@ pub(in crate::cli) struct ListArgs {
 #[command(after_long_help = "\
 Examples:
   caro sync devices rename laptop 'work laptop'
-  caro sync devices rename 019a2b3c desktop       where two have the same name: by the beginning of its id
+  caro sync devices rename 019a2b3c desktop       where two have one name: by how its id begins
 ")]
 pub(in crate::cli) struct RenameArgs {
     /// The device: its name, or the beginning of its id

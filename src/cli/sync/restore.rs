@@ -22,7 +22,7 @@ Examples:
   caro sync restore --relay wss://relay.example
   caro sync restore --relay wss://relay.example --phrase-file phrase.txt --yes
   caro sync restore --relay wss://relay.example --qr-image code.png
-  caro sync restore --leave --relay wss://relay.example     from another account, which this device is in by mistake
+  caro sync restore --leave --relay wss://relay.example     from an account it is in by mistake
 ")]
 pub(in crate::cli) struct RestoreArgs {
     /// Read the phrase from this file; `-` is standard input
