@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::home::{Run, TestHome};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, bytes_of, contains};
+use crate::common::tmux::Screen;
 
 fn commands(home: &TestHome) -> Vec<String> {
     home.run(["history", "list", "--cmd-only"]).success().stdout.lines().map(str::to_owned).collect()
@@ -163,6 +164,23 @@ fn what_a_shell_and_atuin_both_recorded_is_united() {
     // It does not come back with the next import.
     done(home.run(["history", "import", "zsh", "--file", zsh.to_str().unwrap()]));
     assert_eq!(commands(&home).len(), 2);
+}
+
+#[test]
+fn without_sync_nobody_is_asked_about_it_and_a_no_exits_with_1() {
+    let home = home_with(&["ls", "pwd"]);
+    let screen = Screen::start(&home, (100, 40), &["env", "PS1=$ ", "sh"], &[]);
+    screen.shows("$");
+    screen.enter("caro history delete --query ls; echo code-''$?").shows("Delete this command? [y/N]");
+    screen.enter("n").shows("code-1\n");
+    assert!(screen.text().contains("Nothing was deleted.") && !screen.text().contains("Error"), "{}", screen.text());
+    screen.enter("caro history clear; echo second-''$?").shows("(they are nowhere else)? [y/N]");
+    screen.enter("n").shows("second-1\n");
+    screen.enter("caro history clear; echo third-''$?");
+    screen.until("the question", |text| text.matches("nowhere else").count() == 2);
+    screen.enter("y").shows("third-0\n");
+    assert!(!screen.text().to_lowercase().contains("sync"), "{}", screen.text());
+    assert!(commands(&home).is_empty());
 }
 
 #[test]

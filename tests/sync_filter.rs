@@ -48,6 +48,14 @@ fn rules_are_listed_added_and_removed_and_explain_themselves() {
         rule(&device, &["list"]),
         "  1  exclude command \"aws *\"\n  2  include command /^aws s3 ls/\n  3  exclude directory \"~/clients\"\n"
     );
+    let would = [
+        ("make", "would sync: no rule matches\n"),
+        ("aws iam", "would stay here: rule 1, exclude command \"aws *\"\n"),
+    ];
+    for (command, said) in would {
+        assert_eq!(rule(&device, &["test", command, "--cwd", "/"]), said, "sync is not set up");
+    }
+    device.init("none");
     for (command, cwd, said) in [
         ("aws iam", "/", "stays here: rule 1, exclude command \"aws *\"\n"),
         ("aws s3 ls", "/", "syncs: rule 2, include command /^aws s3 ls/\n"),

@@ -11,7 +11,7 @@ use crate::sync::keep_from_exchanging;
 pub(super) fn rebuild(home: &Home) -> Result<bool, CliError> {
     let paths = super::sync::paths(home);
     // An exchange under way would note positions in the new one as if it had what was read before.
-    let _quiet = paths.state.exists().then(|| keep_from_exchanging(&paths)).transpose()?;
+    let _quiet = super::sync::is_set_up(home).then(|| keep_from_exchanging(&paths)).transpose()?;
     let rescued = rescue(&home.history_path(), time::now()).map_err(|error| {
         let cause = CliError::from(error);
         let failed = format!("the history database is damaged and could not be built anew: {}", cause.message);
@@ -51,7 +51,7 @@ fn tell(home: &Home, rescued: &Rescued) {
         "The damaged one is {}; delete it when you miss nothing, for it holds your commands too.",
         set_aside.display()
     ));
-    if super::sync::paths(home).state.exists() {
+    if super::sync::is_set_up(home) {
         ui::hint_anywhere("The next sync brings back what your other devices or the relay have.");
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::super::sync::is_set_up;
 use super::super::{CliError, Home, Ui, time};
 use super::output::SCHEMA_VERSION;
 use super::removing::{How, commands, offer_undo};
@@ -45,6 +46,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     if !args.how.yes {
         let alone = match unsynced {
             0 => String::new(),
+            _ if !is_set_up(home) => " (they are nowhere else)".to_owned(),
             some => format!(" ({} of them in no synced history: they may exist nowhere else)", count(some)),
         };
         let question = format!("Forget all {} on this machine{alone}?", commands(count(history.count()?)));
@@ -57,9 +59,12 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         return ui.json(&ClearedJson { schema_version: SCHEMA_VERSION, dry_run: false, forgotten });
     }
     if !args.how.for_good {
-        offer_undo(ui, "whatever sync has brought back by then");
+        offer_undo(ui, home, "whatever sync has brought back by then");
     }
     ui.line(format_args!("forgot {}", commands(count(forgotten))))?;
+    if !is_set_up(home) {
+        return Ok(());
+    }
     ui.hint("This was on this machine only: what was synced stays on your other devices and the relay.");
     if unsynced > 0 {
         let verb = if unsynced == 1 { "was" } else { "were" };

@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     // Only their number counts beyond those that are shown.
     let more = ids.len().saturating_sub(show.len());
     show.splice(0..0, std::iter::repeat_n(String::new(), more));
-    args.how.delete(ui, &history, &ids, &show)?;
+    args.how.delete(ui, home, &history, &ids, &show)?;
     if args.how.say_deleted(ui, &ids)? {
         return Ok(());
     }

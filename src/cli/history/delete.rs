@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
     let found = found(args, &history)?;
     let ids: Vec<Uuid> = found.iter().map(|record| record.id).collect();
     let show: Vec<String> = found.iter().map(one_line).collect();
-    args.how.delete(ui, &history, &ids, &show)?;
+    args.how.delete(ui, home, &history, &ids, &show)?;
     if args.how.say_deleted(ui, &ids)? {
         return Ok(());
     }

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError>
         }
     }
     let show: Vec<String> = found.iter().map(|(_, _, command)| command.clone()).collect();
-    args.how.delete(ui, &history, &ids, &show)?;
+    args.how.delete(ui, home, &history, &ids, &show)?;
     if args.how.json {
         let pruned = found.into_iter().map(one).collect();
         return ui.json(&PrunedJson { schema_version: SCHEMA_VERSION, dry_run: args.how.dry_run, pruned });

@@ -4,8 +4,9 @@
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::super::sync::is_set_up;
 use super::super::ui::{counted, visible};
-use super::super::{CliError, Ui, time};
+use super::super::{CliError, Home, Ui, time};
 use super::output::SCHEMA_VERSION;
 use crate::history::{History, Record, secrets};
 
@@ -39,18 +40,25 @@ struct DeletedJson {
 
 impl How {
     /// Deletes the records, unless this is only to say what would go; asks first, where it is to.
-    pub(super) fn delete(&self, ui: &Ui, history: &History, ids: &[Uuid], show: &[String]) -> Result<(), CliError> {
+    pub(super) fn delete(
+        &self,
+        ui: &Ui,
+        home: &Home,
+        history: &History,
+        ids: &[Uuid],
+        show: &[String],
+    ) -> Result<(), CliError> {
         if self.dry_run || ids.is_empty() {
             return Ok(());
         }
         if !self.yes {
-            ask(ui, ids.len(), show)?;
+            ask(ui, home, ids.len(), show)?;
         }
         if self.for_good {
             history.delete(ids, time::now())?;
         } else {
             history.remove(ids, time::now())?;
-            offer_undo(ui, "unless another device has been told before");
+            offer_undo(ui, home, "unless another device has been told before");
         }
         Ok(())
     }
@@ -67,14 +75,15 @@ impl How {
     }
 }
 
-/// Says that it can be taken back, to whoever reads it.
-pub(super) fn offer_undo(ui: &Ui, unless: &str) {
+/// Says that it can be taken back, to whoever reads it; `unless` holds where sync is set up.
+pub(super) fn offer_undo(ui: &Ui, home: &Home, unless: &str) {
     if ui.err_is_terminal() {
-        ui.hint(format_args!("Within a minute, `caro history undo` takes it back, {unless}."));
+        let unless = if is_set_up(home) { format!(", {unless}") } else { String::new() };
+        ui.hint(format_args!("Within a minute, `caro history undo` takes it back{unless}."));
     }
 }
 
-fn ask(ui: &Ui, count: usize, show: &[String]) -> Result<(), CliError> {
+fn ask(ui: &Ui, home: &Home, count: usize, show: &[String]) -> Result<(), CliError> {
     let mut terminal = ui.terminal("--yes")?;
     for line in show.iter().rev().take(SHOWN).rev() {
         terminal.show(&format!("  {line}\n"))?;
@@ -82,8 +91,13 @@ fn ask(ui: &Ui, count: usize, show: &[String]) -> Result<(), CliError> {
     if show.len() > SHOWN {
         terminal.show(&format!("  and {} older ones\n", show.len() - SHOWN))?;
     }
-    let which = if count == 1 { "this command".to_owned() } else { format!("these {count} commands") };
-    if terminal.confirm(&format!("Delete {which}, here and wherever it was synced to?"))? {
+    let (which, they) = if count == 1 {
+        ("this command".to_owned(), "it was")
+    } else {
+        (format!("these {count} commands"), "they were")
+    };
+    let everywhere = if is_set_up(home) { format!(", here and wherever {they} synced to") } else { String::new() };
+    if terminal.confirm(&format!("Delete {which}{everywhere}?"))? {
         Ok(())
     } else {
         Err(CliError::declined("nothing was deleted"))

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{after_capture, paths};
+use super::{after_capture, is_set_up, paths};
 use crate::cli::rules::{self, Candidate};
 use crate::cli::ui::visible;
 use crate::cli::{CliError, Home, Ui, config, time};
@@ -164,7 +164,8 @@ fn add(ui: &mut Ui, home: &Home, args: &AddArgs, mut rules: Vec<FilterRule>) -> 
     let rule = args.rule.parse()?;
     rules::append(&mut rules, rule.clone());
     rules::save(home, RULES, &rules)?;
-    ui.status(format_args!("The rule counts from the next sync on: {}", visible(&rule.to_string())));
+    let from = if is_set_up(home) { "from the next sync on" } else { "once sync is set up" };
+    ui.status(format_args!("The rule counts {from}: {}", visible(&rule.to_string())));
 
     let history = home.open_history()?;
     let synced = match rule.action() {
@@ -259,7 +260,12 @@ fn test(ui: &mut Ui, home: &Home, args: TestArgs, rules: &[FilterRule]) -> Resul
         let rule = rule.map(|rule| rule.to_string());
         return ui.json(&TestJson { schema_version: 1, decision, reason, rule, rule_number, secret, large });
     }
-    let what = if decision == "sync" { "syncs" } else { "stays here" };
+    let what = match (decision, is_set_up(home)) {
+        ("sync", true) => "syncs",
+        ("sync", false) => "would sync",
+        (_, true) => "stays here",
+        (_, false) => "would stay here",
+    };
     let why = match (&rule, rule_number, secret) {
         (Some(rule), Some(number), _) => format!("rule {number}, {}", visible(&rule.to_string())),
         (_, _, Some(secret)) => format!("it holds what looks like {secret}"),

@@ -231,6 +231,11 @@ fn key_store(home: &Home, history: &History, passphrase: Option<Passphrase>) -> 
     Ok(KeyStore::open(kind, os, FileKeyStore::new(home.data_dir.join("keys"), passphrase)))
 }
 
+/// Whether this home takes part in an account.
+pub(in crate::cli) fn is_set_up(home: &Home) -> bool {
+    paths(home).state.exists()
+}
+
 pub(in crate::cli) fn paths(home: &Home) -> SyncPaths {
     SyncPaths::new(&home.config_dir, &home.data_dir, &home.state_dir)
 }
