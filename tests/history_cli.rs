@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::common::home::{DEADLINE, TestHome};
+use crate::common::tmux::Screen;
 
 const HISTORY: &str = "#1700000000\ngit status\n#1700000060\nfor i in 1 2\ndo echo $i\ndone\n#1700000060\nls\n";
 
@@ -255,6 +256,25 @@ fn what_is_not_there_exits_with_1() {
     assert!(run.stderr.starts_with("Error: no command was recorded by a device whose id begins"));
     assert_eq!(home.run(["history", "list"]).success().stdout, "");
     assert_eq!(home.run(["history", "search", "x"]).success().stdout, "");
+}
+
+#[test]
+fn whoever_waits_for_another_process_says_so_at_a_terminal() {
+    let home = TestHome::new();
+    home.add("before");
+    let screen = Screen::start(&home, (120, 30), &["env", "PS1=$ ", "sh"], &[]);
+    screen.shows("$");
+    for (line, done) in [("history list --cmd-only", "before\ncode-0"), ("history add --command after", "code-0")] {
+        let db = rusqlite::Connection::open(home.history_path()).unwrap();
+        // Not even readers are let in.
+        db.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE meta SET value = value").unwrap();
+        screen.enter(&format!("clear; caro {line}; echo code-''$?"));
+        screen.until("that it waits", |text| text.contains("keeps the history to itself") && !text.contains("code-0"));
+        db.execute_batch("ROLLBACK").unwrap();
+        drop(db);
+        screen.shows(done);
+    }
+    assert_eq!(commands(&home), ["before", "after"]);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub use dirs::Home;
 pub use error::{CliError, Kind};
 pub use ui::Ui;
 
+use crate::history::tell_of_waiting;
+
 /// The command history of all your machines: local first, end-to-end encrypted, yours.
 ///
 /// Everything works on this machine alone; no byte leaves it unless you set up sync.
@@ -181,6 +183,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     cli.color.choice().write_global();
     let mut ui = Ui::new(cli.color.choice(), cli.verbose);
+    if ui.err_is_terminal() {
+        tell_of_waiting(|| {
+            ui::warn_anywhere("another process keeps the history to itself; waiting for it, for half a minute at most");
+        });
+    }
     let result = start_log()
         .and_then(|()| Home::from_env())
         .and_then(|home| cli.command.run(&mut ui, &home).map_err(|error| rescue::instead_of(error, &home)));

@@ -5,7 +5,7 @@
 //! shows how another program adds to it and finds what it added.
 //!
 //! - [`record`](Record): one command; [`encoding`](encode_batch): records as bytes.
-//! - `store`: opening the database, adding and reading records. `migrations`: its layout.
+//! - `store`: opening the database, adding and reading records. `migrations`: its layout. `busy`: waiting for other processes.
 //! - `outbox`: what has not been handed to other devices yet, and what arrives from them.
 //! - `placement`: in which segments of the synced history a record lies.
 //! - `deletions`: deleted records and the marks that keep them deleted.
@@ -20,6 +20,7 @@
 //!   [`recall`]: searching while one types.
 //! - `import`: the history files of shells.
 
+mod busy;
 mod category;
 mod dedup;
 mod deletions;
@@ -51,6 +52,7 @@ mod truncation;
 mod usage;
 mod waiting;
 
+pub use busy::tell_of_waiting;
 pub use category::Category;
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};

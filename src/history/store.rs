@@ -32,7 +32,7 @@ use super::error::{HistoryError, Result};
 use super::migrations::{self, LATEST, Layout};
 use super::outbox::HELD_WHILE_RUNNING;
 use super::record::{MAX_TEXT_BYTES, Record};
-use super::{generated, rescue, rows, usage};
+use super::{busy, generated, rescue, rows, usage};
 use crate::private_file;
 
 /// How long one process waits for the others before it gives up.
@@ -103,9 +103,9 @@ impl History {
         // Elsewhere there is no such sync of the folder, or a plain sync of the log is not enough.
         let syncs_log = cfg!(target_os = "linux") && fs::metadata(&log).is_ok_and(|log| log.len() > 0);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(&path, flags)?;
+        let mut db = Connection::open_with_flags(&path, flags)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        db.busy_timeout(patience)?;
+        busy::wait(&mut db, patience)?;
         let layout = match retry_while_busy(patience, || migrations::layout(&db))? {
             Layout::Known(layout) => layout,
             Layout::Newer(found) => return Err(HistoryError::Newer { path, found, known: LATEST }),
