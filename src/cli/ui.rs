@@ -209,6 +209,7 @@ impl Progress {
     pub fn set(&mut self, done: u64) {
         if self.quiet_until.is_some_and(|until| Instant::now() >= until) {
             self.quiet_until = None;
+            clear_when_interrupted(self.bar.clone());
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(done);
@@ -225,6 +226,19 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Ends the program at Ctrl-C as the system would, but without leaving half a bar on the screen. Where the system gives no
+/// thread for that, it does.
+fn clear_when_interrupted(bar: ProgressBar) {
+    let wait = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
+            bar.finish_and_clear();
+            std::process::exit(i32::from(Kind::Interrupted.code()));
+        }
+    };
+    drop(std::thread::Builder::new().name("interrupt".into()).spawn(wait));
 }
 
 /// What the environment says about colour on the controlling terminal, wherever the output goes.
