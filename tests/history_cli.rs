@@ -218,7 +218,9 @@ fn wrong_usage_exits_with_2_and_says_what_is_right() {
     let stderr = |args: &[&str]| home.run(args).failure(2).stderr;
     let format = stderr(&["history", "list", "--format", "{comand}"]);
     assert!(format.contains("there is no field `comand`; the fields are command, prompt,"), "{format}");
+    assert!(format.starts_with("Error: "), "{format}");
     let time = stderr(&["history", "list", "--after", "soon"]);
+    assert!(time.starts_with("Error: "), "{time}");
     assert!(time.contains("`soon` is not a time; these are: 2026-01-31,"), "{time}");
     let safety = stderr(&["history", "add", "--command", "ls", "--safety", "none"]);
     assert!(safety.contains("safe, moderate, high, critical"), "{safety}");

@@ -3,12 +3,15 @@
 
 use std::error::Error as _;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::net::AddrParseError;
 use std::num::{IntErrorKind, ParseIntError};
 
+use anstream::{AutoStream, ColorChoice};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::command_tree;
+use super::ui::visible;
 
 /// The groups of commands whose names are looked up where somebody left the group out, in this order.
 const GROUPS: [&str; 3] = ["history", "sync", "config"];
@@ -36,8 +39,25 @@ pub(super) fn explain(mut error: clap::Error, args: &[OsString]) -> clap::Error 
             }
             None => error,
         },
+        ErrorKind::InvalidUtf8 => match args.iter().find(|word| word.to_str().is_none()) {
+            Some(word) => {
+                let word = visible(&word.to_string_lossy());
+                let text = format!("'{word}' is not valid UTF-8\n\nFor more information, try '--help'.\n");
+                clap::Error::raw(ErrorKind::InvalidUtf8, text)
+            }
+            None => error,
+        },
         _ => error,
     }
+}
+
+/// Prints help on standard output, and what is wrong on standard error; that begins as all errors do.
+pub(super) fn print(error: &clap::Error, color: ColorChoice) -> io::Result<()> {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return error.print();
+    }
+    let text = error.render().ansi().to_string().replacen("error:", "Error:", 1);
+    AutoStream::new(io::stderr(), color).write_all(text.as_bytes())
 }
 
 /// Whether it is this word that is no command.
@@ -85,6 +105,17 @@ mod tests {
         }
         assert!(!said(&["caro", "nonsense"]).contains("history"));
         assert!(!said(&["caro", "sync", "search"]).contains("history search"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_word_that_is_no_text_is_named() {
+        use std::os::unix::ffi::OsStringExt;
+        let mut args: Vec<OsString> = ["caro", "history", "add", "--command"].map(OsString::from).into();
+        args.push(OsString::from_vec(b"caf\xe9 \x1b".to_vec()));
+        let error = command_tree().try_get_matches_from(&args).unwrap_err();
+        let said = explain(error, &args).render().to_string();
+        assert!(said.contains("'caf\u{fffd} \\u{1b}' is not valid UTF-8"), "{said}");
     }
 
     #[test]

@@ -177,7 +177,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             let error = misuse::explain(error, &args);
             // Help and version go to standard output, usage errors to standard error; if that is
             // closed, the exit code has to do.
-            drop(error.print());
+            drop(misuse::print(&error, color.choice()));
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.code()));
         }
     };
