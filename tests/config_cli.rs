@@ -93,6 +93,11 @@ fn everything_is_shown_with_where_it_comes_from() {
     assert!(shown.contains("model_name            -           (none, synced)"), "{shown}");
     assert!(shown.contains("telemetry.enabled     false       ($HOME/config/config.toml)"), "{shown}");
 
+    let explained = home.run(["config", "show", "--verbose"]).success().stdout;
+    let wanted = "sync.retention_days   unlimited\n                      # days that commands stay on the relay;";
+    assert!(explained.contains(wanted), "{explained}");
+    assert_eq!(explained.lines().count(), 2 * shown.lines().count());
+
     let all = home.run(["config", "show", "--json"]).success().json().remove(0);
     assert_eq!(all["schema_version"], 1);
     let one = all["preferences"].as_array().unwrap().iter().find(|one| one["name"] == "sync.retention_days").unwrap();

@@ -35,6 +35,16 @@ fn a_command_is_recorded_as_it_begins_and_completed_as_it_ends() {
 }
 
 #[test]
+fn what_is_begun_is_told_as_json_too() {
+    let home = TestHome::new();
+    let start = |command: &str| home.run(["history", "start", "--json", "--", command]).success().json().remove(0);
+    let begun = start("make");
+    assert_eq!(begun["schema_version"], 1);
+    home.run(["history", "end", begun["id"].as_str().unwrap(), "--exit", "0"]).success();
+    assert_eq!(start("mysql -uroot -phunter2")["id"], serde_json::Value::Null, "it holds a secret");
+}
+
+#[test]
 fn without_a_duration_it_ran_from_its_start_to_its_end() {
     let home = TestHome::new();
     let clock = home.file("clock", "0");

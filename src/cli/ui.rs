@@ -94,6 +94,11 @@ impl Ui {
         io::stderr().is_terminal()
     }
 
+    /// Whether the user asked to be told more.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Whether what is drawn on the controlling terminal itself is coloured.
     pub fn colors_the_terminal(&self) -> bool {
         self.color_terminal

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anstyle::Style;
 use clap::Args;
 use serde::Serialize;
 
@@ -9,11 +10,14 @@ use super::super::ui::visible;
 use super::super::{CliError, Home, Kind, Ui, completions};
 use crate::prefs::{self, ALL, Preference};
 
-/// Print all preferences and their values
+const ABOUT: Style = Style::new().dimmed();
+
+/// Print all preferences and their values; with --verbose, what each is for
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   caro config show
+  caro config show --verbose
   caro config show --origin
   caro config show --json | jq -r '.name'
 ")]
@@ -120,17 +124,21 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &ShowArgs) -> Result<(), CliEr
         return ui.json(&ShowJson { schema_version: 1, preferences: all().collect() });
     }
     let width = ALL.iter().map(|preference| preference.name.len()).max().unwrap_or(0);
-    for PreferenceJson { name, value, origin, file, synced, .. } in all() {
+    for PreferenceJson { name, value, origin, file, synced, about } in all() {
         let lines = value.filter(|value| !value.is_empty()).unwrap_or("-");
         // Rules stand one under the other.
         let value = visible(lines).replace('\n', &format!("\n{:width$}  ", ""));
-        if !args.origin {
+        if args.origin {
+            let origin = if origin == "file" { file.as_str() } else { origin };
+            let synced = if synced { ", synced" } else { "" };
+            ui.line(format_args!("{name:width$}  {value:<11} ({origin}{synced})"))?;
+        } else {
             ui.line(format_args!("{name:width$}  {value}"))?;
-            continue;
         }
-        let origin = if origin == "file" { file.as_str() } else { origin };
-        let synced = if synced { ", synced" } else { "" };
-        ui.line(format_args!("{name:width$}  {value:<11} ({origin}{synced})"))?;
+        if ui.is_verbose() {
+            let about = ui.paint(ABOUT, format_args!("# {about}"));
+            ui.line(format_args!("{:width$}  {about}", ""))?;
+        }
     }
     Ok(())
 }

@@ -8,9 +8,11 @@ use std::io::Read;
 use std::time::Duration;
 
 use clap::ArgAction;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::{CliError, Home, Ui, detached, host, time};
+use super::output::SCHEMA_VERSION;
 use super::select::directory;
 use super::{hidden, intake};
 use crate::history::{HistoryError, MAX_TEXT_BYTES, Record, new_id};
@@ -46,6 +48,16 @@ pub struct StartArgs {
     /// The shell that runs it, for example bash
     #[arg(long, value_name = "NAME")]
     shell: Option<String>,
+    /// Print the id as JSON; null where the command is not recorded
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was begun, as JSON, version 1.
+#[derive(Serialize)]
+struct StartedJson {
+    schema_version: u32,
+    id: Option<String>,
 }
 
 /// Completes a command that `caro history start` recorded.
@@ -75,7 +87,7 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
     }
     let session = args.session.or_else(hidden::current_session);
     if session.as_deref().is_some_and(|session| hidden::is_hidden(home, session)) {
-        return Ok(());
+        return print(ui, None, args.json);
     }
     let now = time::now();
     let mut record = Record::with_id(args.id.unwrap_or_else(|| new_id(now)), command, now, Uuid::nil());
@@ -92,7 +104,7 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
         if let Err(error) = home.open_history_within(PATIENCE).and_then(|history| history.note_left_out()) {
             tracing::debug!(%error, "and not counted");
         }
-        return Ok(());
+        return print(ui, None, args.json);
     }
     let stored = home.open_history_within(PATIENCE).and_then(|history| {
         record.device_id = history.device_id()?;
@@ -102,7 +114,16 @@ pub(super) fn start(args: StartArgs, ui: &mut Ui, home: &Home) -> Result<(), Cli
         Err(error) if can_wait(&error) => home.waiting().put(&record)?,
         stored => drop(stored?),
     }
-    ui.line(record.id)
+    print(ui, Some(record.id), args.json)
+}
+
+/// Prints the id that it is recorded under, if it is.
+fn print(ui: &mut Ui, id: Option<Uuid>, json: bool) -> Result<(), CliError> {
+    match id {
+        _ if json => ui.json(&StartedJson { schema_version: SCHEMA_VERSION, id: id.map(|id| id.to_string()) }),
+        Some(id) => ui.line(id),
+        None => Ok(()),
+    }
 }
 
 /// Whether a later command will be able to store it: that waits for others, and sees to a damaged or an older database.
