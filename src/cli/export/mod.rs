@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// The form
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Write to this file, readable by you alone, instead of standard output (-)
+    /// Write to this file, readable by you alone, instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
