@@ -5,6 +5,8 @@
 //! never enter the outbox and never bring back what was deleted, and the reader's position (a
 //! cursor) moves in the same transaction: after a crash at any instruction both are right.
 
+use std::cmp::Ordering;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -232,7 +234,8 @@ impl History {
     }
 
     /// [`ingest`](Self::ingest) for records that were found in a segment, which is noted too. Deleted ones are
-    /// noted like all others: their segment still has to be rewritten.
+    /// noted like all others: their segment still has to be rewritten. One of which this device knows more, and which lies in no
+    /// other segment, is queued: where that was known before may have retired before everyone had read it.
     ///
     /// # Errors
     /// What the database says; then nothing changed.
@@ -262,17 +265,25 @@ impl History {
             let mut ingested = Ingested::default();
             let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
             let mut queued = db.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?;
+            let mut behind = Vec::new();
             for record in records {
-                ingested.count(store(db, record, false)?);
+                let stored = store(db, record, false)?;
+                ingested.count(stored);
                 let id = record.id.as_bytes();
-                if queued.exists([id])?
-                    && rows::by_id(db, record.id)?.is_some_and(|here| here == *record.completed(&here))
-                {
-                    unqueue.execute([id])?;
+                let is_queued = queued.exists([id])?;
+                if !is_queued && stored != Stored::AlreadyThere {
+                    continue;
+                }
+                let Some(here) = rows::by_id(db, record.id)? else { continue };
+                match here.compare(record) {
+                    Ordering::Equal if is_queued && here == *record.completed(&here) => drop(unqueue.execute([id])?),
+                    Ordering::Greater => behind.push(record.id),
+                    _ => {}
                 }
             }
             if let Some(segment) = segment {
                 place(db, segment, records.iter().map(|record| record.id))?;
+                queue_known_better(db, segment, &behind)?;
             }
             save_cursor(db, cursor)?;
             Ok(ingested)
@@ -330,6 +341,19 @@ impl History {
             Ok(())
         })
     }
+}
+
+/// Queues records that lie in `segment` alone, of which that does not say everything that is known here.
+fn queue_known_better(db: &Connection, segment: &str, ids: &[Uuid]) -> Result<()> {
+    let mut queue = db.prepare_cached(
+        "INSERT OR IGNORE INTO outbox (id) SELECT ?1 WHERE NOT EXISTS \
+         (SELECT 1 FROM placed JOIN segments ON number = segment WHERE placed.id = ?1 AND segments.id <> ?2) \
+         AND ?1 NOT IN (SELECT id FROM deleted_records)",
+    )?;
+    for id in ids {
+        queue.execute(params![id.as_bytes(), segment])?;
+    }
+    Ok(())
 }
 
 fn release_held(db: &Connection) -> Result<u64> {

@@ -6,7 +6,8 @@
 //! leaves such records out as well.
 //!
 //! Whoever leaves out a record in favour of a smaller segment cannot lose it, even if that is being rewritten at this
-//! moment: its record is carried on, or left out for one that is smaller still.
+//! moment: its record is carried on, or left out for one that is smaller still. And no segment retires before all those do
+//! that share a record with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::SyncError;
 use super::alive::Alive;
 use super::engine::Engine;
+use super::index::Segment;
 use super::rewrite::{Whole, read_whole};
 use crate::history::{COPIES, Record};
 use crate::runtime::protocol::Release;
@@ -75,6 +77,23 @@ impl Copies {
             engine.history.meta_set(COPIES, Some(&seen(engine, alive)))?;
         }
         Ok(())
+    }
+
+    /// Takes out of segments that are to go those with a record that lies in one that stays: how that ended may be known there
+    /// alone, and not to everybody yet.
+    pub(super) fn keep_together(&self, engine: &Engine, going: &mut Vec<Segment>) {
+        let live: HashSet<&str> = engine.index.live().map(|segment| segment.id.as_str()).collect();
+        loop {
+            let go: HashSet<&str> = going.iter().map(|segment| segment.id.as_str()).collect();
+            let stays = |id: &String| live.contains(id.as_str()) && !go.contains(id.as_str());
+            let kept: HashSet<String> =
+                self.places.values().filter(|segments| segments.iter().any(stays)).flatten().cloned().collect();
+            let before = going.len();
+            going.retain(|segment| !kept.contains(&segment.id));
+            if going.len() == before {
+                return;
+            }
+        }
     }
 
     /// Takes out of what stays of segments `from` the records that another live segment with a smaller id holds in

@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::copies::Copies;
 use super::engine::Engine;
 use super::index::{RETIRED, Segment};
 use super::month::Month;
@@ -157,6 +158,7 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
         segment.description.newest = Some(newest.0);
         retired.push(segment);
     }
+    Copies::load(engine)?.keep_together(engine, &mut retired);
     if retired.is_empty() {
         return Ok(());
     }

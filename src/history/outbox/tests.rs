@@ -169,6 +169,22 @@ fn a_queued_record_that_comes_back_as_it_is_need_not_be_sent() {
 }
 
 #[test]
+fn what_a_segment_says_less_of_than_this_device_is_sent_again_unless_another_one_says_more() {
+    let history = History::in_memory().unwrap();
+    let later = sample("make");
+    let earlier = Record { exit: None, ..later.clone() };
+    let deleted = sample("rm");
+    history.ingest(&[later.clone(), deleted.clone()], None).unwrap();
+    history.delete(&[deleted.id], UnixNanos(1)).unwrap();
+    history.ingest_from("first", &[Record { exit: None, ..deleted }, earlier.clone()], None).unwrap();
+    assert_eq!(queued(&history).into_iter().map(|(_, command)| command).collect::<Vec<_>>(), ["make"]);
+    history.ingest_from("second", std::slice::from_ref(&later), None).unwrap();
+    assert_eq!(queued(&history), [], "it is there as it is here");
+    history.ingest_from("first", &[earlier], None).unwrap();
+    assert_eq!(queued(&history), [], "another segment has it");
+}
+
+#[test]
 fn what_is_held_is_not_pending_until_the_rules_change() {
     let history = History::in_memory().unwrap();
     history.add_batch(&[plain("a", 1), plain("b", 2), plain("c", 3)]).unwrap();
