@@ -3,7 +3,7 @@
 //! A seed gives a plan, a sequence of operations over real homes and relays. The model computes what each place must
 //! hold, from what users did and which exchanges succeeded. A plan that fails is shortened and printed as a line for
 //! `convergence/regressions.txt`, whose plans run first. `CARO_TEST_SEED` runs the plan of one seed,
-//! `CARO_TEST_SEEDS` says how many the slow run takes.
+//! `CARO_TEST_SEEDS` says how many the slow run takes, or which: `500..3000`.
 
 mod device;
 mod model;
@@ -115,7 +115,11 @@ fn slow_thousands_of_random_lives_converge() {
     if !is_slow_run() {
         return;
     }
-    let count = std::env::var("CARO_TEST_SEEDS").map_or(THOUSANDS, |count| count.parse().expect("a number"));
-    let seeds = of_seeds(DOZENS..DOZENS + count);
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    let asked = std::env::var("CARO_TEST_SEEDS").unwrap_or_else(|_| THOUSANDS.to_string());
+    let seeds = of_seeds(match asked.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => DOZENS..DOZENS + number(&asked),
+    });
     assert_eq!(run_all(&seeds, seeds.len(), Duration::ZERO), seeds.len());
 }
