@@ -93,9 +93,17 @@ impl Engine {
         u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Something is not what its owner wrote: where the store on this device is broken, nobody else is to blame.
+    /// Something is not what its owner wrote.
     pub(in crate::sync) fn damage(&self, what: &str) -> SyncError {
-        if self.store_is_damaged() { SyncError::StoreDamaged } else { SyncError::Damaged { what: what.into() } }
+        self.blame(SyncError::Damaged { what: what.into() })
+    }
+
+    /// What met damage met that of the store on this device, where that is broken.
+    pub(super) fn blame(&self, error: SyncError) -> SyncError {
+        match error {
+            SyncError::Damaged { .. } if self.store_is_damaged() => SyncError::StoreDamaged,
+            error => error,
+        }
     }
 
     /// The relay stopped answering.

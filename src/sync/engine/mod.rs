@@ -109,7 +109,7 @@ impl Engine {
         if self.consent.is_none() {
             self.consent = Some(watch_consent(&self.paths.state, &self.network, &self.isolate)?);
         }
-        let result = self.run_exchange(progress);
+        let result = self.run_exchange(progress).map_err(|error| self.blame(error));
         remember(&self.paths.state, self.now, trigger, result.as_ref());
         result
     }

@@ -84,7 +84,7 @@ impl Engine {
             // Keys that were read before this device took another phrase.
             return Err(SyncError::OtherKeys);
         }
-        if let Some(mark) = engine.load_open()? {
+        if let Some(mark) = engine.load_open().map_err(|error| engine.blame(error))? {
             let error = closing::met(&engine, &mark);
             let met = SyncState::load(&engine.paths.state)?.and_then(|state| state.closed);
             if let (SyncError::Closed { .. }, Some(met)) = (&error, met) {
@@ -92,7 +92,7 @@ impl Engine {
             }
             return Err(error);
         }
-        engine.load_keys()?;
+        engine.load_keys().map_err(|error| engine.blame(error))?;
         Ok(engine)
     }
 
