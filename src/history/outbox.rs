@@ -6,12 +6,13 @@
 //! cursor) moves in the same transaction: after a crash at any instruction both are right.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::error::{HistoryError, Result};
-use super::placement::place;
+use super::placement::{place, queue_nowhere};
 use super::record::{Record, UnixNanos};
 use super::rows;
 use super::store::{History, Stored, count, set_meta, store};
@@ -234,8 +235,8 @@ impl History {
     }
 
     /// [`ingest`](Self::ingest) for records that were found in a segment, which is noted too. Deleted ones are
-    /// noted like all others: their segment still has to be rewritten. One of which this device knows more, and which lies in no
-    /// other segment, is queued: where that was known before may have retired before everyone had read it.
+    /// noted like all others: their segment still has to be rewritten. One of which this device knows more, and which lay
+    /// in none before, is queued: the segment that said so may have retired before everyone had read it.
     ///
     /// # Errors
     /// What the database says; then nothing changed.
@@ -265,7 +266,7 @@ impl History {
             let mut ingested = Ingested::default();
             let mut unqueue = db.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
             let mut queued = db.prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?;
-            let mut behind = Vec::new();
+            let (mut behind, mut whole) = (BTreeSet::new(), BTreeSet::new());
             for record in records {
                 let stored = store(db, record, false)?;
                 ingested.count(stored);
@@ -276,14 +277,17 @@ impl History {
                 }
                 let Some(here) = rows::by_id(db, record.id)? else { continue };
                 match here.compare(record) {
-                    Ordering::Equal if is_queued && here == *record.completed(&here) => drop(unqueue.execute([id])?),
-                    Ordering::Greater => behind.push(record.id),
-                    _ => {}
+                    Ordering::Less => continue,
+                    Ordering::Equal => whole.insert(record.id),
+                    Ordering::Greater => behind.insert(record.id),
+                };
+                if is_queued && here == *record.completed(&here) {
+                    unqueue.execute([id])?;
                 }
             }
             if let Some(segment) = segment {
+                queue_nowhere(db, behind.difference(&whole))?;
                 place(db, segment, records.iter().map(|record| record.id))?;
-                queue_known_better(db, segment, &behind)?;
             }
             save_cursor(db, cursor)?;
             Ok(ingested)
@@ -341,19 +345,6 @@ impl History {
             Ok(())
         })
     }
-}
-
-/// Queues records that lie in `segment` alone, of which that does not say everything that is known here.
-fn queue_known_better(db: &Connection, segment: &str, ids: &[Uuid]) -> Result<()> {
-    let mut queue = db.prepare_cached(
-        "INSERT OR IGNORE INTO outbox (id) SELECT ?1 WHERE NOT EXISTS \
-         (SELECT 1 FROM placed JOIN segments ON number = segment WHERE placed.id = ?1 AND segments.id <> ?2) \
-         AND ?1 NOT IN (SELECT id FROM deleted_records)",
-    )?;
-    for id in ids {
-        queue.execute(params![id.as_bytes(), segment])?;
-    }
-    Ok(())
 }
 
 fn release_held(db: &Connection) -> Result<u64> {

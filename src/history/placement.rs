@@ -328,6 +328,16 @@ pub(super) fn note_orphans(db: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// Queues those of these records inside a transaction that lie in no segment.
+pub(super) fn queue_nowhere<'a>(db: &Connection, ids: impl Iterator<Item = &'a Uuid>) -> Result<()> {
+    let mut queue =
+        db.prepare_cached(&format!("INSERT INTO outbox (id) SELECT id FROM records WHERE id = ?1 AND {NOWHERE}"))?;
+    for id in ids {
+        queue.execute([id.as_bytes()])?;
+    }
+    Ok(())
+}
+
 /// Notes inside a transaction that records lie in a segment, after they were stored.
 pub(super) fn place(db: &Connection, segment: &str, ids: impl Iterator<Item = Uuid>) -> Result<()> {
     db.prepare_cached("INSERT INTO segments (id) VALUES (?1) ON CONFLICT (id) DO NOTHING")?.execute([segment])?;

@@ -169,19 +169,27 @@ fn a_queued_record_that_comes_back_as_it_is_need_not_be_sent() {
 }
 
 #[test]
-fn what_a_segment_says_less_of_than_this_device_is_sent_again_unless_another_one_says_more() {
+fn what_a_segment_says_less_of_than_this_device_is_sent_again_unless_that_is_known_to_lie_somewhere() {
+    let commands = |history: &History| queued(history).into_iter().map(|(_, command)| command).collect::<Vec<_>>();
+    let (later, deleted) = (sample("make"), sample("rm"));
+    let earlier = |record: &Record| Record { exit: None, ..record.clone() };
+
     let history = History::in_memory().unwrap();
-    let later = sample("make");
-    let earlier = Record { exit: None, ..later.clone() };
-    let deleted = sample("rm");
     history.ingest(&[later.clone(), deleted.clone()], None).unwrap();
     history.delete(&[deleted.id], UnixNanos(1)).unwrap();
-    history.ingest_from("first", &[Record { exit: None, ..deleted }, earlier.clone()], None).unwrap();
-    assert_eq!(queued(&history).into_iter().map(|(_, command)| command).collect::<Vec<_>>(), ["make"]);
+    history.ingest_from("first", &[earlier(&deleted), earlier(&later)], None).unwrap();
+    assert_eq!(commands(&history), ["make"]);
     history.ingest_from("second", std::slice::from_ref(&later), None).unwrap();
     assert_eq!(queued(&history), [], "it is there as it is here");
-    history.ingest_from("first", &[earlier], None).unwrap();
+    history.ingest_from("third", &[earlier(&later)], None).unwrap();
     assert_eq!(queued(&history), [], "another segment has it");
+
+    for states in [[earlier(&later), later.clone()], [later.clone(), earlier(&later)]] {
+        let history = History::in_memory().unwrap();
+        history.ingest(std::slice::from_ref(&later), None).unwrap();
+        history.ingest_from("first", &states, None).unwrap();
+        assert_eq!(queued(&history), [], "the segment has both states");
+    }
 }
 
 #[test]
