@@ -233,17 +233,31 @@ impl Drop for Progress {
     }
 }
 
-/// Ends the program at Ctrl-C as the system would, but without leaving half a bar on the screen. Where the system gives no
-/// thread for that, it does.
+/// Ends the program at Ctrl-C as the system would, but without leaving half a bar on the screen. Where it gives no
+/// thread for that, the system does.
 fn clear_when_interrupted(bar: ProgressBar) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    // It listens before anything is shown.
+    let Ok(mut interrupt) = runtime.block_on(async { interrupts() }) else { return };
     let wait = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-        if runtime.is_ok_and(|runtime| runtime.block_on(tokio::signal::ctrl_c()).is_ok()) {
-            bar.finish_and_clear();
+        if runtime.block_on(interrupt.recv()).is_some() {
+            // Whoever works on does not draw it again.
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            drop(io::stderr().write_all(b"\r\x1b[2K"));
             std::process::exit(i32::from(Kind::Interrupted.code()));
         }
     };
     drop(std::thread::Builder::new().name("interrupt".into()).spawn(wait));
+}
+
+#[cfg(unix)]
+fn interrupts() -> io::Result<tokio::signal::unix::Signal> {
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
+}
+
+#[cfg(windows)]
+fn interrupts() -> io::Result<tokio::signal::windows::CtrlC> {
+    tokio::signal::windows::ctrl_c()
 }
 
 /// What the environment says about colour on the controlling terminal, wherever the output goes.
