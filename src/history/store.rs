@@ -66,8 +66,42 @@ pub struct History {
     log: Option<PathBuf>,
     /// Whether the engine leaves it to this program to sync the log.
     syncs_log: bool,
-    /// How long to wait for other processes.
-    patience: Duration,
+    /// When this one has waited enough for other processes.
+    patience: Patience,
+}
+
+/// How long other processes are waited for.
+#[derive(Debug, Clone, Copy)]
+enum Patience {
+    /// So long, each time.
+    Each(Duration),
+    /// Until then, however often it comes to it.
+    Until(Instant),
+}
+
+impl Patience {
+    fn left(self) -> Duration {
+        match self {
+            Self::Each(time) => time,
+            Self::Until(end) => end.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    /// Has the connection wait for other processes, but no longer than this.
+    fn begin(self, db: &mut Connection) -> rusqlite::Result<()> {
+        match self {
+            Self::Each(time) => busy::wait(db, time),
+            Self::Until(_) => db.busy_timeout(self.left()),
+        }
+    }
+
+    /// Has the connection wait no longer than what is left by now.
+    fn renew(self, db: &Connection) -> rusqlite::Result<()> {
+        match self {
+            Self::Each(_) => Ok(()),
+            Self::Until(_) => db.busy_timeout(self.left()),
+        }
+    }
 }
 
 impl History {
@@ -78,21 +112,20 @@ impl History {
     /// [`HistoryError::Newer`] and [`HistoryError::NotAHistory`] leave the file untouched;
     /// [`HistoryError::Io`] where file or directory cannot be used; [`HistoryError::Damaged`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        Self::open_with(path.into(), BUSY_TIMEOUT, true)
+        Self::open_with(path.into(), Patience::Each(BUSY_TIMEOUT), true)
     }
 
-    /// [`open`](Self::open) for callers that would rather fail than wait: other processes are
-    /// waited for no longer than `patience`, now and in every later call, and the layout of a history that holds something is
-    /// not brought up to date.
+    /// [`open`](Self::open) for callers that would rather fail than wait: once `patience` has passed since then, no other
+    /// process is waited for any more, and the layout of a history that holds something is not brought up to date.
     ///
     /// # Errors
     /// See [`open`](Self::open); [`HistoryError::Busy`] when patience runs out, and [`HistoryError::Older`].
     pub fn open_within(path: impl Into<PathBuf>, patience: Duration) -> Result<Self> {
-        Self::open_with(path.into(), patience, false)
+        Self::open_with(path.into(), Patience::Until(Instant::now() + patience), false)
     }
 
     /// Opens the database; `updates` says whether the layout of one that holds something is brought up to date.
-    fn open_with(path: PathBuf, patience: Duration, updates: bool) -> Result<Self> {
+    fn open_with(path: PathBuf, patience: Patience, updates: bool) -> Result<Self> {
         create_private(&path)?;
         if rescue::is_cut_to_nothing(&path) {
             return Err(HistoryError::Damaged("the file is empty".into()));
@@ -105,8 +138,8 @@ impl History {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&path, flags)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        busy::wait(&mut db, patience)?;
-        let layout = match retry_while_busy(patience, || migrations::layout(&db))? {
+        patience.begin(&mut db)?;
+        let layout = match retry_while_busy(&db, patience, || migrations::layout(&db))? {
             Layout::Known(layout) => layout,
             Layout::Newer(found) => return Err(HistoryError::Newer { path, found, known: LATEST }),
             Layout::Foreign => return Err(HistoryError::NotAHistory { path }),
@@ -116,8 +149,8 @@ impl History {
             if layout > 0 && !updates {
                 return Err(HistoryError::Older);
             }
-            retry_while_busy(patience, || Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
-            retry_while_busy(patience, || migrations::apply(&db))?;
+            retry_while_busy(&db, patience, || Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
+            retry_while_busy(&db, patience, || migrations::apply(&db))?;
         }
         Ok(Self { db, path: Some(path), log: Some(log), syncs_log, patience })
     }
@@ -130,7 +163,7 @@ impl History {
         let db = Connection::open_in_memory()?;
         configure(&db, false)?;
         migrations::apply(&db)?;
-        Ok(Self { db, path: None, log: None, syncs_log: false, patience: BUSY_TIMEOUT })
+        Ok(Self { db, path: None, log: None, syncs_log: false, patience: Patience::Each(BUSY_TIMEOUT) })
     }
 
     /// The file this history lives in; `None` in memory.
@@ -315,7 +348,13 @@ impl History {
         Ok(result)
     }
 
+    /// Whether [its time](Self::open_within) is not over yet.
+    pub(super) fn has_time(&self) -> bool {
+        !self.patience.left().is_zero()
+    }
+
     fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.patience.renew(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         transaction.commit()?;
@@ -330,7 +369,7 @@ impl History {
             let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
             Ok(busy == 0)
         })();
-        let restored = self.db.busy_timeout(self.patience);
+        let restored = self.db.busy_timeout(self.patience.left());
         folded.is_ok_and(|empty| empty) && restored.is_ok()
     }
 }
@@ -447,11 +486,12 @@ fn synchronous(db: &Connection, at_commits: bool) -> Result<()> {
 }
 
 /// Repeats, for as long as `patience` lasts, what the engine refuses at once when processes meet.
-fn retry_while_busy<T>(patience: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let began = Instant::now();
+fn retry_while_busy<T>(db: &Connection, patience: Patience, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let end = Instant::now() + patience.left();
     loop {
+        patience.renew(db)?;
         match attempt() {
-            Err(HistoryError::Busy(_)) if began.elapsed() < patience => std::thread::sleep(RETRY_PAUSE),
+            Err(HistoryError::Busy(_)) if Instant::now() < end => std::thread::sleep(RETRY_PAUSE),
             result => return result,
         }
     }

@@ -99,7 +99,7 @@ impl Waiting {
 }
 
 impl History {
-    /// Stores what waits, and says how many records that were.
+    /// Stores what waits, and says how many records that were. At the prompt it is no more than there is time for.
     ///
     /// # Errors
     /// What the database or the file system says; what was not stored goes on waiting.
@@ -107,7 +107,10 @@ impl History {
         // Looked for in this order: an end is never there before its beginning.
         let ends = waiting.files(Some(ENDED))?;
         let begins = waiting.files(None)?;
-        for path in &begins {
+        for (stored, path) in begins.iter().enumerate() {
+            if !self.has_time() {
+                return Ok(stored);
+            }
             take_in(path, |record| {
                 let record = Record { device_id: self.device_id()?, ..record };
                 // Its end may be known already, from a process that took it in at the same time.
@@ -117,7 +120,7 @@ impl History {
                 Ok(())
             })?;
         }
-        for path in &ends {
+        for path in ends.iter().take_while(|_| self.has_time()) {
             take_in(path, |end| match self.get(end.id)? {
                 Some(record) if record.exit.is_none() => {
                     self.end(&record, end.exit.unwrap_or_default(), end.duration_ns, end.started_at)
@@ -192,6 +195,21 @@ mod tests {
         assert_eq!(stored.device_id, history.device_id().unwrap());
         assert!(waiting.files(None).unwrap().is_empty());
         assert_eq!(history.take_in(&waiting).unwrap(), 0);
+    }
+
+    #[test]
+    fn at_the_prompt_it_goes_on_waiting_when_the_time_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (waiting, path) = (Waiting::new(folder.path().join("waiting")), folder.path().join("history.db"));
+        drop(History::open(&path).unwrap());
+        let begun = plain("make test", 1);
+        waiting.put(&begun).unwrap();
+        waiting.put_end(begun.id, 2, None, UnixNanos(5_000_000_000)).unwrap();
+        let hurried = History::open_within(&path, std::time::Duration::ZERO).unwrap();
+        assert_eq!(hurried.take_in(&waiting).unwrap(), 0);
+        assert_eq!(waiting.damaged_and_waiting().unwrap(), (vec![], 1));
+        History::open(&path).unwrap().take_in(&waiting).unwrap();
+        assert_eq!(hurried.get(begun.id).unwrap().unwrap().exit, Some(2));
     }
 
     #[test]

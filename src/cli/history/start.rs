@@ -17,8 +17,8 @@ use super::select::directory;
 use super::{hidden, intake};
 use crate::history::{HistoryError, MAX_TEXT_BYTES, Record, new_id};
 
-/// How long a prompt waits for another process.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a prompt waits for another process: of the 50 ms that a hook may take, what it does itself takes the rest.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// Records a command that begins to run, and prints its id for `caro history end`
 ///

@@ -286,6 +286,22 @@ fn patience_runs_out() {
     assert!(matches!(impatient.add(&plain("ls", 1)), Err(HistoryError::Busy(_))));
 }
 
+#[test]
+fn patience_runs_out_once_and_not_at_each_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history.db");
+    let holder = History::open(&path).unwrap();
+    let patience = Duration::from_millis(400);
+    let impatient = History::open_within(&path, patience).unwrap();
+    let _held = Transaction::new_unchecked(&holder.db, TransactionBehavior::Immediate).unwrap();
+    let began = Instant::now();
+    for second in 0..10 {
+        assert!(matches!(impatient.add(&plain("ls", second)), Err(HistoryError::Busy(_))));
+    }
+    // Ten times as long otherwise.
+    assert!(began.elapsed() < patience * 4, "{:?}", began.elapsed());
+}
+
 /// POSIX drops every lock of a process on a file when the process closes any descriptor of it.
 #[cfg(target_os = "linux")]
 #[test]
