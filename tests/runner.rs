@@ -29,6 +29,7 @@ mod search_screen;
 mod secrets;
 mod shell_capture;
 mod shell_nushell;
+mod shell_trouble;
 mod spec_acceptance;
 mod spec_coverage;
 mod spec_edge_cases;

@@ -415,7 +415,8 @@ fn where_the_terminal_cannot_show_it_there_is_a_list_and_no_choice() {
         screen.enter(&format!("caro history search -i {more}; echo \"status:$?:{number}\""));
         let shown = screen.shows(&format!("status:2:{number}"));
         let said = shown.rsplit("$ caro").next().expect("what came last");
-        assert!(said.contains("TERM is dumb") && !said.contains("git push"), "{shown}");
+        // To a key it says nothing: the shell has a search of its own.
+        assert!(said.contains("TERM is dumb") == (number == 0) && !said.contains("git push"), "{shown}");
     }
     assert_eq!(chosen(&home), "");
 }

@@ -152,6 +152,8 @@ fn where_caro_is_missing_the_keys_are_the_shells_own() {
     screen.press("Escape");
     prompt(&shell, "");
     shell.run(&format!("$env.CARO_DATA_DIR = '{}'; $env.PATH = [$folder ...$env.PATH]", home.data_dir().display()));
+    // Once something is recorded again.
+    shell.run("print again");
     prompt(&shell, "");
     screen.press("Up").shows("❯");
 }

@@ -108,6 +108,12 @@ impl CliError {
         self
     }
 
+    /// The same failure without a word, for a caller that has something to do instead.
+    #[must_use]
+    pub fn unsaid(self) -> Self {
+        Self { message: String::new(), hint: None, ..self }
+    }
+
     /// The causes, the nearest first; what has been said already, in the message or by the cause before, is left out.
     pub fn causes(&self) -> Vec<String> {
         let mut causes = Vec::new();

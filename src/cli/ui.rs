@@ -128,7 +128,7 @@ impl Ui {
 
     /// Reports a failure, on standard error.
     pub fn error(&self, error: &CliError) {
-        if error.kind == Kind::BrokenPipe {
+        if error.kind == Kind::BrokenPipe || error.message.is_empty() {
             return;
         }
         let message = if self.verbose { error.message.clone() } else { without_codes(&error.message) };

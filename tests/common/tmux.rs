@@ -1,6 +1,6 @@
 //! A real terminal with a screen: tmux, with a server of its own for each test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 use std::time::Instant;
@@ -60,6 +60,13 @@ impl Screen {
             self.tmux(&["send-keys", "-l", "--", part]);
             rest = more;
         }
+        self
+    }
+
+    /// Types what is in a file, byte by byte, whatever that is.
+    pub fn pastes(&self, file: &Path) -> &Self {
+        self.tmux(&["load-buffer", file.to_str().expect("a plain path")]);
+        self.tmux(&["paste-buffer", "-r"]);
         self
     }
 

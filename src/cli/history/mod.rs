@@ -93,7 +93,10 @@ impl Command {
     /// What went wrong, in words for the user.
     pub fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         if let Self::Search(args) = &self {
-            if search::run(args, ui, home)? {
+            // A shell whose key it was falls back on a search of its own.
+            let searched =
+                search::run(args, ui, home).map_err(|error| if args.is_widget() { error.unsaid() } else { error });
+            if searched? {
                 super::sync::after_capture(home);
             }
             return Ok(());

@@ -1,7 +1,8 @@
 # Records what you run in this shell and searches it by key; `caro init bash` prints it.
 #
 # PS0 is expanded after a command was read and before it runs, PROMPT_COMMAND is run after it. The hooks change
-# neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there.
+# neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there: that it fails is said
+# once, at the prompt.
 
 if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)); then
     # Names this shell, so that ids made here are made nowhere else.
@@ -13,6 +14,15 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
     __caro_since=0
     __caro_ran=
     __caro_none=-
+    __caro_failed=0
+    __caro_trouble=
+    __caro_told=
+
+    # Whether the program is there. Where bash remembers it is forgotten first: it may be there no more.
+    __caro_is_there() {
+        builtin hash -d caro
+        type -P caro
+    } >/dev/null 2>&1
 
     # The id of the command that runs: a UUID of version 7 from when it began, this shell and its serial number.
     __caro_id() {
@@ -22,30 +32,45 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
             $((0x8000 | __caro_serial & 0x3fff)) "$__caro_base"
     }
 
-    # In a subshell: records the newest entry of bash's own history.
+    # In a subshell: records the newest entry of bash's own history, and prints how that went.
     __caro_preexec() {
+        local status=0
+        __caro_begin >/dev/null 2>&1 || status=$?
+        builtin printf %d "$status"
+    }
+    __caro_begin() {
         local entry number id
-        type -P caro || return
+        __caro_is_there || return 0
         entry=$(HISTTIMEFORMAT='' builtin history 1)
         entry=${entry#"${entry%%[![:space:]]*}"}
         number=${entry%%[!0-9]*}
         # The number is followed by a mark and a space.
         entry=${entry#"$number"}
         entry=${entry:2}
-        case $entry in '' | [[:space:]]*) return ;; esac
+        case $entry in '' | [[:space:]]*) return 0 ;; esac
         # No new entry: the same command again, unless there are commands that bash is told to ignore.
-        [[ -n ${HISTIGNORE-} && $number -lt ${__caro_next-0} ]] && return
+        [[ -n ${HISTIGNORE-} && $number -lt ${__caro_next-0} ]] && return 0
         __caro_id id
         if ((${#entry} < 30000)); then
             command caro history start --id "$id" --session "$CARO_SESSION" --shell bash -- "$entry" </dev/null
         else
             command caro history start --id "$id" --session "$CARO_SESSION" --shell bash --stdin <<<"$entry"
         fi
-    } >/dev/null 2>&1
+    }
 
-    # Completes the command that ran, in the background.
+    # Completes the command that ran, in the background, and says that caro fails.
     __caro_precmd() {
-        local status=$? now=${EPOCHREALTIME-} id entry number
+        local status=$? now=${EPOCHREALTIME-}
+        __caro_end >/dev/null 2>&1
+        if [[ -n $__caro_trouble && -z $__caro_told ]]; then
+            __caro_told=1
+            builtin printf 'caro: %s; `caro doctor` says why\n' "$__caro_trouble" >&2
+        fi
+        # What comes after it in PROMPT_COMMAND sees the same status; under `set -e` it would end the shell.
+        [[ $- == *e* ]] || return "$status"
+    }
+    __caro_end() {
+        local id entry number
         # A command with a leading space is to be forgotten, which the hook before it cannot see if bash leaves
         # it out of its history. So it is put there and taken out here, before anything is written to a file.
         case ${HISTCONTROL-} in
@@ -55,7 +80,9 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         if [[ -n $__caro_ran ]]; then
             __caro_ran=
             __caro_id id
-            if type -P caro; then
+            if ((__caro_failed)); then
+                __caro_trouble='what you run is not recorded'
+            elif __caro_is_there; then
                 if [[ -n $now ]]; then
                     number=$(((${now//[!0-9]/} - __caro_since) * 1000))
                     ((number >= 0)) || number=0
@@ -74,13 +101,10 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         fi
         [[ -n ${EPOCHREALTIME-} ]] || printf -v __caro_begun '%(%s)T000000' -1
         __caro_next=${HISTCMD-0}
-        # What comes after it in PROMPT_COMMAND sees the same status; under `set -e` it would end the shell.
-        [[ $- == *e* ]] || return "$status"
-    } >/dev/null 2>&1
+    }
 
-    # Before 5.0 there is none, and under `set -u` a name without a value would stop every command.
-    [[ -v EPOCHREALTIME ]] || EPOCHREALTIME=
-    PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME//[!0-9]/} + 0 ? ${EPOCHREALTIME//[!0-9]/} + 0 : __caro_begun + 1, 1)):0}$(__caro_preexec)${__caro_none:$((__caro_since = ${EPOCHREALTIME//[!0-9]/} + 0, 1)):0}'
+    # Before 5.0 there is no EPOCHREALTIME, and under `set -u` a name without a value would stop every command.
+    PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0 ? ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0 : __caro_begun + 1, 1)):0}${__caro_none:$((__caro_failed = 10#0$(__caro_preexec) == 1, __caro_since = ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0, 1)):0}'
     if [[ $(declare -p PROMPT_COMMAND 2>/dev/null) == 'declare -a'* ]]; then
         PROMPT_COMMAND=(__caro_precmd "${PROMPT_COMMAND[@]}")
     else
@@ -88,15 +112,17 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
     fi
 
     # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen. A key bound to
-    # a command cannot run a line, so each key stands for two: this, and one that gets its meaning here.
+    # a command cannot run a line, so each key stands for two: this, and one that gets its meaning here. Where there is no
+    # search, that is what the key did before.
     __caro_search() {
         local chosen
-        __caro_then ''
-        if ! type -P caro >/dev/null; then
-            __caro_then "$__caro_without"
-            return
+        __caro_then "$__caro_without"
+        [[ ${TERM-} != dumb ]] && __caro_is_there || return 0
+        if ! chosen=$(command caro history search --interactive --widget "$@" -- "$READLINE_LINE" </dev/tty); then
+            __caro_trouble='its search does not open'
+            return 0
         fi
-        chosen=$(command caro history search --interactive --widget "$@" -- "$READLINE_LINE" </dev/tty)
+        __caro_then ''
         [[ -n $chosen ]] || return 0
         READLINE_LINE=${chosen#*$'\n'}
         READLINE_POINT=${#READLINE_LINE}

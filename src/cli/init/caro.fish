@@ -1,10 +1,12 @@
 # Records what you run in this shell and searches it by key; `caro init fish` prints it.
 #
-# Where caro is missing or fails the shell goes on as if the hooks were not there.
+# Where caro is missing or fails the shell goes on as if the hooks were not there: that it fails is said once, at the prompt.
 
 if status is-interactive; and not set -q __caro_ready
     set -g __caro_ready 1
     set -g __caro_id
+    set -g __caro_trouble
+    set -g __caro_told
     set -gx CARO_SESSION (date +%s)-$fish_pid-(random)
 
     function __caro_preexec --on-event fish_preexec
@@ -18,6 +20,14 @@ if status is-interactive; and not set -q __caro_ready
         else
             set -g __caro_id (printf %s "$argv[1]" | command caro history start --session $CARO_SESSION --shell fish --stdin 2>/dev/null)
         end
+        test $status -eq 1; and set -g __caro_trouble 'what you run is not recorded'
+    end
+
+    # Says that caro fails.
+    function __caro_say --on-event fish_prompt
+        test -n "$__caro_trouble" -a -z "$__caro_told"; or return
+        set -g __caro_told 1
+        echo "caro: $__caro_trouble; `caro doctor` says why" >&2
     end
 
     function __caro_postexec --on-event fish_postexec
@@ -29,22 +39,25 @@ if status is-interactive; and not set -q __caro_ready
         set -g __caro_id
     end
 
-    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
+    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen. Where there is no
+    # search, the key does what it did before.
     function __caro_search
+        test "$TERM" != dumb; and type -q caro; or return
         set -l chosen (command caro history search --interactive --widget $argv -- (commandline -b | string collect) </dev/tty)
+        if test $status -ne 0
+            set -g __caro_trouble 'its search does not open'
+            return 1
+        end
         if test (count $chosen) -gt 1
             commandline -r -- (string join \n -- $chosen[2..-1] | string collect)
             test "$chosen[1]" = run; and commandline -f execute
         end
         commandline -f repaint
+        return 0
     end
     # [ctrl-r
     function __caro_ctrl_r
-        if type -q caro
-            __caro_search
-        else
-            commandline -f history-pager
-        end
+        __caro_search; or commandline -f history-pager
     end
     bind \cr __caro_ctrl_r
     bind -M insert \cr __caro_ctrl_r
@@ -52,10 +65,8 @@ if status is-interactive; and not set -q __caro_ready
     # [up-arrow
     # In a text of several lines, in a list of completions and while it searches by itself, it moves.
     function __caro_up
-        if commandline --search-mode; or commandline --paging-mode; or test (count (commandline -b)) -gt 1; or not type -q caro
+        if commandline --search-mode; or commandline --paging-mode; or test (count (commandline -b)) -gt 1; or not __caro_search --up
             up-or-search
-        else
-            __caro_search --up
         end
     end
     for __caro_key in \e\[A \eOA

@@ -1,14 +1,21 @@
 # Records what you run in this shell and searches it by key; `caro init nu` prints it. Save it to a file and `source` that in config.nu.
 #
-# Where caro is missing or fails the shell goes on as if the hooks were not there.
+# Where caro is missing or fails the shell goes on as if the hooks were not there, and has its own keys: that it fails is said
+# once, at the prompt.
 
 # Whether the program is there. Its completions have the same name, and the path of their own file.
 def __caro_is_there [] { which --all caro | any {|found| ($found.path | path basename) in [caro caro.exe] } }
 
 # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
-def __caro_search [...flags: string] {
+def --env __caro_search [...flags: string] {
     if not (__caro_is_there) { return }
-    let chosen = (^caro history search --interactive --widget ...$flags -- (commandline) | lines)
+    let chosen = (try {
+        ^caro history search --interactive --widget ...$flags -- (commandline) | lines
+    } catch {
+        $env.__CARO_TROUBLE = "its search does not open"
+        $env.__CARO_SEARCHES = false
+        []
+    })
     if ($chosen | length) > 1 {
         let command = ($chosen | skip 1 | str join "\n")
         if ($chosen | first) == "run" {
@@ -21,7 +28,7 @@ def __caro_search [...flags: string] {
 
 # [up-arrow
 # In a text of several lines it moves.
-def __caro_up [] {
+def --env __caro_up [] {
     if not (commandline | str contains "\n") { return (__caro_search '--up') }
     let before = (commandline | str substring --grapheme-clusters 0..<(commandline get-cursor) | split row "\n")
     if ($before | length) > 1 {
@@ -33,7 +40,7 @@ def __caro_up [] {
 }
 # up-arrow]
 
-# The keys, while the program is there.
+# The keys, while the program is there and works. One that finds that it does not is lost; the next is the shell's own.
 const __caro_keys = [
     # [ctrl-r
     {
@@ -61,6 +68,10 @@ if $env.__CARO_SHELL? != $nu.pid {
     $env.__CARO_ID = ""
     $env.__CARO_BEFORE = null
     $env.__CARO_KEYS = false
+    $env.__CARO_RECORDS = true
+    $env.__CARO_SEARCHES = true
+    $env.__CARO_TROUBLE = ""
+    $env.__CARO_TOLD = false
 
     $env.config.hooks.pre_execution = ($env.config.hooks.pre_execution? | default []) ++ [{||
         $env.__CARO_ID = ""
@@ -72,11 +83,14 @@ if $env.__CARO_SHELL? != $nu.pid {
         } else if ($line | is-not-empty) and ($line !~ '^\s') and (__caro_is_there) {
             let begun = ($line | ^caro history start --session $env.CARO_SESSION --shell nu --stdin | complete)
             $env.__CARO_ID = ($begun.stdout | str trim)
+            $env.__CARO_RECORDS = ($begun.exit_code != 1)
+            if not $env.__CARO_RECORDS { $env.__CARO_TROUBLE = "what you run is not recorded" }
         }
     }]
 
     $env.config.hooks.pre_prompt = ($env.config.hooks.pre_prompt? | default []) ++ [{||
-        if $env.__CARO_BEFORE? != null {
+        let was_key = $env.__CARO_BEFORE? != null
+        if $was_key {
             $env.LAST_EXIT_CODE = $env.__CARO_BEFORE.exit
             $env.CMD_DURATION_MS = $env.__CARO_BEFORE.ran
             $env.__CARO_BEFORE = null
@@ -90,12 +104,18 @@ if $env.__CARO_SHELL? != $nu.pid {
             $env.LAST_EXIT_CODE = $exit
         }
         $env.__CARO_ID = ""
-        if $is_there != $env.__CARO_KEYS {
+        # After a key what is printed here would be drawn over.
+        if ($env.__CARO_TROUBLE | is-not-empty) and not ($env.__CARO_TOLD or $was_key) {
+            $env.__CARO_TOLD = true
+            print --stderr $"caro: ($env.__CARO_TROUBLE); `caro doctor` says why"
+        }
+        let keys = $is_there and $env.__CARO_RECORDS and $env.__CARO_SEARCHES and $env.TERM? != "dumb"
+        if $keys != $env.__CARO_KEYS {
             let others = ($env.config.keybindings | where {|key| $key.name? not-in $__caro_keys.name })
             # What is assigned is added to what is there, except for nothing.
             $env.config.keybindings = []
-            $env.config.keybindings = (if $is_there { $others ++ $__caro_keys } else { $others })
-            $env.__CARO_KEYS = $is_there
+            $env.config.keybindings = (if $keys { $others ++ $__caro_keys } else { $others })
+            $env.__CARO_KEYS = $keys
         }
     }]
 }

@@ -1,11 +1,13 @@
 # Records what you run in this shell and searches it by key; `caro init powershell` prints it.
 #
 # The hooks change neither $? nor $LASTEXITCODE, and where caro is missing or fails the shell goes on as if they were not
-# there.
+# there: that it fails is said once, at the prompt.
 
 if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
     $global:__CaroReady = $true
     $global:__CaroId = ''
+    $global:__CaroTrouble = ''
+    $global:__CaroTold = $false
     $env:CARO_SESSION = [guid]::NewGuid().ToString()
     $global:__CaroReadLine = $function:PSConsoleHostReadLine
     $global:__CaroPrompt = $function:prompt
@@ -22,6 +24,7 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             # For what is piped below: before 6.0 it would be ASCII.
             $OutputEncoding = [System.Text.UTF8Encoding]::new($false)
             try { $global:__CaroId = ($line | caro history start --session $env:CARO_SESSION --shell powershell --stdin 2>$null) } catch { }
+            if ($global:LASTEXITCODE -eq 1) { $global:__CaroTrouble = 'what you run is not recorded' }
             $global:LASTEXITCODE = $status
         }
         $line
@@ -36,13 +39,19 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             $global:__CaroId = ''
             $global:LASTEXITCODE = $status
         }
+        if ($global:__CaroTrouble -and -not $global:__CaroTold) {
+            $global:__CaroTold = $true
+            [Console]::Error.WriteLine("caro: $global:__CaroTrouble; ``caro doctor`` says why")
+        }
         # $? cannot be set, but something can fail, or not.
         if ($succeeded) { $null = 1 } else { Write-Error '' -ErrorAction Ignore }
         & $global:__CaroPrompt
     }
 
-    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
+    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen. Says whether there
+    # was a search; where there was none, the key does what it did before.
     function global:__CaroSearch {
+        if ($env:TERM -eq 'dumb' -or -not (__CaroIsThere)) { return $false }
         $line = $null
         $cursor = $null
         [Microsoft.PowerShell.PSConsoleReadLine]::GetBufferState([ref]$line, [ref]$cursor)
@@ -53,9 +62,16 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             [Console]::OutputEncoding = [System.Text.UTF8Encoding]::new($false)
             # Before 7.3 an empty argument is dropped, and the text is none then.
             $chosen = @(caro history search --interactive --widget @args -- $line)
+            $opened = $global:LASTEXITCODE -eq 0
+        } catch {
+            $opened = $false
         } finally {
             [Console]::OutputEncoding = $encoding
             $global:LASTEXITCODE = $status
+        }
+        if (-not $opened) {
+            $global:__CaroTrouble = 'its search does not open'
+            return $false
         }
         [Microsoft.PowerShell.PSConsoleReadLine]::InvokePrompt()
         if ($chosen.Count -gt 1) {
@@ -63,11 +79,12 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             [Microsoft.PowerShell.PSConsoleReadLine]::Replace(0, $line.Length, $command)
             if ($chosen[0] -eq 'run') { [Microsoft.PowerShell.PSConsoleReadLine]::AcceptLine() }
         }
+        return $true
     }
 
     # [ctrl-r
     Set-PSReadLineKeyHandler -Chord Ctrl+r -BriefDescription 'Search the history' -ScriptBlock {
-        if (__CaroIsThere) { __CaroSearch } else { [Microsoft.PowerShell.PSConsoleReadLine]::ReverseSearchHistory() }
+        if (-not (__CaroSearch)) { [Microsoft.PowerShell.PSConsoleReadLine]::ReverseSearchHistory() }
     }
     # ctrl-r]
     # [up-arrow
@@ -78,9 +95,7 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
         # In a text of several lines it moves.
         if ($line.Contains("`n")) {
             [Microsoft.PowerShell.PSConsoleReadLine]::PreviousLine()
-        } elseif (__CaroIsThere) {
-            __CaroSearch --up
-        } else {
+        } elseif (-not (__CaroSearch --up)) {
             [Microsoft.PowerShell.PSConsoleReadLine]::PreviousHistory()
         }
     }

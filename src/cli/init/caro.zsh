@@ -1,32 +1,45 @@
 # Records what you run in this shell and searches it by key; `caro init zsh` prints it.
 #
-# The hooks change neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there.
+# The hooks change neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there: that it
+# fails is said once, at the prompt.
 
 if [[ -o interactive && -z ${__caro_ready-} ]]; then
-    typeset -g __caro_ready=1 __caro_id= __caro_begun=0
+    typeset -g __caro_ready=1 __caro_id= __caro_begun=0 __caro_trouble= __caro_told=
     zmodload zsh/datetime 2>/dev/null
     autoload -Uz add-zsh-hook
     export CARO_SESSION=${EPOCHSECONDS:-0}-$$-$RANDOM
+
+    # Whether the program is there: zsh may remember one that is there no more.
+    __caro_is_there() {
+        emulate -L zsh
+        [[ -x ${commands[caro]-} ]]
+    }
 
     # Records a command that begins to run.
     __caro_preexec() {
         emulate -L zsh
         __caro_id=
         # A leading space hides.
-        [[ -n $1 && $1 != [[:space:]]* ]] && (( $+commands[caro] )) || return 0
+        [[ -n $1 && $1 != [[:space:]]* ]] && __caro_is_there || return 0
+        local -i failed=0
         if (( $#1 < 30000 )); then
-            __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh -- "$1" 2>/dev/null </dev/null)
+            __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh -- "$1" 2>/dev/null </dev/null) || failed=$?
         else
-            __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh --stdin 2>/dev/null <<<"$1")
+            __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh --stdin 2>/dev/null <<<"$1") || failed=$?
         fi
+        (( failed == 1 )) && __caro_trouble='what you run is not recorded'
         __caro_begun=${EPOCHREALTIME:-0}
         return 0
     }
 
-    # Completes it, in the background.
+    # Completes it, in the background, and says that caro fails.
     __caro_precmd() {
         local exit=$?
         emulate -L zsh
+        if [[ -n $__caro_trouble && -z $__caro_told ]]; then
+            __caro_told=1
+            print -ru2 -- "caro: $__caro_trouble; \`caro doctor\` says why"
+        fi
         [[ -n $__caro_id ]] || return $exit
         local -i ran=0
         (( __caro_begun )) && (( ran = (EPOCHREALTIME - __caro_begun) * 1000000000 ))
@@ -41,12 +54,16 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     typeset -ga precmd_functions
     precmd_functions=(__caro_precmd "${precmd_functions[@]}")
 
-    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
+    # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen. Where there is no
+    # search, the key does what it did before.
     __caro_search() {
         emulate -L zsh
-        zle -I
+        [[ ${TERM-} != dumb ]] && __caro_is_there || return 1
         local chosen
-        chosen=$(command caro history search --interactive --widget "$@" -- "$BUFFER" </dev/tty)
+        if ! chosen=$(command caro history search --interactive --widget "$@" -- "$BUFFER" </dev/tty); then
+            __caro_trouble='its search does not open'
+            return 1
+        fi
         zle reset-prompt
         [[ -n $chosen ]] || return 0
         BUFFER=${chosen#*$'\n'}
@@ -57,11 +74,7 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     # [ctrl-r
     __caro_ctrl_r() {
         emulate -L zsh
-        if (( $+commands[caro] )); then
-            __caro_search
-        else
-            zle history-incremental-search-backward
-        fi
+        __caro_search || zle history-incremental-search-backward
     }
     zle -N __caro_ctrl_r
     bindkey -M emacs '^R' __caro_ctrl_r
@@ -72,11 +85,7 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     # In a text of several lines it moves.
     __caro_up() {
         emulate -L zsh
-        if [[ $BUFFER != *$'\n'* ]] && (( $+commands[caro] )); then
-            __caro_search --up
-        else
-            zle up-line-or-history
-        fi
+        [[ $BUFFER != *$'\n'* ]] && __caro_search --up || zle up-line-or-history
     }
     zle -N __caro_up
     for __caro_keymap in emacs viins vicmd; do
