@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::common::home::{TestHome, wait_until};
+use crate::sync_disk_full::SmallDisk;
 
 #[test]
 fn sixty_four_first_runs_at_once_lose_nothing() {
@@ -210,6 +211,34 @@ fn history_commands_open_no_socket_and_start_no_thread() {
     let calls: Vec<&str> = trace.lines().filter(|line| NETWORK.iter().any(|call| line.contains(call))).collect();
     assert!(calls.is_empty(), "the doctor called {calls:?}");
     assert!(trace.contains("exited with "), "strace saw the program");
+}
+
+/// What processes share about the history is in memory that stands for a file: without room for it, a bus error.
+#[test]
+fn a_full_disk_with_small_blocks_ends_no_command_by_a_signal() {
+    let home = TestHome::new();
+    let Some(disk) = SmallDisk::mount_with_small_blocks(&home.data_dir()) else {
+        println!("skipped: mounting needs root");
+        return;
+    };
+    home.add("before");
+    let mut ends = BTreeSet::new();
+    for leave in (0..128).step_by(4) {
+        let filler = disk.fill(leave << 10);
+        // A process that is the first one makes it anew.
+        drop(fs::remove_file(home.data_dir().join("history.db-shm")));
+        for args in
+            [&["history", "list"][..], &["history", "start", "--", "ls"], &["history", "add", "--command", "pwd"]]
+        {
+            let run = home.run(args);
+            let code = run.code.unwrap_or_else(|| panic!("{args:?} with {leave} KiB: {run:?}"));
+            assert!(code == 0 || run.stderr.contains("the disk is full"), "{args:?} with {leave} KiB: {run:?}");
+            ends.insert(code);
+        }
+        fs::remove_file(filler).unwrap();
+    }
+    assert_eq!(ends, BTreeSet::from([0, 1]));
+    assert!(home.run(["history", "list", "--cmd-only"]).success().lines().contains(&"before"));
 }
 
 /// What the first build that could sync left, as an upgrade of the program finds it.

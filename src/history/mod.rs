@@ -40,6 +40,7 @@ pub mod recall;
 mod record;
 mod removals;
 mod rescue;
+mod room;
 mod rows;
 mod search;
 pub mod secrets;

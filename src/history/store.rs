@@ -32,7 +32,7 @@ use super::error::{HistoryError, Result};
 use super::migrations::{self, LATEST, Layout};
 use super::outbox::HELD_WHILE_RUNNING;
 use super::record::{MAX_TEXT_BYTES, Record};
-use super::{busy, generated, rescue, rows, usage};
+use super::{busy, generated, rescue, room, rows, usage};
 use crate::private_file;
 
 /// How long one process waits for the others before it gives up.
@@ -130,6 +130,7 @@ impl History {
         if rescue::is_cut_to_nothing(&path) {
             return Err(HistoryError::Damaged("the file is empty".into()));
         }
+        room::to_share(&path)?;
         let mut log = path.clone().into_os_string();
         log.push("-wal");
         let log = PathBuf::from(log);
