@@ -88,13 +88,55 @@ fn fish_completes_with_descriptions() {
 }
 
 #[test]
+fn elvish_completes_commands_preferences_and_ids() {
+    let home = TestHome::new();
+    let id = home.add("make test");
+    let config = home.path().join("xdg");
+    std::fs::create_dir_all(config.join("elvish")).expect("a folder");
+    let rc = "set edit:prompt = { print 'ready> ' }\nset edit:rprompt = { }\neval (caro completions elvish | slurp)\n";
+    std::fs::write(config.join("elvish/rc.elv"), rc).expect("a file");
+    let folder = config.to_str().expect("a plain path");
+    let vars = ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"].map(|name| (name, folder));
+    let screen = Screen::start(&home, (120, 50), &["elvish"], &vars);
+    screen.shows("ready>");
+    for (typed, completed) in [
+        ("caro hist", "caro history"),
+        ("caro config get safety_l", "caro config get safety_level"),
+        ("caro history list --rev", "caro history list --reverse"),
+        ("caro history show 0", &format!("caro history show {id}")),
+    ] {
+        screen.types(typed).press("Tab").shows(&format!("ready> {completed}\n"));
+        screen.press("C-u").until("an empty line", |text| text.trim_end().ends_with("ready>"));
+    }
+    screen.enter("set paths = [/nonexistent]").types("caro hist").press("Tab").types("x");
+    let shown = screen.shows("ready> caro histx\n");
+    assert!(!shown.contains("not found") && !shown.contains("xception"), "{shown}");
+}
+
+#[test]
+fn where_the_program_is_gone_completing_says_nothing() {
+    let home = TestHome::new();
+    let bash = "source <(caro completions bash); PATH=/nonexistent; COMP_WORDS=(caro hist) COMP_CWORD=1 COMP_TYPE=9
+        _clap_complete_caro caro hist caro; echo \"[${COMPREPLY[*]-}]\"";
+    assert_eq!(printed(shell(&home, "bash"), bash), ["[]"]);
+    let fish = "caro completions fish | source; set PATH /nonexistent; complete --do-complete 'caro hist'; echo done";
+    assert_eq!(printed(shell(&home, "fish"), fish), ["done"]);
+    let rc = "PS1='ready> '; unsetopt prompt_sp; autoload -Uz compinit; compinit -u -d $HOME/dump
+        source <(caro completions zsh); PATH=/usr/bin:/bin\n";
+    home.file(".zshrc", rc);
+    let folder = home.path().to_str().expect("a plain path");
+    let screen = Screen::start(&home, (120, 50), &["zsh", "-i"], &[("ZDOTDIR", folder)]);
+    screen.shows("ready>");
+    screen.types("caro hist").press("Tab").types("x").shows("ready> caro histx\n");
+    assert!(!screen.text().contains("not found"), "{}", screen.text());
+}
+
+#[test]
 fn every_shell_has_its_script() {
     let home = TestHome::new();
-    for (shell, part) in [
-        ("nu", "export extern \"caro history import zsh\""),
-        ("powershell", "Register-ArgumentCompleter"),
-        ("elvish", "edit:completion:arg-completer[caro]"),
-    ] {
+    for (shell, part) in
+        [("nu", "export extern \"caro history import zsh\""), ("powershell", "Register-ArgumentCompleter")]
+    {
         assert!(home.run(["completions", shell]).success().stdout.contains(part), "{shell}");
     }
     assert_eq!(home.run(["completions", "tcsh"]).code, Some(2));

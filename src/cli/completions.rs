@@ -86,7 +86,17 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Result<(), CliError> {
     completer
         .write_registration(ASKED_BY, PROGRAM, PROGRAM, PROGRAM, &mut script)
         .map_err(|error| CliError::failed("the completions could not be written").caused_by(error))?;
-    print(&script, ui)
+    print(without_noise(args.shell, &String::from_utf8_lossy(&script)).as_bytes(), ui)
+}
+
+/// The script so that it says nothing while one types, though the program may be gone.
+fn without_noise(shell: Shell, script: &str) -> String {
+    match shell {
+        Shell::Bash => script.replace("\"${words[@]}\"", "\"${words[@]}\" 2>/dev/null"),
+        // What it says of an unknown command cannot be turned away.
+        Shell::Fish => script.replace("(CARO_COMPLETE=", "(type -q caro; and CARO_COMPLETE="),
+        _ => script.to_owned(),
+    }
 }
 
 fn print(script: &[u8], ui: &mut Ui) -> Result<(), CliError> {
