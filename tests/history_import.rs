@@ -244,20 +244,6 @@ fn auto_asks_or_fails_at_once() {
 }
 
 #[test]
-fn ctrl_c_leaves_no_half_bar_and_what_was_taken_over_stays() {
-    let home = TestHome::new();
-    let lines: String = (0..400_000).map(|number| format!("echo {number}\n")).collect();
-    home.file("large", lines);
-    let screen = Screen::start(&home, (100, 30), &["env", "PS1=ready> ", "sh"], &[]);
-    screen.shows("ready>");
-    screen.enter("caro history import bash --file ../large").shows("Importing");
-    screen.press("C-c");
-    screen.until("the prompt alone", |text| text.trim_end().ends_with("ready>") && !text.contains("Importing"));
-    let stored = home.history().count().unwrap();
-    assert!((1..400_000).contains(&stored), "{stored}");
-}
-
-#[test]
 fn a_file_that_is_no_text_is_refused_unless_it_is_insisted_on() {
     let home = TestHome::new();
     let program = std::fs::read(env!("CARGO_BIN_EXE_caro")).unwrap();

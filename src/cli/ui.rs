@@ -214,7 +214,6 @@ impl Progress {
     pub fn set(&mut self, done: u64) {
         if self.quiet_until.is_some_and(|until| Instant::now() >= until) {
             self.quiet_until = None;
-            clear_when_interrupted(self.bar.clone());
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(done);
@@ -231,33 +230,6 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// Ends the program at Ctrl-C as the system would, but without leaving half a bar on the screen. Where it gives no
-/// thread for that, the system does.
-fn clear_when_interrupted(bar: ProgressBar) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
-    // It listens before anything is shown.
-    let Ok(mut interrupt) = runtime.block_on(async { interrupts() }) else { return };
-    let wait = move || {
-        if runtime.block_on(interrupt.recv()).is_some() {
-            // Whoever works on does not draw it again.
-            bar.set_draw_target(ProgressDrawTarget::hidden());
-            drop(io::stderr().write_all(b"\r\x1b[2K"));
-            std::process::exit(i32::from(Kind::Interrupted.code()));
-        }
-    };
-    drop(std::thread::Builder::new().name("interrupt".into()).spawn(wait));
-}
-
-#[cfg(unix)]
-fn interrupts() -> io::Result<tokio::signal::unix::Signal> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())
-}
-
-#[cfg(windows)]
-fn interrupts() -> io::Result<tokio::signal::windows::CtrlC> {
-    tokio::signal::windows::ctrl_c()
 }
 
 /// What the environment says about colour on the controlling terminal, wherever the output goes.
