@@ -86,7 +86,7 @@ fn what_the_records_know_more_of_is_counted_beside_the_counters() {
     history.add_batch(&[made.clone(), later.clone(), next_day.clone()]).unwrap();
     history.begin(&record(&history, "sleep 9", None)).unwrap();
     let elsewhere = Record { model: Some("large".into()), ..plain("elsewhere", 86_400 * 3) };
-    history.ingest(&[elsewhere.clone()], None).unwrap();
+    history.ingest(std::slice::from_ref(&elsewhere), None).unwrap();
     history.delete(&[made.id, next_day.id], UnixNanos(1)).unwrap();
 
     let usage = |from| {
