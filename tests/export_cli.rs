@@ -219,6 +219,43 @@ fn a_device_is_written_to_and_not_replaced() {
 
 #[cfg(unix)]
 #[test]
+fn a_link_stays_one_and_what_it_leads_to_is_written() {
+    let home = home();
+    let (link, real) = (home.path().join("link.json"), home.file("real.json", "before"));
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    assert_eq!(home.run(["export", "-o", link.to_str().unwrap()]).code, Some(0));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(serde_json::from_slice::<Value>(&std::fs::read(&real).unwrap()).is_ok());
+
+    // Standard output that is a file is found by a link as well.
+    let device = home.path().join("device");
+    std::os::unix::fs::symlink("/proc/self/fd/1", &device).unwrap();
+    let file = home.path().join("redirected.json");
+    let mut command = home.command(["export", "-o", device.to_str().unwrap()]);
+    let status = command.stdout(std::fs::File::create(&file).unwrap()).stderr(std::process::Stdio::null()).status();
+    assert!(status.unwrap().success());
+    assert!(std::fs::symlink_metadata(&device).unwrap().is_symlink());
+    assert!(serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).is_ok());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_by_name_whose_reader_leaves_is_a_failure() {
+    let home = TestHome::new();
+    let lines: String = (0..3000).map(|number| format!("echo {number}\n")).collect();
+    let file = home.file("bash_history", lines);
+    assert_eq!(home.run(["history", "import", "bash", "--file", file.to_str().unwrap()]).code, Some(0));
+    let pipe = home.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader =
+        std::process::Command::new("head").args(["-c", "10"]).arg(&pipe).stdout(std::process::Stdio::null()).spawn();
+    let run = home.run(["export", "-o", pipe.to_str().unwrap()]).failure(1);
+    assert!(run.stderr.contains("cannot be written"), "{run:?}");
+    reader.unwrap().wait().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
 fn a_file_is_private_and_whole_or_not_there() {
     use std::os::unix::fs::PermissionsExt;
 

@@ -244,6 +244,27 @@ fn a_program_that_is_gone_leaves_the_keys_to_the_shell() {
 }
 
 #[test]
+fn traps_of_bash_that_print_keep_no_command_from_running() {
+    for line in ["set -T; trap 'printf T' DEBUG", "set -T; trap 'echo RET' RETURN", "BASH_XTRACEFD=1; set -x"] {
+        let shell = Kind::Bash.start("", "");
+        shell.screen.enter(line).enter("echo it-''runs");
+        let shown = shell.screen.until(line, |text| text.contains("it-runs"));
+        assert!(!shown.contains("value too great") && !shown.contains("syntax error"), "{shown}");
+    }
+}
+
+#[test]
+fn a_program_that_moved_along_the_path_of_zsh_is_found() {
+    let shell = Kind::Zsh.start("", "");
+    shell.run(" mkdir one two; ln -s $(command -v caro) one/caro; path=($PWD/one $PWD/two /usr/bin /bin)");
+    shell.run("caro --version");
+    shell.records(1);
+    shell.run(" mv one/caro two/caro");
+    shell.run("echo moved");
+    assert_eq!(shell.records(2)[1].command, "echo moved");
+}
+
+#[test]
 fn binary_junk_is_recorded_as_text_and_breaks_nothing() {
     let junk: Vec<u8> = (0x80..=0xff).collect();
     // After Ctrl-V each is a character like any other.

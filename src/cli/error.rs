@@ -188,7 +188,7 @@ impl From<HistoryError> for CliError {
             HistoryError::InvalidPattern(_) => {
                 (Kind::Usage, "Put a backslash before characters that are meant literally, or use `--mode fulltext`.")
             }
-            HistoryError::TooLong { .. } => (Kind::Usage, "Shorten it; nothing was stored."),
+            HistoryError::TooLong { .. } => (Kind::Usage, "Shorten it; it was not stored."),
             _ => (Kind::Failed, SEE_THE_CAUSE),
         };
         Self::new(kind, error.to_string()).hinted(hint).caused_by(error)

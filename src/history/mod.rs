@@ -69,6 +69,6 @@ pub use removals::Undone;
 pub use rescue::{Rescued, examine, rescue, set_aside};
 pub use search::{Filter, Matcher, Scope, Search, SearchMode};
 pub use statistics::{LocalTime, Statistics};
-pub use store::{History, Stored};
+pub use store::{History, Stored, check_size};
 pub use usage::{Counts, Recount, Usage, UsageRow, day_of};
 pub use waiting::Waiting;

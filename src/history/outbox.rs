@@ -273,6 +273,7 @@ impl History {
                 let id = record.id.as_bytes();
                 let is_queued = queued.exists([id])?;
                 if !is_queued && stored != Stored::AlreadyThere {
+                    whole.insert(record.id);
                     continue;
                 }
                 let Some(here) = rows::by_id(db, record.id)? else { continue };

@@ -13,9 +13,12 @@ use super::error::{HistoryError, Result};
 /// What the engine makes sure of at a time, in bytes.
 #[cfg(unix)]
 const PAGE: u64 = 4096;
-/// The length of the file for any log that is not very long, and as much again for what a file system keeps for itself.
+/// The length of the file for any log that is not very long.
 #[cfg(unix)]
-const NEEDED: u64 = 2 * 32 * 1024;
+const USUAL: u64 = 32 * 1024;
+/// That, and as much again for what a file system keeps for itself.
+#[cfg(unix)]
+const NEEDED: u64 = 2 * USUAL;
 
 /// Insists on room for what processes share about the history at `path`; the engine sees to it itself where it can.
 ///
@@ -26,12 +29,16 @@ pub(super) fn to_share(path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     // What is wrong with the folder is said by whoever opens the file.
     let Some(disk) = path.parent().and_then(|folder| rustix::fs::statvfs(folder).ok()) else { return Ok(()) };
-    if disk.f_bsize >= PAGE {
+    // Some file systems tell nothing of themselves.
+    if disk.f_bsize >= PAGE || disk.f_blocks == 0 {
         return Ok(());
     }
     let mut shared = path.as_os_str().to_owned();
     shared.push("-shm");
-    let has = std::fs::metadata(shared).map_or(0, |file| file.blocks() * 512);
+    let (has, length) = std::fs::metadata(shared).map_or((0, 0), |file| (file.blocks() * 512, file.len()));
+    if length >= USUAL && has >= length {
+        return Ok(());
+    }
     if disk.f_bavail.saturating_mul(disk.f_frsize).saturating_add(has) < NEEDED {
         return Err(HistoryError::DiskFull(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)));
     }

@@ -444,7 +444,11 @@ pub(super) fn count(db: &Connection, sql: &str) -> Result<u64> {
     Ok(count.unsigned_abs())
 }
 
-pub(super) fn check_size(record: &Record) -> Result<()> {
+/// Whether a record is one that can be stored.
+///
+/// # Errors
+/// [`HistoryError::TooLong`].
+pub fn check_size(record: &Record) -> Result<()> {
     let texts = [
         ("command", Some(&record.command)),
         ("prompt", record.prompt.as_ref()),

@@ -36,13 +36,6 @@ impl Counts {
         Self { commands: 1, succeeded: one(exit == Some(0)), failed: one(exit.is_some_and(|exit| exit != 0)) }
     }
 
-    /// Leaves the greater of each.
-    fn unite(&mut self, other: Self) {
-        self.commands = self.commands.max(other.commands);
-        self.succeeded = self.succeeded.max(other.succeeded);
-        self.failed = self.failed.max(other.failed);
-    }
-
     pub(super) fn add(&mut self, other: Self) {
         self.commands = self.commands.saturating_add(other.commands);
         self.succeeded = self.succeeded.saturating_add(other.succeeded);
@@ -242,28 +235,37 @@ impl History {
     /// # Errors
     /// What the database says.
     pub fn usage_total(&self, from: Option<i64>) -> Result<Usage> {
-        self.united(from, BTreeMap::new())
+        self.united(from, &BTreeMap::new())
     }
 
-    /// The same from a moment on, where each counter says at least what the records do: those of a command that still runs,
-    /// or of a device whose counters never came here, are in none. A day of UTC that began before that moment has no
+    /// The same from a moment on; for a device and day of which the records know more commands, it is what they say: a command that
+    /// still runs, or of a device whose counters never came here, is in no counter. A day of UTC that began before that moment has no
     /// counter of what came after it, so there the records alone count.
     ///
     /// # Errors
     /// What the database says.
     pub fn usage_and_records(&self, from: Option<UnixNanos>, records: &Recount) -> Result<Usage> {
         let first_whole_day = from.map(|from| day_of(UnixNanos(from.0.saturating_sub(1))) + 1);
-        self.united(first_whole_day, records.counters.clone())
+        self.united(first_whole_day, &records.counters)
     }
 
-    fn united(&self, from: Option<i64>, mut counters: BTreeMap<Counter, Counts>) -> Result<Usage> {
+    fn united(&self, from: Option<i64>, records: &BTreeMap<Counter, Counts>) -> Result<Usage> {
         let mut statement = self.db.prepare_cached(
             "SELECT device, day, model, safety, commands, succeeded, failed FROM usage WHERE day >= ?1",
         )?;
+        let mut counters: BTreeMap<Counter, Counts> = BTreeMap::new();
         for row in statement.query_map([from.unwrap_or(i64::MIN)], from_row)? {
             let (device, UsageRow { day, model, safety, counts }) = row?;
-            counters.entry((device, day, model, safety)).or_default().unite(counts);
+            counters.insert((device, day, model, safety), counts);
         }
+        // By model and level they may say different things of one command, whose record was completed later.
+        let (counted, recorded) = (by_day(&counters), by_day(records));
+        let says_more = |(device, day, ..): &Counter| {
+            let of = |sums: &BTreeMap<(Uuid, i64), u64>| sums.get(&(*device, *day)).copied().unwrap_or(0);
+            of(&recorded) > of(&counted)
+        };
+        counters.retain(|counter, _| !says_more(counter));
+        counters.extend(records.iter().filter(|(counter, _)| says_more(counter)).map(|(c, n)| (c.clone(), *n)));
         let mut usage = Usage::default();
         for ((device, _, model, safety), counts) in counters {
             usage.total.add(counts);
@@ -277,6 +279,15 @@ impl History {
         }
         Ok(usage)
     }
+}
+
+/// The commands of each device and day.
+fn by_day(counters: &BTreeMap<Counter, Counts>) -> BTreeMap<(Uuid, i64), u64> {
+    let mut sums = BTreeMap::new();
+    for ((device, day, ..), counts) in counters {
+        *sums.entry((*device, *day)).or_default() += counts.commands;
+    }
+    sums
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<(Uuid, UsageRow)> {

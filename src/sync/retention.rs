@@ -158,7 +158,9 @@ pub(super) fn run(engine: &mut Engine) -> Result<(), SyncError> {
         segment.description.newest = Some(newest.0);
         retired.push(segment);
     }
-    Copies::load(engine)?.keep_together(engine, &mut retired);
+    if !retired.is_empty() {
+        Copies::load(engine)?.keep_together(engine, &mut retired);
+    }
     if retired.is_empty() {
         return Ok(());
     }

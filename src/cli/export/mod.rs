@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::history::{Page, Selection};
 use super::ui::counted;
-use super::{CliError, Home, Ui, time};
+use super::{CliError, Home, Kind, Ui, time};
 use crate::history::{Filter, History, Record, UnixNanos, UsageRow};
 use crate::prefs::{self, PrefsPaths};
 use crate::private_file;
@@ -191,10 +191,18 @@ pub(super) fn to_file<T>(
             .hinted(format!("Choose another file with {option}, or make room on the disk."))
             .caused_by(error)
     };
+    // A link stays one, too.
+    let target = fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()).then(|| fs::canonicalize(path));
+    let target = target.and_then(Result::ok);
+    let path = target.as_deref().unwrap_or(path);
     // What is a device or a pipe must stay one: a file in its place would be in the way of others.
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let mut out = BufWriter::new(fs::File::options().write(true).open(path).map_err(failed)?);
-        let value = write(&mut out)?;
+        let value = write(&mut out).map_err(|error| match error.kind {
+            // Of standard output that would be no failure.
+            Kind::BrokenPipe => failed(std::io::ErrorKind::BrokenPipe.into()),
+            _ => error,
+        })?;
         out.flush().map_err(failed)?;
         return Ok(value);
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::time;
 use super::output::SCHEMA_VERSION;
-use crate::history::{Generated, Record, UnixNanos, new_id};
+use crate::history::{Generated, Record, UnixNanos, check_size, new_id};
 
 /// A record on its way in.
 #[derive(Debug, Deserialize)]
@@ -139,6 +139,7 @@ pub(super) fn parse_record(line: &str, device_id: Uuid, now: UnixNanos) -> Resul
     if input.truncated == Some(true) {
         record.mark_truncated();
     }
+    check_size(&record).map_err(|error| error.to_string())?;
     Ok(record)
 }
 

@@ -32,11 +32,9 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
             $((0x8000 | __caro_serial & 0x3fff)) "$__caro_base"
     }
 
-    # In a subshell: records the newest entry of bash's own history, and prints how that went.
+    # In a subshell: records the newest entry of bash's own history.
     __caro_preexec() {
-        local status=0
-        __caro_begin >/dev/null 2>&1 || status=$?
-        builtin printf %d "$status"
+        __caro_begin >/dev/null 2>&1
     }
     __caro_begin() {
         local entry number id
@@ -62,8 +60,8 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
     __caro_precmd() {
         local status=$? now=${EPOCHREALTIME-}
         __caro_end >/dev/null 2>&1
-        if [[ -n $__caro_trouble && -z $__caro_told ]]; then
-            __caro_told=1
+        if [[ -n $__caro_trouble && $__caro_trouble != "$__caro_told" ]]; then
+            __caro_told=$__caro_trouble
             builtin printf 'caro: %s; `caro doctor` says why\n' "$__caro_trouble" >&2
         fi
         # What comes after it in PROMPT_COMMAND sees the same status; under `set -e` it would end the shell.
@@ -80,9 +78,9 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         if [[ -n $__caro_ran ]]; then
             __caro_ran=
             __caro_id id
-            if ((__caro_failed)); then
-                __caro_trouble='what you run is not recorded'
-            elif __caro_is_there; then
+            # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
+            case $__caro_failed in 0 | 2 | 127 | 130) ;; *) __caro_trouble='what you run is not recorded' ;; esac
+            if ((!__caro_failed)) && __caro_is_there; then
                 if [[ -n $now ]]; then
                     number=$(((${now//[!0-9]/} - __caro_since) * 1000))
                     ((number >= 0)) || number=0
@@ -103,8 +101,9 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         __caro_next=${HISTCMD-0}
     }
 
+    # What a trap of the user's prints in the subshell must not get into the arithmetic: an error there drops the command.
     # Before 5.0 there is no EPOCHREALTIME, and under `set -u` a name without a value would stop every command.
-    PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0 ? ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0 : __caro_begun + 1, 1)):0}${__caro_none:$((__caro_failed = 10#0$(__caro_preexec) == 1, __caro_since = ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0, 1)):0}'
+    PS0=${PS0-}'${__caro_none:$((__caro_serial += 1, __caro_ran = 1, __caro_begun = ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0 ? ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0 : __caro_begun + 1, 1)):0}$(__caro_preexec)${__caro_none:$((__caro_failed = $?, __caro_since = ${EPOCHREALTIME+${EPOCHREALTIME//[!0-9]/}} + 0, 1)):0}'
     if [[ $(declare -p PROMPT_COMMAND 2>/dev/null) == 'declare -a'* ]]; then
         PROMPT_COMMAND=(__caro_precmd "${PROMPT_COMMAND[@]}")
     else

@@ -20,13 +20,14 @@ if status is-interactive; and not set -q __caro_ready
         else
             set -g __caro_id (printf %s "$argv[1]" | command caro history start --session $CARO_SESSION --shell fish --stdin 2>/dev/null)
         end
-        test $status -eq 1; and set -g __caro_trouble 'what you run is not recorded'
+        # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
+        contains -- $status 0 2 127 130; or set -g __caro_trouble 'what you run is not recorded'
     end
 
     # Says that caro fails.
     function __caro_say --on-event fish_prompt
-        test -n "$__caro_trouble" -a -z "$__caro_told"; or return
-        set -g __caro_told 1
+        test -n "$__caro_trouble" -a "$__caro_trouble" != "$__caro_told"; or return
+        set -g __caro_told $__caro_trouble
         echo "caro: $__caro_trouble; `caro doctor` says why" >&2
     end
 

@@ -71,7 +71,7 @@ if $env.__CARO_SHELL? != $nu.pid {
     $env.__CARO_RECORDS = true
     $env.__CARO_SEARCHES = true
     $env.__CARO_TROUBLE = ""
-    $env.__CARO_TOLD = false
+    $env.__CARO_TOLD = ""
 
     $env.config.hooks.pre_execution = ($env.config.hooks.pre_execution? | default []) ++ [{||
         $env.__CARO_ID = ""
@@ -83,7 +83,8 @@ if $env.__CARO_SHELL? != $nu.pid {
         } else if ($line | is-not-empty) and ($line !~ '^\s') and (__caro_is_there) {
             let begun = ($line | ^caro history start --session $env.CARO_SESSION --shell nu --stdin | complete)
             $env.__CARO_ID = ($begun.stdout | str trim)
-            $env.__CARO_RECORDS = ($begun.exit_code != 1)
+            # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
+            $env.__CARO_RECORDS = ($begun.exit_code in [0 2 127 130])
             if not $env.__CARO_RECORDS { $env.__CARO_TROUBLE = "what you run is not recorded" }
         }
     }]
@@ -105,8 +106,8 @@ if $env.__CARO_SHELL? != $nu.pid {
         }
         $env.__CARO_ID = ""
         # After a key what is printed here would be drawn over.
-        if ($env.__CARO_TROUBLE | is-not-empty) and not ($env.__CARO_TOLD or $was_key) {
-            $env.__CARO_TOLD = true
+        if ($env.__CARO_TROUBLE | is-not-empty) and $env.__CARO_TROUBLE != $env.__CARO_TOLD and not $was_key {
+            $env.__CARO_TOLD = $env.__CARO_TROUBLE
             print --stderr $"caro: ($env.__CARO_TROUBLE); `caro doctor` says why"
         }
         let keys = $is_there and $env.__CARO_RECORDS and $env.__CARO_SEARCHES and $env.TERM? != "dumb"

@@ -7,7 +7,7 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
     $global:__CaroReady = $true
     $global:__CaroId = ''
     $global:__CaroTrouble = ''
-    $global:__CaroTold = $false
+    $global:__CaroTold = ''
     $env:CARO_SESSION = [guid]::NewGuid().ToString()
     $global:__CaroReadLine = $function:PSConsoleHostReadLine
     $global:__CaroPrompt = $function:prompt
@@ -24,7 +24,8 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             # For what is piped below: before 6.0 it would be ASCII.
             $OutputEncoding = [System.Text.UTF8Encoding]::new($false)
             try { $global:__CaroId = ($line | caro history start --session $env:CARO_SESSION --shell powershell --stdin 2>$null) } catch { }
-            if ($global:LASTEXITCODE -eq 1) { $global:__CaroTrouble = 'what you run is not recorded' }
+            # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
+            if ($global:LASTEXITCODE -notin 0, 2, 127, 130) { $global:__CaroTrouble = 'what you run is not recorded' }
             $global:LASTEXITCODE = $status
         }
         $line
@@ -39,8 +40,8 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             $global:__CaroId = ''
             $global:LASTEXITCODE = $status
         }
-        if ($global:__CaroTrouble -and -not $global:__CaroTold) {
-            $global:__CaroTold = $true
+        if ($global:__CaroTrouble -and $global:__CaroTrouble -ne $global:__CaroTold) {
+            $global:__CaroTold = $global:__CaroTrouble
             [Console]::Error.WriteLine("caro: $global:__CaroTrouble; ``caro doctor`` says why")
         }
         # $? cannot be set, but something can fail, or not.

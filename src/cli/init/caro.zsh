@@ -12,8 +12,8 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     # Whether the program is there: zsh may remember one that is there no more.
     __caro_is_there() {
         emulate -L zsh
-        [[ -x ${commands[caro]-} ]]
-    }
+        whence -p caro
+    } >/dev/null
 
     # Records a command that begins to run.
     __caro_preexec() {
@@ -27,7 +27,8 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
         else
             __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh --stdin 2>/dev/null <<<"$1") || failed=$?
         fi
-        (( failed == 1 )) && __caro_trouble='what you run is not recorded'
+        # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
+        [[ $failed == (0|2|127|130) ]] || __caro_trouble='what you run is not recorded'
         __caro_begun=${EPOCHREALTIME:-0}
         return 0
     }
@@ -36,8 +37,8 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     __caro_precmd() {
         local exit=$?
         emulate -L zsh
-        if [[ -n $__caro_trouble && -z $__caro_told ]]; then
-            __caro_told=1
+        if [[ -n $__caro_trouble && $__caro_trouble != $__caro_told ]]; then
+            __caro_told=$__caro_trouble
             print -ru2 -- "caro: $__caro_trouble; \`caro doctor\` says why"
         fi
         [[ -n $__caro_id ]] || return $exit

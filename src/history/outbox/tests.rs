@@ -185,10 +185,12 @@ fn what_a_segment_says_less_of_than_this_device_is_sent_again_unless_that_is_kno
     assert_eq!(queued(&history), [], "another segment has it");
 
     for states in [[earlier(&later), later.clone()], [later.clone(), earlier(&later)]] {
-        let history = History::in_memory().unwrap();
-        history.ingest(std::slice::from_ref(&later), None).unwrap();
-        history.ingest_from("first", &states, None).unwrap();
-        assert_eq!(queued(&history), [], "the segment has both states");
+        for is_known in [true, false] {
+            let history = History::in_memory().unwrap();
+            history.ingest(if is_known { &states } else { &[] }, None).unwrap();
+            history.ingest_from("first", &states, None).unwrap();
+            assert_eq!(queued(&history), [], "the segment has both states");
+        }
     }
 }
 
