@@ -223,7 +223,7 @@ fn a_full_disk_with_small_blocks_ends_no_command_by_a_signal() {
     };
     home.add("before");
     let mut ends = BTreeSet::new();
-    for leave in (0..128).step_by(4) {
+    for leave in (0..128).step_by(4).chain((128..1024).step_by(128)) {
         let filler = disk.fill(leave << 10);
         // A process that is the first one makes it anew.
         drop(fs::remove_file(home.data_dir().join("history.db-shm")));

@@ -16,9 +16,9 @@ const PAGE: u64 = 4096;
 /// The length of the file for any log that is not very long.
 #[cfg(unix)]
 const USUAL: u64 = 32 * 1024;
-/// That, and as much again for what a file system keeps for itself.
+/// That, and what the log of a command and the file system may take of the disk before all of it was touched.
 #[cfg(unix)]
-const NEEDED: u64 = 2 * USUAL;
+const NEEDED: u64 = USUAL + 512 * 1024;
 
 /// Insists on room for what processes share about the history at `path`; the engine sees to it itself where it can.
 ///
