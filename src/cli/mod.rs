@@ -2,8 +2,8 @@
 //!
 //! One file per command, in the tree that the user types. Arguments become typed values in clap;
 //! each command is a function of its arguments, the [`Ui`] and the [`Home`] that returns a
-//! [`CliError`]; [`run`] turns that into words and an exit code. Commands of the local history touch no
-//! network and start no async runtime, but for the bar of a long import, which waits for Ctrl-C.
+//! [`CliError`]; [`run`] turns that into words and an exit code. Commands of the local history start
+//! no async runtime and touch no network.
 
 mod completions;
 mod config;

@@ -1,8 +1,9 @@
 //! The history in memory, to be searched while somebody types.
 //!
 //! It is read from the newest command on in parts, so that the first screenful is there at once, and each question is
-//! answered from what has been read by then. What a filter leaves out is not kept. Equal commands are one hit: its newest run in the scope, with the number of
-//! its runs there. Without a text the newest comes first, with one the order is that of [`ranking`](super::ranking).
+//! answered from what has been read by then. What a filter leaves out is not kept. Equal commands are one hit: its newest run
+//! in the scope, with the number of its runs there. Without a text the newest comes first, with one the order is that of
+//! [`ranking`](super::ranking).
 //!
 //! What makes it fast: each text is kept and looked at once however often it ran; a mask of its characters sorts out most
 //! texts without looking at them; what did not match does not match a narrower question either; and a question that has

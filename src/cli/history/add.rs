@@ -290,8 +290,8 @@ impl Adder<'_> {
             }
             if batch.len() < BATCH { Ok(()) } else { self.store(std::mem::take(&mut batch), ui) }
         });
-        let rest = self.store(batch, ui);
-        read.and(rest)
+        // What came before the end, or the mistake, is stored before that is told.
+        self.store(batch, ui).and(read)
     }
 
     fn add_answers(&mut self, input: impl Read, more: &More, ui: &mut Ui) -> Result<(), CliError> {

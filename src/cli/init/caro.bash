@@ -79,8 +79,9 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
             __caro_ran=
             __caro_id id
             # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
-            case $__caro_failed in 0 | 2 | 127 | 130) ;; *) __caro_trouble='what you run is not recorded' ;; esac
-            if ((!__caro_failed)) && __caro_is_there; then
+            if [[ $__caro_failed != @(0|2|127|130) ]]; then
+                __caro_trouble='what you run is not recorded'
+            elif __caro_is_there; then
                 if [[ -n $now ]]; then
                     number=$(((${now//[!0-9]/} - __caro_since) * 1000))
                     ((number >= 0)) || number=0
