@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .PHONY: setup
-setup: ## install what building and testing needs (Debian packages, the official SDK and Nushell for tests)
+setup: ## install what building and testing needs (Debian packages, the official SDK and other programs for tests)
 	@.ci/setup
 
 .PHONY: check-tools

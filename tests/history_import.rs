@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::common::home::TestHome;
+use crate::common::peers::atuin;
 use crate::common::tmux::Screen;
 
 /// A program in this home's environment.
@@ -136,11 +137,7 @@ fn what_nu_and_powershell_write() {
 
 #[test]
 fn what_the_real_atuin_writes() {
-    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/atuin/client/bin/atuin");
-    if !client.exists() {
-        println!("skipped: `make bench` installs Atuin's client");
-        return;
-    }
+    let Some(client) = atuin() else { return };
     let home = TestHome::new();
     let atuin = |args: &[&str]| {
         let mut command = program(&home, &client);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use caro::history::{Filter, Record, Waiting};
 
 use crate::common::home::{BETWEEN_LOOKS, DEADLINE, TestHome};
-use crate::common::node::nushell;
+use crate::common::peers::nushell;
 use crate::common::tmux::Screen;
 
 /// A shell with the integration in the file it reads when it starts.
@@ -388,22 +388,6 @@ fn a_database_that_another_process_holds_delays_no_prompt_and_loses_no_command()
         commands.sort();
         assert_eq!(commands, ["echo after", "echo before", "echo during", "echo still"]);
     }
-}
-
-#[test]
-fn bash_preexec_and_the_integration_get_on() {
-    // What bash-preexec does to a shell: a trap, a prompt command around everything, no ignorespace.
-    let shell = Kind::Bash.start(
-        "HISTCONTROL=ignorespace\n\
-         preexec_functions=(); precmd_functions=()\n\
-         __pre() { local f; [[ $BASH_COMMAND == \"$PROMPT_COMMAND\" ]] && return; for f in \"${preexec_functions[@]}\"; do \"$f\"; done; }\n\
-         trap __pre DEBUG\n\
-         PROMPT_COMMAND=':'",
-        "",
-    );
-    shell.run("echo recorded");
-    shell.run("sh -c 'exit 3'");
-    assert_eq!(shell.records(2)[1].exit, Some(3));
 }
 
 #[test]

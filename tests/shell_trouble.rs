@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::common::home::{TestHome, wait_until};
-use crate::common::node::nushell;
+use crate::common::peers::nushell;
 use crate::shell_capture::{ALL, Kind, Shell};
 use crate::sync_disk_full::SmallDisk;
 

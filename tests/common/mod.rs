@@ -4,6 +4,7 @@ pub mod daemon;
 pub mod home;
 pub mod line;
 pub mod node;
+pub mod peers;
 pub mod pty;
 pub mod random;
 pub mod secret_set;

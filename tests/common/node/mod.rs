@@ -34,18 +34,6 @@ pub fn interop_dir() -> PathBuf {
     }
 }
 
-/// The Nushell that is installed beside the peers; none on platforms for which none is locked.
-///
-/// Panics if it has not been installed.
-pub fn nushell() -> Option<PathBuf> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        return None;
-    }
-    let program = interop_dir().join("nushell/node_modules/@nushell/linux-x64/bin/nu");
-    assert!(program.exists(), "Nushell is not installed in {}: run `make setup`", program.display());
-    Some(program)
-}
-
 /// A command that runs a script of `tests/interop/` under Node.
 ///
 /// Panics if the peers have not been installed.
