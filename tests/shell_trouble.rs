@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use caro::history::MAX_TEXT_BYTES;
+
 use crate::common::home::{TestHome, wait_until};
 use crate::common::peers::nushell;
 use crate::shell_capture::{ALL, Kind, Shell};
@@ -155,6 +157,53 @@ fn a_full_disk_is_told_once_and_changes_nothing_for_the_shell() {
         shell.run(&kind.print("after"));
         assert_eq!(shell.records(2)[1].command, kind.print("after"));
         assert_eq!(shell.screen.text().matches(NOTICE).count(), 1);
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_told_once_and_changes_nothing_for_the_shell() {
+    for kind in every_kind() {
+        let shell = kind.start("", "");
+        shell.enter(&sets(kind, "CARO_LOG", "caro=loud"));
+        goes_on_and_is_told_once(kind, &shell);
+        has_its_own_up(kind, &shell);
+        shell.screen.press("C-u");
+        prompt(&shell, "");
+        // That the key failed too is another trouble; the first is not told again.
+        shell.enter("caro doctor");
+        shell.screen.shows("CARO_LOG does not say what to log");
+        let shown = shell.run(&kind.print("more"));
+        assert_eq!(shown.matches("what you run is not recorded").count(), 1, "{shown}");
+        assert!(shown.matches(NOTICE).count() <= 2, "{shown}");
+        shell.run(&sets(kind, "CARO_LOG", "off"));
+        shell.run(&kind.print("after"));
+        assert_eq!(shell.records(1)[0].command, kind.print("after"));
+    }
+}
+
+#[test]
+fn a_command_that_is_too_long_is_told_once_and_others_are_recorded() {
+    const SAID: &str = "caro: a command that is too long is not recorded\n";
+    for kind in every_kind() {
+        let shell = kind.start("", "");
+        let text = "y".repeat(MAX_TEXT_BYTES);
+        let line = if kind == Kind::Nu { format!("'{text}' | ignore") } else { format!(": {text}") };
+        let file = shell.home.file("line", line);
+        for said in [1, 0] {
+            prompt(&shell, "");
+            shell.screen.pastes_whole(&file);
+            // Nushell loses what comes while it runs something.
+            shell.screen.until("the end of the line", |text| text.trim_end().ends_with(['y', 'e', '…']));
+            shell.screen.press("Enter");
+            prompt(&shell, "");
+            // What came before the line is no more on the screen.
+            let shown = shell.screen.text();
+            let shown = &shown[shown.len().saturating_sub(500)..];
+            assert_eq!((shown.matches(SAID).count(), shown.matches(NOTICE).count()), (said, 0), "{shown}");
+            shell.run(&kind.print("next"));
+        }
+        assert!(shell.records(2).iter().all(|record| record.command == kind.print("next")));
+        assert_eq!(shell.home.history().count().expect("it can be counted"), 2);
     }
 }
 

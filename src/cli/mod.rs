@@ -188,9 +188,12 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             ui::warn_anywhere("another process keeps the history to itself; waiting for it, for half a minute at most");
         });
     }
+    // A shell whose key it was falls back on a search of its own, and says at the prompt that this one failed.
+    let is_by_key = matches!(&cli.command, Command::History(command) if command.is_by_key());
     let result = start_log()
         .and_then(|()| Home::from_env())
-        .and_then(|home| cli.command.run(&mut ui, &home).map_err(|error| rescue::instead_of(error, &home)));
+        .and_then(|home| cli.command.run(&mut ui, &home).map_err(|error| rescue::instead_of(error, &home)))
+        .map_err(|error| if is_by_key { error.unsaid() } else { error });
     // Whatever a failed command had printed before it failed is data too.
     match result.and(ui.flush()) {
         Ok(()) => ExitCode::SUCCESS,

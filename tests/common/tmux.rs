@@ -70,6 +70,13 @@ impl Screen {
         self
     }
 
+    /// Pastes what is in a file as a terminal does, so that the program takes it in one piece.
+    pub fn pastes_whole(&self, file: &Path) -> &Self {
+        self.tmux(&["load-buffer", file.to_str().expect("a plain path")]);
+        self.tmux(&["paste-buffer", "-r", "-p"]);
+        self
+    }
+
     /// Presses a key by its name in tmux: `Enter`, `C-r`, `Up`.
     pub fn press(&self, key: &str) -> &Self {
         self.tmux(&["send-keys", key]);

@@ -93,10 +93,7 @@ impl Command {
     /// What went wrong, in words for the user.
     pub fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         if let Self::Search(args) = &self {
-            // A shell whose key it was falls back on a search of its own.
-            let searched =
-                search::run(args, ui, home).map_err(|error| if args.is_widget() { error.unsaid() } else { error });
-            if searched? {
+            if search::run(args, ui, home)? {
                 super::sync::after_capture(home);
             }
             return Ok(());
@@ -119,9 +116,13 @@ impl Command {
     fn is_at_the_prompt(&self) -> bool {
         match self {
             Self::Start(_) | Self::End(_) | Self::TakeIn => true,
-            Self::Search(args) => args.is_widget(),
-            _ => false,
+            _ => self.is_by_key(),
         }
+    }
+
+    /// Whether it is the search that a key of a shell opens.
+    pub(super) fn is_by_key(&self) -> bool {
+        matches!(self, Self::Search(args) if args.is_widget())
     }
 
     /// Whether there may be something to sync afterwards.

@@ -2,7 +2,7 @@
 #
 # PS0 is expanded after a command was read and before it runs, PROMPT_COMMAND is run after it. The hooks change
 # neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there: that it fails is said
-# once, at the prompt.
+# at the prompt, each trouble once.
 
 if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)); then
     # Names this shell, so that ids made here are made nowhere else.
@@ -52,7 +52,9 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         if ((${#entry} < 30000)); then
             command caro history start --id "$id" --session "$CARO_SESSION" --shell bash -- "$entry" </dev/null
         else
-            command caro history start --id "$id" --session "$CARO_SESSION" --shell bash --stdin <<<"$entry"
+            # It may be too long: 100 says so.
+            command caro history start --id "$id" --session "$CARO_SESSION" --shell bash --stdin <<<"$entry" ||
+                return $(($? == 2 ? 100 : $?))
         fi
     }
 
@@ -60,9 +62,9 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
     __caro_precmd() {
         local status=$? now=${EPOCHREALTIME-}
         __caro_end >/dev/null 2>&1
-        if [[ -n $__caro_trouble && $__caro_trouble != "$__caro_told" ]]; then
-            __caro_told=$__caro_trouble
-            builtin printf 'caro: %s; `caro doctor` says why\n' "$__caro_trouble" >&2
+        if [[ -n $__caro_trouble && $__caro_told != *"$__caro_trouble"* ]]; then
+            __caro_told+=$__caro_trouble
+            builtin printf 'caro: %s\n' "$__caro_trouble" >&2
         fi
         # What comes after it in PROMPT_COMMAND sees the same status; under `set -e` it would end the shell.
         [[ $- == *e* ]] || return "$status"
@@ -78,9 +80,11 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         if [[ -n $__caro_ran ]]; then
             __caro_ran=
             __caro_id id
-            # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
-            if [[ $__caro_failed != @(0|2|127|130) ]]; then
-                __caro_trouble='what you run is not recorded'
+            # 127 is for a program that went away, 130 for Ctrl-C.
+            if [[ $__caro_failed == 100 ]]; then
+                __caro_trouble='a command that is too long is not recorded'
+            elif [[ $__caro_failed != @(0|127|130) ]]; then
+                __caro_trouble='what you run is not recorded; `caro doctor` says why'
             elif __caro_is_there; then
                 if [[ -n $now ]]; then
                     number=$(((${now//[!0-9]/} - __caro_since) * 1000))
@@ -119,7 +123,7 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         __caro_then "$__caro_without"
         [[ ${TERM-} != dumb ]] && __caro_is_there || return 0
         if ! chosen=$(command caro history search --interactive --widget "$@" -- "$READLINE_LINE" </dev/tty); then
-            __caro_trouble='its search does not open'
+            __caro_trouble='its search does not open; `caro doctor` says why'
             return 0
         fi
         __caro_then ''

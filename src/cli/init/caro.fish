@@ -1,6 +1,7 @@
 # Records what you run in this shell and searches it by key; `caro init fish` prints it.
 #
-# Where caro is missing or fails the shell goes on as if the hooks were not there: that it fails is said once, at the prompt.
+# Where caro is missing or fails the shell goes on as if the hooks were not there: that it fails is said at the prompt,
+# each trouble once.
 
 if status is-interactive; and not set -q __caro_ready
     set -g __caro_ready 1
@@ -20,15 +21,20 @@ if status is-interactive; and not set -q __caro_ready
         else
             set -g __caro_id (printf %s "$argv[1]" | command caro history start --session $CARO_SESSION --shell fish --stdin 2>/dev/null)
         end
-        # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
-        contains -- $status 0 2 127 130; or set -g __caro_trouble 'what you run is not recorded'
+        set -l failed $status
+        # 127 is for a program that went away, 130 for Ctrl-C.
+        if test $failed -eq 2 -a (string length -- "$argv[1]") -ge 30000
+            set -g __caro_trouble 'a command that is too long is not recorded'
+        else if not contains -- $failed 0 127 130
+            set -g __caro_trouble 'what you run is not recorded; `caro doctor` says why'
+        end
     end
 
     # Says that caro fails.
     function __caro_say --on-event fish_prompt
-        test -n "$__caro_trouble" -a "$__caro_trouble" != "$__caro_told"; or return
-        set -g __caro_told $__caro_trouble
-        echo "caro: $__caro_trouble; `caro doctor` says why" >&2
+        test -n "$__caro_trouble"; and not contains -- "$__caro_trouble" $__caro_told; or return
+        set -ga __caro_told $__caro_trouble
+        echo "caro: $__caro_trouble" >&2
     end
 
     function __caro_postexec --on-event fish_postexec
@@ -46,7 +52,7 @@ if status is-interactive; and not set -q __caro_ready
         test "$TERM" != dumb; and type -q caro; or return
         set -l chosen (command caro history search --interactive --widget $argv -- (commandline -b | string collect) </dev/tty)
         if test $status -ne 0
-            set -g __caro_trouble 'its search does not open'
+            set -g __caro_trouble 'its search does not open; `caro doctor` says why'
             return 1
         end
         if test (count $chosen) -gt 1

@@ -1,7 +1,7 @@
 # Records what you run in this shell and searches it by key; `caro init nu` prints it. Save it to a file and `source` that in config.nu.
 #
 # Where caro is missing or fails the shell goes on as if the hooks were not there, and has its own keys: that it fails is said
-# once, at the prompt.
+# at the prompt, each trouble once.
 
 # Whether the program is there. Its completions have the same name, and the path of their own file.
 def __caro_is_there [] { which --all caro | any {|found| ($found.path | path basename) in [caro caro.exe] } }
@@ -12,7 +12,7 @@ def --env __caro_search [...flags: string] {
     let chosen = (try {
         ^caro history search --interactive --widget ...$flags -- (commandline) | lines
     } catch {
-        $env.__CARO_TROUBLE = "its search does not open"
+        $env.__CARO_TROUBLE = "its search does not open; `caro doctor` says why"
         $env.__CARO_SEARCHES = false
         []
     })
@@ -71,7 +71,7 @@ if $env.__CARO_SHELL? != $nu.pid {
     $env.__CARO_RECORDS = true
     $env.__CARO_SEARCHES = true
     $env.__CARO_TROUBLE = ""
-    $env.__CARO_TOLD = ""
+    $env.__CARO_TOLD = []
 
     $env.config.hooks.pre_execution = ($env.config.hooks.pre_execution? | default []) ++ [{||
         $env.__CARO_ID = ""
@@ -83,9 +83,14 @@ if $env.__CARO_SHELL? != $nu.pid {
         } else if ($line | is-not-empty) and ($line !~ '^\s') and (__caro_is_there) {
             let begun = ($line | ^caro history start --session $env.CARO_SESSION --shell nu --stdin | complete)
             $env.__CARO_ID = ($begun.stdout | str trim)
-            # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
-            $env.__CARO_RECORDS = ($begun.exit_code in [0 2 127 130])
-            if not $env.__CARO_RECORDS { $env.__CARO_TROUBLE = "what you run is not recorded" }
+            let too_long = $begun.exit_code == 2 and ($line | str length) >= 30000
+            # 127 is for a program that went away, 130 for Ctrl-C.
+            $env.__CARO_RECORDS = $too_long or $begun.exit_code in [0 127 130]
+            if $too_long {
+                $env.__CARO_TROUBLE = "a command that is too long is not recorded"
+            } else if not $env.__CARO_RECORDS {
+                $env.__CARO_TROUBLE = "what you run is not recorded; `caro doctor` says why"
+            }
         }
     }]
 
@@ -106,9 +111,9 @@ if $env.__CARO_SHELL? != $nu.pid {
         }
         $env.__CARO_ID = ""
         # After a key what is printed here would be drawn over.
-        if ($env.__CARO_TROUBLE | is-not-empty) and $env.__CARO_TROUBLE != $env.__CARO_TOLD and not $was_key {
-            $env.__CARO_TOLD = $env.__CARO_TROUBLE
-            print --stderr $"caro: ($env.__CARO_TROUBLE); `caro doctor` says why"
+        if ($env.__CARO_TROUBLE | is-not-empty) and $env.__CARO_TROUBLE not-in $env.__CARO_TOLD and not $was_key {
+            $env.__CARO_TOLD ++= [$env.__CARO_TROUBLE]
+            print --stderr $"caro: ($env.__CARO_TROUBLE)"
         }
         let keys = $is_there and $env.__CARO_RECORDS and $env.__CARO_SEARCHES and $env.TERM? != "dumb"
         if $keys != $env.__CARO_KEYS {

@@ -1,13 +1,13 @@
 # Records what you run in this shell and searches it by key; `caro init powershell` prints it.
 #
 # The hooks change neither $? nor $LASTEXITCODE, and where caro is missing or fails the shell goes on as if they were not
-# there: that it fails is said once, at the prompt.
+# there: that it fails is said at the prompt, each trouble once.
 
 if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
     $global:__CaroReady = $true
     $global:__CaroId = ''
     $global:__CaroTrouble = ''
-    $global:__CaroTold = ''
+    $global:__CaroTold = @()
     $env:CARO_SESSION = [guid]::NewGuid().ToString()
     $global:__CaroReadLine = $function:PSConsoleHostReadLine
     $global:__CaroPrompt = $function:prompt
@@ -24,8 +24,12 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             # For what is piped below: before 6.0 it would be ASCII.
             $OutputEncoding = [System.Text.UTF8Encoding]::new($false)
             try { $global:__CaroId = ($line | caro history start --session $env:CARO_SESSION --shell powershell --stdin 2>$null) } catch { }
-            # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
-            if ($global:LASTEXITCODE -notin 0, 2, 127, 130) { $global:__CaroTrouble = 'what you run is not recorded' }
+            # 127 is for a program that went away, 130 for Ctrl-C.
+            if ($global:LASTEXITCODE -eq 2 -and $line.Length -ge 30000) {
+                $global:__CaroTrouble = 'a command that is too long is not recorded'
+            } elseif ($global:LASTEXITCODE -notin 0, 127, 130) {
+                $global:__CaroTrouble = 'what you run is not recorded; `caro doctor` says why'
+            }
             $global:LASTEXITCODE = $status
         }
         $line
@@ -40,9 +44,9 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             $global:__CaroId = ''
             $global:LASTEXITCODE = $status
         }
-        if ($global:__CaroTrouble -and $global:__CaroTrouble -ne $global:__CaroTold) {
-            $global:__CaroTold = $global:__CaroTrouble
-            [Console]::Error.WriteLine("caro: $global:__CaroTrouble; ``caro doctor`` says why")
+        if ($global:__CaroTrouble -and $global:__CaroTrouble -notin $global:__CaroTold) {
+            $global:__CaroTold += $global:__CaroTrouble
+            [Console]::Error.WriteLine("caro: $global:__CaroTrouble")
         }
         # $? cannot be set, but something can fail, or not.
         if ($succeeded) { $null = 1 } else { Write-Error '' -ErrorAction Ignore }
@@ -71,7 +75,7 @@ if (-not $global:__CaroReady -and (Get-Module -Name PSReadLine)) {
             $global:LASTEXITCODE = $status
         }
         if (-not $opened) {
-            $global:__CaroTrouble = 'its search does not open'
+            $global:__CaroTrouble = 'its search does not open; `caro doctor` says why'
             return $false
         }
         [Microsoft.PowerShell.PSConsoleReadLine]::InvokePrompt()

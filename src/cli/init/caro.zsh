@@ -1,7 +1,7 @@
 # Records what you run in this shell and searches it by key; `caro init zsh` prints it.
 #
 # The hooks change neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there: that it
-# fails is said once, at the prompt.
+# fails is said at the prompt, each trouble once.
 
 if [[ -o interactive && -z ${__caro_ready-} ]]; then
     typeset -g __caro_ready=1 __caro_id= __caro_begun=0 __caro_trouble= __caro_told=
@@ -27,8 +27,12 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
         else
             __caro_id=$(command caro history start --session $CARO_SESSION --shell zsh --stdin 2>/dev/null <<<"$1") || failed=$?
         fi
-        # 2 is for commands that are too long, 127 for a program that went away, 130 for Ctrl-C.
-        [[ $failed == (0|2|127|130) ]] || __caro_trouble='what you run is not recorded'
+        # 127 is for a program that went away, 130 for Ctrl-C.
+        if (( failed == 2 && $#1 >= 30000 )); then
+            __caro_trouble='a command that is too long is not recorded'
+        elif [[ $failed != (0|127|130) ]]; then
+            __caro_trouble='what you run is not recorded; `caro doctor` says why'
+        fi
         __caro_begun=${EPOCHREALTIME:-0}
         return 0
     }
@@ -37,9 +41,9 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
     __caro_precmd() {
         local exit=$?
         emulate -L zsh
-        if [[ -n $__caro_trouble && $__caro_trouble != $__caro_told ]]; then
-            __caro_told=$__caro_trouble
-            print -ru2 -- "caro: $__caro_trouble; \`caro doctor\` says why"
+        if [[ -n $__caro_trouble && $__caro_told != *$__caro_trouble* ]]; then
+            __caro_told+=$__caro_trouble
+            print -ru2 -- "caro: $__caro_trouble"
         fi
         [[ -n $__caro_id ]] || return $exit
         local -i ran=0
@@ -62,7 +66,7 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
         [[ ${TERM-} != dumb ]] && __caro_is_there || return 1
         local chosen
         if ! chosen=$(command caro history search --interactive --widget "$@" -- "$BUFFER" </dev/tty); then
-            __caro_trouble='its search does not open'
+            __caro_trouble='its search does not open; `caro doctor` says why'
             return 1
         fi
         zle reset-prompt
