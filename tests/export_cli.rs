@@ -1,5 +1,7 @@
 //! `caro export`: everything comes out, in every form, and only where the user wants it.
 
+use std::collections::BTreeMap;
+
 use caro::history::{Filter, Generated, Record, RiskLevel, UnixNanos, new_id};
 use serde_json::Value;
 use uuid::Uuid;
@@ -114,9 +116,13 @@ fn what_is_exported_makes_the_same_history_elsewhere() {
         std::fs::read(file).unwrap()
     };
     let whole = exported("json");
-    let laid_out_anew = serde_json::to_vec_pretty(&serde_json::from_slice::<Value>(&whole).unwrap()).unwrap();
+    let value: Value = serde_json::from_slice(&whole).unwrap();
+    let laid_out_anew = serde_json::to_vec_pretty(&value).unwrap();
+    // On one line, its parts sorted by name, behind a mark of the byte order.
+    let sorted: BTreeMap<String, Value> = value.as_object().unwrap().clone().into_iter().collect();
+    let on_one_line = [b"\xef\xbb\xbf", serde_json::to_vec(&sorted).unwrap().as_slice()].concat();
     let here = home.history();
-    for exported in [exported("ndjson"), whole, laid_out_anew] {
+    for exported in [exported("ndjson"), whole, laid_out_anew, on_one_line] {
         let other = TestHome::new();
         let added = other.run_with_input(["history", "add"], &exported);
         assert_eq!(added.code, Some(0), "{}", added.stderr);
@@ -152,6 +158,35 @@ fn of_an_export_that_was_cut_off_the_commands_before_the_cut_are_stored() {
     assert_eq!((run.code, run.lines().len()), (Some(0), 4), "{run:?}");
     let wrong = home.run_with_input(["history", "add"], "{\n\"command\": \"ls\"\n}\n").failure(2);
     assert!(wrong.stderr.contains("a record has to be on one line"), "{wrong:?}");
+}
+
+#[test]
+fn what_comes_behind_an_export_is_taken_too() {
+    let [whole, lines] = ["json", "ndjson"].map(|format| home().run(["export", "--format", format]).success().stdout);
+    let compact = serde_json::from_str::<Value>(&whole).unwrap().to_string();
+    assert_eq!(compact.lines().count(), 1);
+    let everything = [
+        whole.as_str(),
+        "\u{feff}",
+        &compact,
+        &compact,
+        "\n\u{feff}",
+        &lines,
+        &whole,
+        "{\"command\": \"the last\"}\n",
+        "{\"command\": 5}\n",
+    ]
+    .concat();
+    let home = TestHome::new();
+    let run = home.run_with_input(["history", "add"], &everything);
+    assert_eq!((run.code, run.lines().len()), (Some(2), 5 * 4 + 1), "{run:?}");
+    // What was wrong is named by its line, and what came before it is stored.
+    let line = everything.lines().count();
+    assert!(run.stderr.contains(&format!("line {line} is not a record")), "{run:?}");
+    assert_eq!(home.history().count().unwrap(), 2 * 4 + 1);
+    let broken = home.run_with_input(["history", "add"], [&whole, "{\"history\": [\n!]}"].concat());
+    let line = whole.lines().count() + 2;
+    assert!(broken.stderr.contains(&format!("not valid JSON, in line {line} from character 1 on")), "{broken:?}");
 }
 
 #[test]

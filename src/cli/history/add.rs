@@ -4,7 +4,7 @@
 //! stored even if either side dies. Records are stored in batches, but never wait for input that is
 //! yet to come: a program that writes one line and waits for the id gets it.
 
-use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::io::{self, BufReader, IsTerminal, Read};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use super::super::ui::visible;
 use super::super::{CliError, Home, Kind, Ui, host, rescue, time};
 use super::exported::{Others, Piece};
 use super::input::Line;
+use super::lines::Lines;
 use super::output::SCHEMA_VERSION;
 use super::select::{directory, moment, safety_parser};
 use super::{exported, generator, hidden, input, intake, removing};
@@ -220,19 +221,19 @@ struct Adder<'a> {
 impl Adder<'_> {
     fn add_lines(&mut self, input: impl Read, ui: &mut Ui) -> Result<(), CliError> {
         let device = self.history.device_id()?;
-        let mut reader = BufReader::with_capacity(256 * 1024, input);
+        let mut lines = Lines::new(input);
         let mut batch = Vec::new();
-        let mut number = 0u64;
         let mut line = Vec::new();
         loop {
-            line.clear();
-            number += 1;
-            let read = (&mut reader)
-                .take(MAX_LINE as u64 + 1)
-                .read_until(b'\n', &mut line)
+            let number = lines.number();
+            let is_there = lines
+                .next(&mut line, MAX_LINE + 1)
                 .map_err(|error| CliError::failed("standard input could not be read").caused_by(error))?;
             if exported::begins(&line) {
-                return self.store(batch, ui).and_then(|()| self.add_export(line.as_slice().chain(reader), device, ui));
+                self.store(std::mem::take(&mut batch), ui)?;
+                lines.give_back(std::mem::take(&mut line));
+                self.add_export(&mut lines, device, ui)?;
+                continue;
             }
             let parsed = match std::str::from_utf8(&line) {
                 _ if line.len() > MAX_LINE => Err("it is too long".to_owned()),
@@ -254,8 +255,7 @@ impl Adder<'_> {
                 Ok(None) => None,
                 Err(reason) => Some(reason),
             };
-            let more_is_here = reader.buffer().contains(&b'\n');
-            if read == 0 || failed.is_some() || batch.len() >= BATCH || !more_is_here {
+            if !is_there || failed.is_some() || batch.len() >= BATCH || !lines.has_more() {
                 self.store(std::mem::take(&mut batch), ui)?;
             }
             if let Some(reason) = failed {
@@ -264,17 +264,17 @@ impl Adder<'_> {
                          the rest.",
                 ));
             }
-            if read == 0 {
+            if !is_there {
                 return Ok(());
             }
         }
     }
 
-    /// Adds the commands of an export that is one value.
-    fn add_export(&mut self, input: impl Read, device: Uuid, ui: &mut Ui) -> Result<(), CliError> {
+    /// Adds the commands of an export that is one value, and reads no further.
+    fn add_export(&mut self, input: &mut Lines<impl Read>, device: Uuid, ui: &mut Ui) -> Result<(), CliError> {
         let mut batch = Vec::new();
         let mut number = 0u64;
-        let read = exported::read(BufReader::with_capacity(256 * 1024, input), &mut |piece| {
+        let read = exported::read(input, &mut |piece| {
             match piece {
                 Piece::Other(kind) => self.others.count(kind),
                 Piece::Command(json) => {

@@ -1,7 +1,7 @@
 //! An export that is one JSON value, as `caro history add` takes it.
 //!
 //! It is read as it comes and its commands are handed on one by one, so no size needs memory. How it is laid out does not
-//! matter, nor in which order its parts come; parts that only a newer version knows are passed over.
+//! matter, nor in which order its parts come; parts that only a newer version knows are passed over. Others may follow it.
 
 use std::fmt;
 use std::io::Read;
@@ -11,6 +11,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::super::{CliError, Ui};
+use super::lines::Lines;
 
 /// What an export holds.
 pub(super) enum Piece<'a> {
@@ -20,46 +21,79 @@ pub(super) enum Piece<'a> {
     Other(&'a str),
 }
 
-/// Whether a line is the first of such an export: as it was written, or as other programs lay it out.
+/// Whether a line is the first of such an export, as it was written, or as other programs lay it out: by the first name in it
+/// that only one of the two can have, an export or what is on a line of its own.
 pub(super) fn begins(line: &[u8]) -> bool {
-    /// More than the longest beginning that is looked for.
-    const ENOUGH: usize = 64;
-    let beginning: Vec<u8> = line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(ENOUGH).collect();
-    let beginning = String::from_utf8_lossy(&beginning);
-    // A record on one line may begin with its schema_version too.
-    let is_head = |rest: &str| {
-        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-        rest == "," || rest.starts_with(",\"exported_at\":")
-    };
-    beginning == "{" || beginning.strip_prefix("{\"schema_version\":").is_some_and(is_head)
+    let mut is_export = None;
+    let read = Beginning(&mut is_export).deserialize(&mut serde_json::Deserializer::from_slice(line));
+    // What has no end on its first line, and neither name, is no record either.
+    is_export.unwrap_or_else(|| line.trim_ascii_start().starts_with(b"{") && read.is_err_and(|error| error.is_eof()))
 }
 
-/// Reads an export and hands on what it holds, until that is refused.
+/// Looks for a name that tells an export from a record, and notes what it tells.
+struct Beginning<'a>(&'a mut Option<bool>);
+
+impl<'de> DeserializeSeed<'de> for Beginning<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Beginning<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                // Both may have these.
+                "schema_version" | "exported_at" | "device_id" => map.next_value::<IgnoredAny>()?,
+                name => {
+                    *self.0 = Some(matches!(name, "history" | "preferences" | "devices" | "usage"));
+                    return Ok(());
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Reads an export to its end and hands on what it holds, until that is refused.
 ///
 /// # Errors
 /// What `each` refused, or what is wrong with the export; what came before it has been handed on.
-pub(super) fn read(input: impl Read, each: &mut dyn FnMut(Piece<'_>) -> Result<(), CliError>) -> Result<(), CliError> {
+pub(super) fn read(
+    input: &mut Lines<impl Read>,
+    each: &mut dyn FnMut(Piece<'_>) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let before = input.number() - 1;
     let mut receiver = Receiver { each, refused: None };
-    let mut json = serde_json::Deserializer::from_reader(input);
-    let read = Whole(&mut receiver).deserialize(&mut json).and_then(|()| json.end());
+    let read = Whole(&mut receiver).deserialize(&mut serde_json::Deserializer::from_reader(input));
     match (receiver.refused, read) {
         (Some(refused), _) => Err(refused),
         (None, Err(error)) if error.is_io() => {
             Err(CliError::failed("standard input could not be read").caused_by(error))
         }
-        (None, Err(error)) => Err(CliError::usage(format!("this is not a whole export: {}", describe(&error)))
+        (None, Err(error)) => Err(CliError::usage(format!("this is not a whole export: {}", describe(&error, before)))
             .hinted("The commands before it are stored. Export it anew and send it again; nothing is stored twice.")),
         (None, Ok(())) => Ok(()),
     }
 }
 
-fn describe(error: &serde_json::Error) -> String {
+/// What is wrong, in words; so many lines came before the export.
+fn describe(error: &serde_json::Error, before: u64) -> String {
     let place = format!(" at line {} column {}", error.line(), error.column());
     match error.classify() {
         Category::Eof => "it ends too early".to_owned(),
         Category::Data => error.to_string().replace(&place, ""),
         Category::Syntax | Category::Io => {
-            format!("not valid JSON, in line {} from character {} on", error.line(), error.column())
+            let line = before + error.line() as u64;
+            format!("not valid JSON, in line {line} from character {} on", error.column())
         }
     }
 }
@@ -211,7 +245,7 @@ mod tests {
     /// What an export holds, and what is wrong with it.
     fn pieces(text: &str) -> (Vec<String>, Option<String>) {
         let mut found = Vec::new();
-        let read = read(text.as_bytes(), &mut |piece| {
+        let read = read(&mut Lines::new(text.as_bytes()), &mut |piece| {
             found.push(match piece {
                 Piece::Command("5") => return Err(CliError::usage("five is refused")),
                 Piece::Command(json) => json.to_owned(),
@@ -224,11 +258,30 @@ mod tests {
 
     #[test]
     fn the_first_line_tells_an_export_from_a_record() {
-        for first in ["{", " {\r\n", "{\"schema_version\": 1,\n", "{\"schema_version\":12,\"exported_at\":\"2026\"}"] {
+        let exports = [
+            "{",
+            " {\r\n",
+            "{\"schema_version\": 1,\n",
+            "{\"schema_version\":12,\"exported_at\":\"2026\",\"device_id\":\"x\",\"preferences\":[]",
+            "{\"device_id\": \"x\", \"devices\": [",
+            "{\"history\":[{\"command\":\"ls\"}]}",
+            "  {  \"usage\"",
+        ];
+        for first in exports {
             assert!(begins(first.as_bytes()), "{first}");
         }
-        let records =
-            ["{\"command\": \"ls\"", "{\"schema_version\": 1, \"command\": \"ls\"}", "{\"schema_version\":1}", "[", ""];
+        let records = [
+            "{\"command\": \"ls\"",
+            "{\"command\"",
+            "{\"schema_version\": 1, \"command\": \"ls\"}",
+            "{\"schema_version\":1}",
+            "{\"device_id\":\"x\",\"exported_at\":\"2026\",\"schema_version\":1,\"type\":\"export\"}",
+            "{\"device_id\":\"x\",\"cwd\":\"/\",\"command\":\"ls\",\"history\":[]}",
+            "{]",
+            "[",
+            "[{\"history\":",
+            "",
+        ];
         for record in records {
             assert!(!begins(record.as_bytes()), "{record}");
         }
@@ -260,6 +313,5 @@ mod tests {
         assert_eq!((count, broken.contains("in line 2 from character 1 on")), (1, true), "{broken}");
         assert!(wrong("{\n\"command\": \"ls\"\n}").1.ends_with("a record has to be on one line"));
         assert!(wrong("{\"history\": {}}").1.contains("expected a list"));
-        assert!(wrong("{\"history\": []} {}").1.contains("not valid JSON"));
     }
 }

@@ -12,6 +12,7 @@ mod import;
 mod input;
 mod intake;
 mod last;
+mod lines;
 mod list;
 mod output;
 mod prune;
