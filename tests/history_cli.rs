@@ -1,15 +1,16 @@
 //! `caro history` as its users call it: the real program, its output, its exit codes, its files.
 
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::common::home::{DEADLINE, TestHome};
+use crate::common::home::{DEADLINE, TestHome, wait_until};
 use crate::common::tmux::Screen;
 
 const HISTORY: &str = "#1700000000\ngit status\n#1700000060\nfor i in 1 2\ndo echo $i\ndone\n#1700000060\nls\n";
@@ -277,6 +278,29 @@ fn whoever_waits_for_another_process_says_so_at_a_terminal() {
         screen.shows(done);
     }
     assert_eq!(commands(&home), ["before", "after"]);
+}
+
+#[test]
+fn whoever_waits_says_so_after_the_log_was_folded_too() {
+    let home = TestHome::new();
+    home.add("before");
+    let (pipe, ids) = (home.path().join("pipe"), home.path().join("ids"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let screen = Screen::start(&home, (120, 30), &["sh"], &[]);
+    screen.enter(&format!("caro history add <{} >{}; echo code-''$?", pipe.display(), ids.display()));
+    let mut pipe = File::options().write(true).open(pipe).unwrap();
+    // More than the log may have.
+    writeln!(pipe, "{}", json!({"command": format!("echo {}", "x".repeat(600 * 1024))})).unwrap();
+    wait_until("it is stored", || fs::read_to_string(&ids).is_ok_and(|ids| ids.lines().count() == 1));
+    assert_eq!(fs::metadata(home.data_dir().join("history.db-wal")).unwrap().len(), 0, "the log is folded");
+    let db = rusqlite::Connection::open(home.history_path()).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    writeln!(pipe, "{}", json!({"command": "after"})).unwrap();
+    screen.shows("keeps the history to itself");
+    db.execute_batch("ROLLBACK").unwrap();
+    drop(pipe);
+    screen.shows("code-0");
+    assert_eq!(home.history().count().unwrap(), 3);
 }
 
 #[test]

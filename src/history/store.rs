@@ -28,11 +28,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
+use super::busy::{Limit, Patience};
 use super::error::{HistoryError, Result};
 use super::migrations::{self, LATEST, Layout};
 use super::outbox::HELD_WHILE_RUNNING;
 use super::record::{MAX_TEXT_BYTES, Record};
-use super::{busy, generated, rescue, room, rows, usage};
+use super::{generated, rescue, room, rows, usage};
 use crate::private_file;
 
 /// How long one process waits for the others before it gives up.
@@ -70,40 +71,6 @@ pub struct History {
     patience: Patience,
 }
 
-/// How long other processes are waited for.
-#[derive(Debug, Clone, Copy)]
-enum Patience {
-    /// So long, each time.
-    Each(Duration),
-    /// Until then, however often it comes to it.
-    Until(Instant),
-}
-
-impl Patience {
-    fn left(self) -> Duration {
-        match self {
-            Self::Each(time) => time,
-            Self::Until(end) => end.saturating_duration_since(Instant::now()),
-        }
-    }
-
-    /// Has the connection wait for other processes, but no longer than this.
-    fn begin(self, db: &mut Connection) -> rusqlite::Result<()> {
-        match self {
-            Self::Each(time) => busy::wait(db, time),
-            Self::Until(_) => db.busy_timeout(self.left()),
-        }
-    }
-
-    /// Has the connection wait no longer than what is left by now.
-    fn renew(self, db: &Connection) -> rusqlite::Result<()> {
-        match self {
-            Self::Each(_) => Ok(()),
-            Self::Until(_) => db.busy_timeout(self.left()),
-        }
-    }
-}
-
 impl History {
     /// Opens the database at `path`, creating it and its directory where they do not exist, and
     /// brings its layout up to date.
@@ -112,7 +79,7 @@ impl History {
     /// [`HistoryError::Newer`] and [`HistoryError::NotAHistory`] leave the file untouched;
     /// [`HistoryError::Io`] where file or directory cannot be used; [`HistoryError::Damaged`].
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
-        Self::open_with(path.into(), Patience::Each(BUSY_TIMEOUT), true)
+        Self::open_with(path.into(), Limit::Each(BUSY_TIMEOUT), true)
     }
 
     /// [`open`](Self::open) for callers that would rather fail than wait: once `patience` has passed since then, no other
@@ -121,11 +88,11 @@ impl History {
     /// # Errors
     /// See [`open`](Self::open); [`HistoryError::Busy`] when patience runs out, and [`HistoryError::Older`].
     pub fn open_within(path: impl Into<PathBuf>, patience: Duration) -> Result<Self> {
-        Self::open_with(path.into(), Patience::Until(Instant::now() + patience), false)
+        Self::open_with(path.into(), Limit::Until(Instant::now() + patience), false)
     }
 
     /// Opens the database; `updates` says whether the layout of one that holds something is brought up to date.
-    fn open_with(path: PathBuf, patience: Patience, updates: bool) -> Result<Self> {
+    fn open_with(path: PathBuf, limit: Limit, updates: bool) -> Result<Self> {
         create_private(&path)?;
         if rescue::is_cut_to_nothing(&path) {
             return Err(HistoryError::Damaged("the file is empty".into()));
@@ -139,8 +106,8 @@ impl History {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&path, flags)?;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        patience.begin(&mut db)?;
-        let layout = match retry_while_busy(&db, patience, || migrations::layout(&db))? {
+        let patience = Patience::of(&mut db, limit)?;
+        let layout = match retry_while_busy(&patience, || migrations::layout(&db))? {
             Layout::Known(layout) => layout,
             Layout::Newer(found) => return Err(HistoryError::Newer { path, found, known: LATEST }),
             Layout::Foreign => return Err(HistoryError::NotAHistory { path }),
@@ -150,8 +117,8 @@ impl History {
             if layout > 0 && !updates {
                 return Err(HistoryError::Older);
             }
-            retry_while_busy(&db, patience, || Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
-            retry_while_busy(&db, patience, || migrations::apply(&db))?;
+            retry_while_busy(&patience, || Ok(db.pragma_update(None, "journal_mode", "WAL")?))?;
+            retry_while_busy(&patience, || migrations::apply(&db))?;
         }
         Ok(Self { db, path: Some(path), log: Some(log), syncs_log, patience })
     }
@@ -161,10 +128,11 @@ impl History {
     /// # Errors
     /// Fails only where memory does.
     pub fn in_memory() -> Result<Self> {
-        let db = Connection::open_in_memory()?;
+        let mut db = Connection::open_in_memory()?;
+        let patience = Patience::of(&mut db, Limit::Each(BUSY_TIMEOUT))?;
         configure(&db, false)?;
         migrations::apply(&db)?;
-        Ok(Self { db, path: None, log: None, syncs_log: false, patience: Patience::Each(BUSY_TIMEOUT) })
+        Ok(Self { db, path: None, log: None, syncs_log: false, patience })
     }
 
     /// The file this history lives in; `None` in memory.
@@ -355,7 +323,6 @@ impl History {
     }
 
     fn transact<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        self.patience.renew(&self.db)?;
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let result = work(&transaction)?;
         transaction.commit()?;
@@ -365,13 +332,8 @@ impl History {
     /// Folds the write-ahead log into the database and empties it, waiting at most `patience` for
     /// processes that are using it. Says whether it is empty now; where it is not, nothing is lost.
     pub(super) fn fold_log(&self, patience: Duration) -> bool {
-        let folded = (|| -> rusqlite::Result<bool> {
-            self.db.busy_timeout(patience)?;
-            let busy: i64 = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            Ok(busy == 0)
-        })();
-        let restored = self.db.busy_timeout(self.patience.left());
-        folded.is_ok_and(|empty| empty) && restored.is_ok()
+        let fold = || self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        self.patience.instead(Limit::Each(patience), fold).is_ok_and(|busy: i64| busy == 0)
     }
 }
 
@@ -491,10 +453,9 @@ fn synchronous(db: &Connection, at_commits: bool) -> Result<()> {
 }
 
 /// Repeats, for as long as `patience` lasts, what the engine refuses at once when processes meet.
-fn retry_while_busy<T>(db: &Connection, patience: Patience, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+fn retry_while_busy<T>(patience: &Patience, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let end = Instant::now() + patience.left();
     loop {
-        patience.renew(db)?;
         match attempt() {
             Err(HistoryError::Busy(_)) if Instant::now() < end => std::thread::sleep(RETRY_PAUSE),
             result => return result,
