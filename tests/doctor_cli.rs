@@ -1,13 +1,17 @@
 //! `caro doctor`: it finds what is wrong around caro, says what to do, and finds nothing where nothing is wrong.
 
+use std::cell::Cell;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::common::home::{Run, TestHome};
 use crate::common::tmux::Screen;
+use crate::shell_capture::Kind;
+use crate::shell_trouble::{ReadOnly, every_kind};
+use crate::sync_disk_full::SmallDisk;
 
 /// A home in whose PATH the program is found, and whose shell is bash.
 fn command(home: &TestHome, args: &[&str], vars: &[(&str, &str)]) -> Command {
@@ -94,15 +98,41 @@ fn a_shell_that_is_not_recorded_is_told_what_to_do() {
 }
 
 #[test]
-fn in_a_real_shell_it_knows_that_commands_are_recorded() {
-    let home = TestHome::new();
-    home.file(".bashrc", "PS1='$ '\neval \"$(caro init bash)\"\n");
-    let screen = Screen::start(&home, (100, 40), &["bash", "-i"], &[("SHELL", "/bin/bash")]);
-    screen.shows("$");
-    screen.enter("caro doctor; echo done:$?");
-    let shown = screen.shows("done:0");
-    assert!(shown.contains("ok       shell     the commands of this bash are recorded"), "{shown}");
-    assert!(shown.contains("columns, colours, Unicode, in tmux"), "{shown}");
+fn the_files_of_each_shell_are_known() {
+    for (shell, file) in [
+        ("bash", ".bashrc"),
+        ("zsh", ".zshrc"),
+        ("fish", ".config/fish/conf.d/caro.fish"),
+        ("nu", ".config/nushell/config.nu"),
+        ("pwsh", ".config/powershell/profile.ps1"),
+    ] {
+        let home = TestHome::new();
+        let program = format!("/usr/bin/{shell}");
+        let (_, findings) = doctor(&home, &[("SHELL", &program)]);
+        let not_loaded = format!("the commands of {shell} are not recorded: its integration is not loaded");
+        assert_eq!(one(&findings, "shell"), ("warning".into(), not_loaded));
+        // The line to add is the one that is looked for.
+        let found = findings.iter().find(|finding| finding["check"] == "shell").unwrap();
+        let line = found["remedy"].as_str().unwrap().split('`').nth(1).unwrap();
+        fs::create_dir_all(home.path().join(file).parent().unwrap()).unwrap();
+        home.file(file, line);
+        let (_, findings) = doctor(&home, &[("SHELL", &program)]);
+        assert_eq!(
+            one(&findings, "shell"),
+            ("warning".into(), format!("$HOME/{file} loads the integration, but not in this session"))
+        );
+    }
+}
+
+#[test]
+fn in_each_real_shell_it_knows_that_commands_are_recorded() {
+    for kind in every_kind() {
+        let shell = kind.start("", "");
+        let shown = shell.run("caro doctor");
+        let recorded = format!("ok       shell     the commands of this {} are recorded\n", kind.name());
+        assert!(shown.contains(&recorded), "{shown}");
+        assert!(shown.contains(" columns, colours, Unicode, in tmux\n"), "{shown}");
+    }
 }
 
 #[test]
@@ -127,6 +157,27 @@ fn hooks_that_something_replaced_are_found() {
     let shown = screen.shows("done:0");
     assert!(shown.contains("no command of this shell was recorded yet"), "{shown}");
     assert!(shown.contains("replaced PS0 and PROMPT_COMMAND"), "{shown}");
+}
+
+#[test]
+fn in_other_shells_hooks_that_something_replaced_are_found_too() {
+    let replaced = |kind: Kind| match kind {
+        Kind::Bash => ("PROMPT_COMMAND=", "PS0 and PROMPT_COMMAND"),
+        Kind::Zsh => ("precmd_functions=()", "preexec_functions and precmd_functions"),
+        Kind::Fish => ("functions --erase __caro_postexec", "__caro_preexec and __caro_postexec"),
+        Kind::Nu => ("$env.config.hooks.pre_prompt = []", "$env.config.hooks"),
+    };
+    for kind in every_kind() {
+        let (line, hooks) = replaced(kind);
+        let shell = kind.start("", "");
+        shell.run(line);
+        shell.run(&kind.print("one"));
+        let shown = shell.run("caro doctor");
+        let unended =
+            format!("problem  shell     the commands of this {} are recorded, but not how they end", kind.name());
+        assert!(shown.contains(&unended), "{shown}");
+        assert!(shown.contains(&format!("If something replaced {hooks}, let the line")), "{shown}");
+    }
 }
 
 #[test]
@@ -162,6 +213,90 @@ fn what_is_wrong_with_the_files_is_found_and_what_it_says_to_do_helps() {
     assert_eq!(run.code, Some(0), "{findings:?}");
     assert!(about(&findings, "waiting").is_empty());
     assert_eq!(one(&findings, "access").0, "ok");
+}
+
+#[test]
+fn little_room_is_found_and_enough_is_not() {
+    let home = TestHome::new();
+    let Some(disk) = SmallDisk::mount(&home.data_dir(), 40 << 10) else {
+        println!("skipped: mounting needs root");
+        return;
+    };
+    home.add("ls");
+    let (_, findings) = doctor(&home, &[]);
+    let (verdict, message) = one(&findings, "room");
+    assert!(verdict == "problem" && message.starts_with("only 3"), "{message}");
+    assert!(message.ends_with(" MiB are free where caro keeps its data"), "{message}");
+    disk.resize(200 << 10);
+    let (run, findings) = doctor(&home, &[]);
+    assert_eq!((run.code, one(&findings, "room").0.as_str()), (Some(0), "ok"), "{findings:?}");
+}
+
+#[test]
+fn what_belongs_to_another_user_is_found_and_what_it_says_to_do_helps() {
+    let home = TestHome::new();
+    home.add("ls");
+    let taken = home.history_path();
+    if chown(&taken, Some(12_345), None).is_err() {
+        println!("skipped: giving files away needs root");
+        return;
+    }
+    let (_, findings) = doctor(&home, &[]);
+    // What the engine makes beside the history belongs to whoever it belongs to.
+    let of_another = " belongs to another user, as after `sudo caro …`";
+    let (verdict, message) = one(&findings, "owner");
+    assert!(
+        verdict == "problem" && message.starts_with("$HOME/data/history.db") && message.ends_with(of_another),
+        "{message}"
+    );
+    let remedy = findings.iter().find(|finding| finding["check"] == "owner").unwrap()["remedy"].as_str().unwrap();
+    let line = remedy.strip_prefix("Take it back: sudo ").unwrap().replace("$HOME", home.path().to_str().unwrap());
+    assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
+    let (run, findings) = doctor(&home, &[]);
+    assert_eq!((run.code, about(&findings, "owner")), (Some(0), vec![]), "{findings:?}");
+
+    let Some(read_only) = ReadOnly::mount(&home.data_dir()) else { return };
+    let (_, findings) = doctor(&home, &[]);
+    assert_eq!(one(&findings, "owner"), ("problem".into(), "$HOME/data cannot be written".into()));
+    drop(read_only);
+    assert_eq!(doctor(&home, &[]).0.code, Some(0));
+}
+
+#[test]
+fn a_terminal_that_lacks_something_is_found() {
+    let home = TestHome::new();
+    let screen = Screen::start(&home, (120, 50), &["env", "PS1=$ ", "sh"], &[]);
+    screen.shows("$");
+    let ran = Cell::new(0);
+    let said = |vars: &str| {
+        let number = ran.replace(ran.get() + 1);
+        screen.enter(&format!("clear; {vars} caro doctor; echo end-''{number}"));
+        let shown = screen.shows(&format!("end-{number}\n"));
+        let at = shown.find(" terminal  ").unwrap_or_else(|| panic!("{shown}"));
+        let begin = shown[..at].rfind('\n').map_or(0, |end| end + 1);
+        shown[begin..].lines().take(2).map(str::trim).collect::<Vec<_>>().join("\n")
+    };
+    let is_fine = |said: &str, what: &str| {
+        said.lines().next().is_some_and(|line| line.starts_with("ok       terminal  ") && line.ends_with(what))
+    };
+    let plain = said("");
+    assert!(is_fine(&plain, ", 120 columns, colours, Unicode, in tmux"), "{plain}");
+    for (vars, wrong, remedy) in [
+        ("TERM=dumb", "dumb, 120 columns, no colours, Unicode, in tmux", "set TERM, for example to xterm-256color."),
+        ("TERM=", "unknown, 120 columns, colours, Unicode, in tmux", "set TERM, for example to xterm-256color."),
+        ("LC_ALL=C", "120 columns, colours, no Unicode, in tmux", "set LANG, for example to C.UTF-8."),
+    ] {
+        let said = said(vars);
+        let (line, what_to_do) = said.split_once('\n').unwrap();
+        assert!(line.starts_with("warning  terminal  ") && line.ends_with(wrong), "{said}");
+        assert!(what_to_do.ends_with(remedy), "{said}");
+    }
+    let plain = said("NO_COLOR=1");
+    assert!(is_fine(&plain, ", 120 columns, no colours, Unicode, in tmux"), "{plain}");
+    screen.resize(39, 50);
+    screen.enter("until stty size | grep -q ' 39$'; do :; done");
+    let narrow = said("");
+    assert!(narrow.starts_with("warning  terminal  ") && narrow.contains(", 39 columns, "), "{narrow}");
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Taking over the histories that real shells and Atuin's own client write.
 
+use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use caro::history::{Filter, Record};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::common::home::TestHome;
+use crate::common::home::{Run, TestHome, is_slow_run, wait_until};
 use crate::common::peers::atuin;
 use crate::common::tmux::Screen;
 
@@ -238,6 +239,134 @@ fn auto_asks_or_fails_at_once() {
     screen.until("the question", |text| text.matches("Take over all of it?").count() == 2);
     screen.enter("y").shows("end-now\n");
     assert_eq!(commands(&home), ["make", "ls", "pwd"]);
+}
+
+#[test]
+fn auto_shows_what_every_shell_has_and_takes_it_over_when_that_is_wanted() {
+    let home = TestHome::new();
+    for folder in [".local/share/fish", ".config/nushell", ".local/share/powershell/PSReadLine"] {
+        fs::create_dir_all(home.path().join(folder)).expect("a folder");
+    }
+    home.file(".bash_history", "#1700000001\nls\n#1700000002\npwd\n");
+    home.file(".zsh_history", ": 1700000003:0;make\n");
+    home.file(
+        ".local/share/fish/fish_history",
+        "- cmd: echo fish\n  when: 1700000004\n- cmd: cd /\n  when: 1700000005\n",
+    );
+    home.file(".config/nushell/history.txt", "ls | where size > 1mb\n");
+    home.file(".local/share/powershell/PSReadLine/ConsoleHost_history.txt", "Get-Item .\nGet-Date\nexit\n");
+    let screen = Screen::start(&home, (120, 40), &["env", "PS1=$ ", "sh"], &[]);
+    screen.shows("$");
+    screen.enter("caro history import auto; echo end-''now");
+    let shown = screen.shows("Take over all of it?").replace(&home.path().display().to_string(), "$HOME");
+    assert!(
+        shown.contains(
+            "\
+Found:
+  Bash        2 commands  $HOME/.bash_history
+  Zsh         1 command   $HOME/.zsh_history
+  Fish        2 commands  $HOME/.local/share/fish/fish_history
+  Nushell     1 command   $HOME/.config/nushell/history.txt
+  PowerShell  3 commands  $HOME/.local/share/powershell/PSReadLine/ConsoleHost_history.txt
+Take over all of it?"
+        ),
+        "{shown}"
+    );
+    assert!(!home.history_path().exists(), "nothing is done before the answer");
+    screen.enter("y");
+    let shown = screen.shows("end-now\n");
+    assert_eq!(shown.matches("\nAdded ").count(), 5, "{shown}");
+    let taken: Vec<_> =
+        records(&home).into_iter().map(|record| (record.shell.unwrap_or_default(), record.command)).collect();
+    let of = |shell: &str| {
+        let mut commands: Vec<_> =
+            taken.iter().filter(|(of, _)| of == shell).map(|(_, command)| command.as_str()).collect();
+        commands.sort_unstable();
+        commands
+    };
+    assert_eq!(taken.len(), 9, "{taken:?}");
+    assert_eq!((of("bash"), of("zsh")), (vec!["ls", "pwd"], vec!["make"]));
+    assert_eq!((of("fish"), of("nu")), (vec!["cd /", "echo fish"], vec!["ls | where size > 1mb"]));
+    assert_eq!(of("powershell"), ["Get-Date", "Get-Item .", "exit"]);
+}
+
+/// A history of bash with so many commands of at least `length` bytes, none like another.
+fn many(home: &TestHome, count: usize, length: usize) -> PathBuf {
+    let filler = "x".repeat(length);
+    let mut lines = String::new();
+    for n in 0..count {
+        writeln!(lines, "#{}\nrsync -a --delete /srv/data/{n:08}/ backup@host-{n}:/{filler}", 1_600_000_000 + n)
+            .expect("text grows");
+    }
+    home.file("many", lines)
+}
+
+#[test]
+fn an_import_shows_how_far_it_is_on_a_terminal_and_leaves_nothing_of_that() {
+    let home = TestHome::new();
+    let file = many(&home, 60_000, 50);
+    let screen = Screen::start(&home, (100, 20), &["env", "PS1=$ ", "sh"], &[]);
+    screen.shows("$");
+    // All that is ever printed, since what is drawn may be gone before somebody looks.
+    let printed = home.path().join("printed");
+    screen.tmux(&["pipe-pane", &format!("cat >'{}'", printed.display())]);
+    screen.enter(&format!("caro history import bash --file {}; echo end-''now", file.display()));
+    let shown = screen.shows("end-now\n");
+    assert!(shown.contains("\nAdded 60000 commands from ") && !shown.contains("Importing"), "{shown}");
+    let drawn = |printed: &str| {
+        let bars = printed.split(['\r', '\n']).filter(|line| line.contains("Importing ") && line.contains('█'));
+        let percent = |bar: &str| bar.split('%').next()?.rsplit(' ').next()?.parse::<u32>().ok();
+        bars.filter_map(percent).collect::<Vec<_>>()
+    };
+    // Its copy may come later than what is on the screen.
+    wait_until("all is there", || fs::read_to_string(&printed).is_ok_and(|printed| printed.contains("end-now")));
+    let printed = fs::read_to_string(printed).expect("what was printed");
+    let percents = drawn(&printed);
+    assert!(
+        percents.len() >= 2 && percents.is_sorted() && percents.iter().all(|percent| *percent <= 100),
+        "{printed:?}"
+    );
+    assert!(percents.first() < percents.last(), "{percents:?}");
+}
+
+/// Takes a history of bash over with no more than so much memory for what a program holds.
+#[cfg(target_os = "linux")]
+fn import_within(kilobytes: usize, home: &TestHome, file: &Path) -> Run {
+    let mut command = program(home, "sh");
+    command.args([
+        "-c",
+        "ulimit -d $0 && exec \"$1\" history import bash --json --file \"$2\"",
+        &kilobytes.to_string(),
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_caro")).arg(file);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    home.finish(command, &[])
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_import_does_not_hold_the_file_in_memory() {
+    let home = TestHome::new();
+    let file = many(&home, 8000, 4000);
+    let size = fs::metadata(&file).expect("a file").len();
+    assert!(size > 2 * (12 << 20), "{size}");
+    let report = import_within(12 << 10, &home, &file).success().json().remove(0);
+    assert_eq!(report["added"], 8000);
+    // The limit is one.
+    assert_ne!(import_within(4 << 10, &TestHome::new(), &file).code, Some(0));
+}
+
+/// A million lines, in less memory than half of them have letters.
+#[cfg(target_os = "linux")]
+#[test]
+fn slow_an_import_of_a_million_lines_does_not_hold_them_in_memory() {
+    if !is_slow_run() {
+        return;
+    }
+    let home = TestHome::new();
+    let file = many(&home, 1_000_000, 50);
+    let report = import_within(48 << 10, &home, &file).success().json().remove(0);
+    assert_eq!(report["added"], 1_000_000);
 }
 
 #[test]

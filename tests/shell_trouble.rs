@@ -18,16 +18,16 @@ const PATIENCE: Duration = Duration::from_millis(30);
 const NOTICE: &str = "`caro doctor` says why";
 
 /// The shells that are tried: Nushell only where it is installed.
-fn every_kind() -> impl Iterator<Item = Kind> {
+pub fn every_kind() -> impl Iterator<Item = Kind> {
     ALL.into_iter().chain(nushell().map(|_| Kind::Nu))
 }
 
 /// A folder that nothing can be written to, by its path; writable again when this goes away.
-struct ReadOnly(PathBuf);
+pub struct ReadOnly(PathBuf);
 
 impl ReadOnly {
     /// None where this user may not mount.
-    fn mount(folder: &Path) -> Option<Self> {
+    pub fn mount(folder: &Path) -> Option<Self> {
         let mount = |options: &[&str]| {
             let run = Command::new("mount").args(options).arg(folder).arg(folder).stderr(Stdio::null()).status();
             run.is_ok_and(|status| status.success())
@@ -51,7 +51,7 @@ impl Drop for ReadOnly {
 
 impl Kind {
     /// A line that prints this word.
-    fn print(self, word: &str) -> String {
+    pub fn print(self, word: &str) -> String {
         if self == Self::Nu { format!("print '{word}'") } else { format!("echo {word}") }
     }
 }
