@@ -322,7 +322,7 @@ fn damage_is_found_repaired_on_request_and_remembered_until_it_is_removed() {
     assert!(run.stdout.contains("caro doctor --repair"), "{run:?}");
     let repaired = home.finish(command(&home, &["--repair"], &[]), &[]);
     assert_eq!(repaired.code, Some(0), "{repaired:?}");
-    assert!(repaired.stderr.contains("is built anew: 3000 commands saved."), "{repaired:?}");
+    assert!(repaired.stderr.contains("is built anew: 3000 commands saved\n"), "{repaired:?}");
     let (run, findings) = doctor(&home, &[]);
     assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(one(&findings, "damaged").0, "warning");

@@ -88,7 +88,7 @@ fn a_history_that_does_not_open_is_built_anew_by_the_command_that_finds_it_so() 
     let run = home.run(["history", "list", "--cmd-only"]);
     assert_eq!((run.code, run.lines().len()), (Some(0), 3000), "{run:?}");
     insta::assert_snapshot!(words(&run), @r"
-    Warning: the history database was damaged, and is built anew: 3000 commands saved.
+    Warning: the history database was damaged, and is built anew: 3000 commands saved
     Hint: The damaged one is $HOME/data/history.db.damaged-TIME; delete it when you miss nothing, for it holds your commands too.
     ");
     assert_eq!(commands(&home), before);
@@ -121,7 +121,7 @@ fn damage_that_is_met_half_way_is_mended_and_the_command_is_to_be_run_again() {
     assert_eq!(
         said,
         format!(
-            "Warning: the history database was damaged, and is built anew: {saved} commands saved; {} could not be read.\n\
+            "Warning: the history database was damaged, and is built anew: {saved} commands saved; {} could not be read\n\
              Hint: The damaged one is $HOME/data/history.db.damaged-TIME; delete it when you miss nothing, for it holds your \
              commands too.\n\
              Error: the command met the damage before it was done\nHint: Run it again: the history is in order now.\n",

@@ -121,7 +121,7 @@ fn a_foreign_file_is_left_alone_and_a_history_of_which_nothing_is_left_is_set_as
     fs::write(home.history_path(), bytes).unwrap();
     let run = home.run(["history", "list"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:?}");
-    assert!(run.stderr.starts_with("Warning: the history database was damaged, and is built anew: 0 commands saved."));
+    assert!(run.stderr.starts_with("Warning: the history database was damaged, and is built anew: 0 commands saved\n"));
     home.add("ls");
     assert_eq!(home.run(["history", "list", "--cmd-only"]).success().stdout, "ls\n");
 }

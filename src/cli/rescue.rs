@@ -44,7 +44,7 @@ fn tell(home: &Home, rescued: &Rescued) {
         lost => format!("; {lost} could not be read"),
     };
     ui::warn_anywhere(format_args!(
-        "the history database was damaged, and is built anew: {} saved{lost}.",
+        "the history database was damaged, and is built anew: {} saved{lost}",
         ui::counted(*saved, "command")
     ));
     ui::hint_anywhere(format_args!(
