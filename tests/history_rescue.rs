@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rusqlite::Connection;
+use rustix::fs::inotify;
 
 use crate::common::home::{Run, TestHome, wait_until};
 use crate::common::random::Random;
@@ -317,16 +318,14 @@ fn it_is_not_built_anew_in_the_middle_of_an_exchange() {
     let lock_path = a.data("sync.lock");
     let exchange = fs::File::open(&lock_path).unwrap();
     exchange.lock().unwrap();
+    // It has the file open for a moment only, each time it looks.
+    let looks = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    inotify::add_watch(&looks, &lock_path, inotify::WatchFlags::OPEN).unwrap();
     let mut list = a.home.command(["history", "list"]).stdout(Stdio::null()).spawn().unwrap();
-    let files_of_it = format!("/proc/{}/fd", list.id());
-    let opened = || {
-        let files = fs::read_dir(&files_of_it).unwrap();
-        files.filter_map(|file| fs::read_link(file.ok()?.path()).ok()).any(|file| file == lock_path)
-    };
-    // Without a pause between the looks: it has the file open for a moment only, each time it looks itself.
-    while !opened() {
+    wait_until("it looks whether somebody exchanges", || {
         assert_eq!(list.try_wait().unwrap(), None, "it waits for the exchange");
-    }
+        rustix::io::read(&looks, &mut [0; 4096]).is_ok()
+    });
     assert_eq!(set_aside(&a.home), Vec::<PathBuf>::new());
     assert_eq!(list.try_wait().unwrap(), None);
     drop(exchange);
