@@ -49,6 +49,19 @@ fn each_command_is_recorded_once_as_it_was_run() {
 }
 
 #[test]
+fn what_other_hooks_do_is_no_part_of_the_duration() {
+    for shell in every_order("") {
+        // Slower than any machine, once.
+        shell.run(" slow() { [[ -z $slowly ]] || { slowly=; sleep 1; }; }; precmd_functions+=(slow)");
+        shell.run("slowly=yes");
+        shell.run("echo \"slowly:$slowly.\"");
+        shell.screen.shows("\nslowly:.\n");
+        let records = shell.records(2);
+        assert!(records.iter().all(|record| record.duration_ns.is_some_and(|ran| ran < 900_000_000)), "{records:?}");
+    }
+}
+
+#[test]
 fn status_last_argument_and_other_hooks_are_what_they_were() {
     // Its own setting for subshells makes every function and subshell run its trap.
     for settings in ["", "__bp_enable_subshells=true"] {

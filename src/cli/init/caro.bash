@@ -12,6 +12,8 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
     __caro_serial=0
     __caro_begun=0
     __caro_since=0
+    __caro_until=
+    __caro_clock=
     __caro_ran=
     __caro_none=-
     __caro_failed=0
@@ -58,9 +60,19 @@ if [[ $- == *i* && -z ${__caro_base-} ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERS
         fi
     }
 
+    # Under bash-preexec, first of what it runs before a prompt: what the others do takes no part of the time.
+    __caro_stop() {
+        __caro_until=${EPOCHREALTIME-}
+    }
+
     # Completes the command that ran, in the background, and says that caro fails.
     __caro_precmd() {
-        local status=$? now=${EPOCHREALTIME-}
+        local status=$? now=${__caro_until:-${EPOCHREALTIME-}}
+        __caro_until=
+        if [[ -z $__caro_clock && -n ${bash_preexec_imported-}${__bp_imported-} ]]; then
+            __caro_clock=1
+            precmd_functions=(__caro_stop "${precmd_functions[@]}")
+        fi
         __caro_end >/dev/null 2>&1
         if [[ -n $__caro_trouble && $__caro_told != *"$__caro_trouble"* ]]; then
             __caro_told+=$__caro_trouble
