@@ -187,7 +187,7 @@ export class Client {
   private async exchange(ids: string[], patienceMs: number): Promise<Record<string, Outcome>> {
     const outcome = async (id: string): Promise<[string, Outcome]> => {
       if (this.link) return [id, this.legible(id, await this.link.exchange(id, patienceMs))];
-      const core = await this.node.loadCoValueCore(id as RawCoID, undefined, true);
+      const core = await this.fromStore(id);
       if (!core.isAvailable()) return [id, "absent"];
       await this.whole(core);
       return [id, this.legible(id, core.isDeleted ? "deleted" : "local")];
@@ -295,7 +295,7 @@ export class Client {
   }
 
   private async segment(id: string): Promise<RawCoStream> {
-    const core = await this.node.loadCoValueCore(id as RawCoID, this.link?.relay, true);
+    const core = await this.fromStore(id);
     if (!core.isAvailable()) throw new Failure("misuse", "that segment is not loaded");
     await this.whole(core);
     const content = core.getCurrentContent();
@@ -326,6 +326,19 @@ export class Client {
 
   private hour(): number {
     return Math.ceil(this.stamp() / HOUR_MS) * HOUR_MS;
+  }
+
+  /** Loads what the store has of a CoValue. Where that is broken, the SDK may wait for it for ever. */
+  private async fromStore(id: string): Promise<CoValueCore> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Failure("storage", "the store does not hand out what it holds")), PIECE_MS);
+    });
+    try {
+      return await Promise.race([this.node.loadCoValueCore(id as RawCoID, this.link?.relay, true), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**
