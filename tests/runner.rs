@@ -27,6 +27,7 @@ mod relay_durability;
 mod search_filters;
 mod search_screen;
 mod secrets;
+mod shell_bash_history;
 mod shell_bash_preexec;
 mod shell_capture;
 mod shell_nushell;

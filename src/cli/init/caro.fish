@@ -41,8 +41,15 @@ if status is-interactive; and not set -q __caro_ready
         set -l exit $status
         set -l ran $CMD_DURATION
         test -n "$__caro_id"; or return
+        # This job is none of the user's.
+        set -l last $last_pid
         command caro history end $__caro_id --exit $exit --duration-ns {$ran}000000 >/dev/null 2>&1 </dev/null &
         disown 2>/dev/null
+        if set -q last[1]
+            set -g last_pid $last
+        else
+            set -eg last_pid
+        end
         set -g __caro_id
     end
 

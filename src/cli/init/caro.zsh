@@ -1,13 +1,16 @@
 # Records what you run in this shell and searches it by key; `caro init zsh` prints it.
 #
 # The hooks change neither $? nor $_, and where caro is missing or fails the shell goes on as if they were not there: that it
-# fails is said at the prompt, each trouble once.
+# fails is said at the prompt, each trouble once. Evaluated again in the same shell, it puts back the hooks that something
+# replaced.
 
-if [[ -o interactive && -z ${__caro_ready-} ]]; then
-    typeset -g __caro_ready=1 __caro_id= __caro_begun=0 __caro_trouble= __caro_told=
+if [[ -o interactive ]]; then
     zmodload zsh/datetime 2>/dev/null
     autoload -Uz add-zsh-hook
-    export CARO_SESSION=${EPOCHSECONDS:-0}-$$-$RANDOM
+    if [[ ${__caro_shell-} != $$ ]]; then
+        typeset -g __caro_shell=$$ __caro_id= __caro_begun=0 __caro_trouble= __caro_told=
+        export CARO_SESSION=${EPOCHSECONDS:-0}-$$-$RANDOM
+    fi
 
     # Whether the program is there: zsh may remember one that is there no more.
     __caro_is_there() {
@@ -45,19 +48,19 @@ if [[ -o interactive && -z ${__caro_ready-} ]]; then
             __caro_told+=$__caro_trouble
             print -ru2 -- "caro: $__caro_trouble"
         fi
-        [[ -n $__caro_id ]] || return $exit
+        [[ -n $__caro_id ]] || return 0
         local -i ran=0
-        (( __caro_begun )) && (( ran = (EPOCHREALTIME - __caro_begun) * 1000000000 ))
-        (( ran >= 0 )) || ran=0
+        (( ! __caro_begun || (ran = (EPOCHREALTIME - __caro_begun) * 1000000000) >= 0 )) || ran=0
         (command caro history end $__caro_id --exit $exit --duration-ns $ran &) >/dev/null 2>&1 </dev/null
         __caro_id=
-        return $exit
+        # The hooks after it see the status of the command all the same; handed on, it would spring a trap of ZERR.
+        return 0
     }
 
     add-zsh-hook preexec __caro_preexec
     # Before the others, so that what they do takes no part of the time.
     typeset -ga precmd_functions
-    precmd_functions=(__caro_precmd "${precmd_functions[@]}")
+    [[ " ${precmd_functions[*]-} " == *' __caro_precmd '* ]] || precmd_functions=(__caro_precmd "${precmd_functions[@]}")
 
     # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen. Where there is no
     # search, the key does what it did before.
