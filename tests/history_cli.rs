@@ -551,6 +551,8 @@ fn what_runs_now_is_neither_found_nor_deleted_by_itself() {
     let mut ids = found.lines();
     ids.sort_unstable();
     assert_eq!(ids, [elsewhere.as_str(), ended.as_str()]);
+    let last = in_session(&home, &["history", "last", "--format", "{id}"]).success();
+    assert_eq!(last.lines(), [ended.as_str()]);
     let deleted = in_session(&home, &["history", "delete", "--query", "kanarie", "--yes", "--json"]);
     assert!(!deleted.stdout.contains(&running) && deleted.stdout.contains(&ended), "{deleted:?}");
 }

@@ -2,9 +2,10 @@
 
 use super::super::{CliError, Home, Ui};
 use super::output::{Output, Printer};
-use super::select::{Page, Selection, open};
+use super::select::{Page, Selection, open, running};
+use crate::history::Filter;
 
-/// Shows the latest command.
+/// Shows the latest command, not counting the one that asks
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -22,7 +23,7 @@ pub struct Args {
 /// Runs `caro history last`.
 pub(super) fn run(args: &Args, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
     let history = open(home)?;
-    let filter = args.selection.filter(&Page::default(), &history)?;
+    let filter = Filter { without: running(&history)?, ..args.selection.filter(&Page::default(), &history)? };
     let record = history.last(&filter)?.ok_or_else(|| {
         CliError::failed("no command is remembered that fits")
             .hinted("`caro history import bash` takes over what bash remembers; fewer filters find more.")
