@@ -377,6 +377,8 @@ fn a_file_that_is_no_text_is_refused_unless_it_is_insisted_on() {
     let file = file.to_str().unwrap();
     let refused = home.run(["history", "import", "bash", "--file", file]).failure(2);
     assert!(refused.stderr.contains("most of it is no text") && refused.stderr.contains("--force"), "{refused:?}");
+    let refused = home.run(["history", "import", "atuin", "--file", file]).failure(2);
+    assert!(refused.stderr.contains("is no database of Atuin\n") && !refused.stderr.contains("--force"), "{refused:?}");
     assert!(records(&home).is_empty());
     let forced = home.run(["history", "import", "bash", "--force", "--json", "--file", file]).json().remove(0);
     assert!(forced["added"].as_u64().unwrap() > 0, "{forced}");

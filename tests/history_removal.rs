@@ -152,8 +152,9 @@ fn what_a_shell_and_atuin_both_recorded_is_united() {
     ))
     .unwrap();
     drop(db);
-    for (kind, file) in [("zsh", &zsh), ("atuin", &path)] {
-        done(home.run(["history", "import", kind, "--file", file.to_str().unwrap()]));
+    for (kind, file, twice) in [("zsh", &zsh, false), ("atuin", &path, true)] {
+        let run = done(home.run(["history", "import", kind, "--file", file.to_str().unwrap()]));
+        assert_eq!(run.stderr.contains("`caro history dedup --recorded-twice`"), twice, "{run:?}");
     }
     assert_eq!(commands(&home).len(), 3);
     let run = home.run(["history", "dedup", "--recorded-twice", "--yes"]).success();

@@ -79,6 +79,7 @@ fn in_words(error: &clap::Error) -> Option<&'static str> {
         return Some(match number.kind() {
             IntErrorKind::PosOverflow => "the number is too large",
             IntErrorKind::NegOverflow => "the number is too small",
+            _ if is_negative(error) => "give a whole number from 0 on",
             _ => "give a whole number",
         });
     }
@@ -86,6 +87,11 @@ fn in_words(error: &clap::Error) -> Option<&'static str> {
         return Some("give an address and a port, such as 127.0.0.1:8787");
     }
     source.is::<uuid::Error>().then_some("give a UUID, such as 019a2b3c-7d4e-7c1a-9f00-3b1d5e6f7a8b")
+}
+
+/// Whether the value that is refused is a number below zero.
+fn is_negative(error: &clap::Error) -> bool {
+    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.parse::<i64>().is_ok_and(i64::is_negative))
 }
 
 #[cfg(test)]
@@ -120,7 +126,9 @@ mod tests {
 
     #[test]
     fn values_are_refused_in_plain_words() {
-        for (value, why) in [("x", "a whole number"), ("-1", "a whole number"), ("99999999999999999999", "too large")] {
+        for (value, why) in
+            [("x", "a whole number"), ("-1", "a whole number from 0 on"), ("99999999999999999999", "too large")]
+        {
             let said = said(&["caro", "history", "list", "--limit", value]);
             assert!(said.contains(&format!("'{value}'")) && said.contains("--limit") && said.contains(why), "{said}");
         }

@@ -156,16 +156,10 @@ pub(super) fn run(source: &Source, ui: &mut Ui, home: &Home) -> Result<(), CliEr
                 None => places::usual(kind)?,
             };
             if !args.force && !may_be(kind, &path)? {
-                return Err(CliError::usage(format!(
-                    "{} is no history of {}: most of it is no text",
-                    path.display(),
-                    kind.name()
-                ))
-                .hinted(
-                    "Name the right file with --file FILE; --force takes it over all the same. Nothing was added.",
-                ));
+                return Err(not_one(kind, &path));
             }
-            take_over(kind, &path, args.json, ui, home)
+            let added = take_over(kind, &path, args.json, ui, home)?;
+            say_recorded_twice(added, ui, home)
         }
         (Source::Auto(args), _) => auto(args, ui, home),
         (_, None) => Ok(()),
@@ -206,18 +200,47 @@ fn auto(args: &AutoArgs, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         return Err(CliError::declined("nothing was taken over"));
     }
     // One that fails does not keep the others from being taken over.
-    let mut failed = None;
+    let (mut added, mut failed) = (0, None);
     for (kind, path, _) in plan {
-        if let Err(error) = take_over(kind, &path, args.json, ui, home)
-            && let Some(before) = failed.replace(error)
-        {
-            ui.error(&before);
+        match take_over(kind, &path, args.json, ui, home) {
+            Ok(more) => added += more,
+            Err(error) => {
+                if let Some(before) = failed.replace(error) {
+                    ui.error(&before);
+                }
+            }
         }
     }
+    say_recorded_twice(added, ui, home)?;
     failed.map_or(Ok(()), Err)
 }
 
-fn take_over(kind: Kind, path: &Path, json: bool, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
+/// A file that is no history of this program.
+fn not_one(kind: Kind, path: &Path) -> CliError {
+    let path = path.display();
+    if kind == Kind::Atuin {
+        return CliError::usage(format!("{path} is no database of Atuin"))
+            .hinted("Name the right file with --file FILE. Nothing was added.");
+    }
+    CliError::usage(format!("{path} is no history of {}: most of it is no text", kind.name()))
+        .hinted("Name the right file with --file FILE; --force takes it over all the same. Nothing was added.")
+}
+
+/// Says what helps where this machine's hooks, or another program, had recorded some of what was added.
+fn say_recorded_twice(added: u64, ui: &Ui, home: &Home) -> Result<(), CliError> {
+    if added == 0 {
+        return Ok(());
+    }
+    let history = home.open_history()?;
+    // In a history that was empty there is nothing to compare with.
+    if history.count()? > added && !history.recorded_twice(None)?.is_empty() {
+        ui.hint("Some of it was recorded as it ran, too: `caro history dedup --recorded-twice` leaves one of each.");
+    }
+    Ok(())
+}
+
+/// Takes over one history, and says how many commands that added.
+fn take_over(kind: Kind, path: &Path, json: bool, ui: &mut Ui, home: &Home) -> Result<u64, CliError> {
     let modified_at = examine(path)?;
     let history = home.open_history()?;
     let source =
@@ -229,7 +252,7 @@ fn take_over(kind: Kind, path: &Path, json: bool, ui: &mut Ui, home: &Home) -> R
     let name = path.display().to_string();
     if !json {
         tell(ui, &name, &report);
-        return Ok(());
+        return Ok(report.added);
     }
     ui.json(&ReportJson {
         schema_version: SCHEMA_VERSION,
@@ -243,7 +266,8 @@ fn take_over(kind: Kind, path: &Path, json: bool, ui: &mut Ui, home: &Home) -> R
         secrets: report.secrets,
         excluded: report.excluded,
         notes: report.notes.iter().map(|note| NoteJson { line: note.line, reason: note.reason.as_str() }).collect(),
-    })
+    })?;
+    Ok(report.added)
 }
 
 fn may_be(kind: Kind, path: &Path) -> Result<bool, CliError> {
