@@ -28,6 +28,7 @@ pub mod cli;
 mod clock;
 pub mod history;
 pub mod identity;
+mod local_socket;
 mod machine;
 mod nearest;
 pub mod net;

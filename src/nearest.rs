@@ -1,11 +1,11 @@
 //! The word that somebody most likely meant who made a slip.
 
 /// The one of these that is nearest to what was wanted, unless all are far from it.
-pub(crate) fn nearest(
+pub(crate) fn nearest<'a>(
     wanted: &str,
-    all: impl Iterator<Item = &'static str>,
+    all: impl Iterator<Item = &'a str>,
     distance: impl Fn(&str) -> usize,
-) -> Option<&'static str> {
+) -> Option<&'a str> {
     let (steps, nearest) = all.map(|one| (distance(one), one)).min()?;
     (steps <= (wanted.chars().count() / 3).max(1)).then_some(nearest)
 }

@@ -1,42 +1,25 @@
 //! Sync through a relay behind TLS, with a root certificate of one's own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
 
+use crate::common::authority::Authority;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 
 /// A proxy that speaks TLS to the outside and plainly to the relay, as one would stand before it.
 struct Proxy {
     address: SocketAddr,
-    folder: TempDir,
+    authority: Authority,
     _runtime: Runtime,
 }
 
 impl Proxy {
     fn before(relay: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        std::fs::write(folder.path().join("root.pem"), root.pem()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-
+        let authority = Authority::new();
+        let acceptor = authority.issue("127.0.0.1").acceptor();
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -50,15 +33,16 @@ impl Proxy {
                 });
             }
         });
-        Self { address, folder, _runtime: runtime }
+        Self { address, authority, _runtime: runtime }
     }
 
     fn url(&self) -> String {
         format!("wss://{}", self.address)
     }
 
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("root.pem")
+    /// Where the root's file lies.
+    fn folder(&self) -> &Path {
+        self.authority.folder()
     }
 }
 
@@ -66,10 +50,10 @@ impl Proxy {
 fn a_relay_behind_a_certificate_of_ones_own_is_used_once_its_root_is_named() {
     let relay = Relay::new();
     let proxy = Proxy::before(relay.address());
-    let (url, root) = (proxy.url(), proxy.root());
+    let (url, root) = (proxy.url(), proxy.authority.root());
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
     a.add_one("over TLS");
-    let phrase = proxy.folder.path().join("phrase");
+    let phrase = proxy.folder().join("phrase");
     let phrase = phrase.to_str().unwrap();
 
     let init = ["sync", "init", "--new", "--yes", "--relay", &url, "--phrase-out", phrase];
@@ -78,7 +62,7 @@ fn a_relay_behind_a_certificate_of_ones_own_is_used_once_its_root_is_named() {
 
     // Named from the folder it lies in; later runs are somewhere else.
     let mut command = a.command(init.into_iter().chain(["--relay-certificate", "root.pem"]));
-    command.current_dir(proxy.folder.path());
+    command.current_dir(proxy.folder());
     let run = a.finish(command, b"");
     assert_eq!(run.code, Some(0), "{run:?}");
     let root = root.to_str().unwrap();
@@ -97,8 +81,9 @@ fn a_relay_is_changed_to_one_behind_a_certificate() {
     device.add_one("before");
     device.init(&relay.url());
     let url = proxy.url();
+    proxy.authority.root();
     let mut command = device.command(["sync", "relay", "set", &url, "--relay-certificate", "root.pem", "--yes"]);
-    command.current_dir(proxy.folder.path());
+    command.current_dir(proxy.folder());
     assert_eq!(device.finish(command, b"").code, Some(0));
     device.add_one("after");
     assert_eq!(device.now().sent, 1);

@@ -13,9 +13,6 @@ import type { Handlers } from "./protocol";
 import { onStorageRefusal, openStorage } from "./storage";
 import { HostSocket } from "./websocket";
 
-/** How often each client hears from us, milliseconds; clients give up after 10 s of silence. */
-const PING_MS = 1_500;
-
 export class Relay {
   private readonly crypto = new CaroCrypto();
   private readonly sockets = new Set<HostSocket>();
@@ -60,13 +57,7 @@ export class Relay {
 
   private accept(websocket: HostSocket): void {
     this.sockets.add(websocket);
-    const ping = setInterval(() => {
-      websocket.send(JSON.stringify({ type: "ping", time: Date.now(), dc: "caro" }));
-    }, PING_MS);
-    websocket.addEventListener("close", () => {
-      clearInterval(ping);
-      this.sockets.delete(websocket);
-    });
+    websocket.addEventListener("close", () => this.sockets.delete(websocket));
     const peer = createWebSocketPeer({
       id: `client-${this.crypto.uniquenessForHeader()}`,
       role: "client",

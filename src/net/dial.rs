@@ -1,4 +1,4 @@
-//! Dials a relay: `ws://` or `wss://`, through a proxy where one is configured.
+//! Dials a relay: `ws://` or `wss://`, through a proxy where one is configured, or `ssh://`.
 //!
 //! Certificates are checked against the system's roots, or against one that the user names for a relay
 //! of his own. Whatever goes wrong is told in plain words, without those of the libraries underneath.
@@ -19,10 +19,16 @@ use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
 use super::proxy::{Proxies, Stream, connect};
 use super::pump::{Frame, MAX_FRAME_BYTES, frames_for};
+use super::ssh::Login;
 use crate::runtime::{Dialer, Frames};
 
 /// How long one attempt may take at the most, from the name's look-up to the end of the handshake.
 const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// How the address of a relay begins that is reached by logging in.
+const SSH: &str = "ssh";
+/// What a WebSocket through a login is asked for.
+const INSIDE: &str = "ws://localhost/";
 
 /// A relay that can be dialled.
 #[derive(Clone)]
@@ -30,6 +36,7 @@ pub struct RelayAddress {
     url: Url,
     root_certificate: Option<PathBuf>,
     proxies: Proxies,
+    login: Option<Login>,
     patience: Duration,
 }
 
@@ -40,8 +47,11 @@ pub enum AddressError {
     #[error("an address looks like wss://relay.example")]
     Malformed,
     /// It is one of something else than a relay.
-    #[error("a relay's address begins with wss:// or ws://")]
+    #[error("a relay's address begins with wss://, ws:// or ssh://")]
     Scheme,
+    /// It has more in it than a name, a host, a port and a folder.
+    #[error("an address for ssh looks like ssh://me@host, with a port or a folder after it if need be")]
+    Login,
     /// It has no host.
     #[error("the address names no host")]
     NoHost,
@@ -55,13 +65,26 @@ impl RelayAddress {
     /// See [`AddressError`].
     pub fn parse(text: &str, root_certificate: Option<PathBuf>, proxies: Proxies) -> Result<Self, AddressError> {
         let url = Url::parse(text).map_err(|_| AddressError::Malformed)?;
-        if !matches!(url.scheme(), "ws" | "wss") {
+        if !matches!(url.scheme(), "ws" | "wss" | SSH) {
             return Err(AddressError::Scheme);
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(AddressError::NoHost);
         }
-        Ok(Self { url, root_certificate, proxies, patience: ATTEMPT })
+        let login = match url.scheme() {
+            SSH => Some(Login::of(&url, None).ok_or(AddressError::Login)?),
+            _ => None,
+        };
+        Ok(Self { url, root_certificate, proxies, login, patience: ATTEMPT })
+    }
+
+    /// The same relay, with a program that stands for `ssh`, and its arguments, separated by spaces.
+    #[must_use]
+    pub fn by_ssh(mut self, program: Option<&str>) -> Self {
+        if self.login.is_some() {
+            self.login = Login::of(&self.url, program);
+        }
+        self
     }
 
     /// The same relay, dialled with this patience; more than ten seconds are never waited.
@@ -83,6 +106,9 @@ impl RelayAddress {
 
     /// Host and port for a message: paths and queries may carry a token.
     pub fn shown(&self) -> String {
+        if self.login.is_some() {
+            return self.url().to_owned();
+        }
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{}{port}", self.url.scheme(), self.url.host_str().unwrap_or_default())
     }
@@ -96,8 +122,11 @@ impl RelayAddress {
         self.url.scheme() == "wss"
     }
 
-    /// Whether no proxy stands between.
+    /// Whether nothing stands between.
     pub(super) fn is_dialled_directly(&self) -> bool {
+        if self.login.is_some() {
+            return false;
+        }
         let (host, port) = self.target();
         self.proxies.find(&host, port, self.is_secure()).is_ok_and(|proxy| proxy.is_none())
     }
@@ -126,7 +155,7 @@ impl Connection {
             let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
             let dialling = runtime.spawn(async move {
                 let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
-                    Ok(Ok(socket)) => Ok(frames_for(socket, Message::text::<String>, to_frame, &handle, || {})),
+                    Ok(Ok(socket)) => Ok(frames_for(socket, Message::text::<String>, to_frame, &handle, None, ())),
                     Ok(Err(reason)) => Err(reason),
                     Err(_) => Err("it did not answer in time".into()),
                 };
@@ -174,12 +203,21 @@ fn to_frame(message: Message) -> Frame {
 pub(super) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<Box<dyn Stream>>>;
 
 pub(super) async fn dial(address: &RelayAddress) -> Result<Socket, String> {
-    let connector = if address.is_secure() { Connector::Rustls(Arc::new(tls(address)?)) } else { Connector::Plain };
-    let (host, port) = address.target();
-    let stream = connect(&host, port, address.is_secure(), &address.proxies).await?;
     let mut config = WebSocketConfig::default();
     config.max_message_size = Some(MAX_FRAME_BYTES);
     config.max_frame_size = Some(MAX_FRAME_BYTES);
+    if let Some(login) = &address.login {
+        let (session, ending) = login.connect()?;
+        let stream: Box<dyn Stream> = Box::new(session);
+        let shaken = client_async_tls_with_config(INSIDE, stream, Some(config), Some(Connector::Plain)).await;
+        return match shaken {
+            Ok((socket, _)) => Ok(socket),
+            Err(error) => Err(ending.reason().await.unwrap_or_else(|| in_words(&error))),
+        };
+    }
+    let connector = if address.is_secure() { Connector::Rustls(Arc::new(tls(address)?)) } else { Connector::Plain };
+    let (host, port) = address.target();
+    let stream = connect(&host, port, address.is_secure(), &address.proxies).await?;
     let (socket, _) = client_async_tls_with_config(address.url(), stream, Some(config), Some(connector))
         .await
         .map_err(|error| in_words(&error))?;

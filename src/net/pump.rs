@@ -34,15 +34,26 @@ pub enum Frame {
     Close,
 }
 
+/// A frame that says nothing but that we are here.
+#[derive(Clone, Copy)]
+pub struct KeepAlive {
+    /// After how long a silence it is sent.
+    pub after: Duration,
+    /// What it says.
+    pub text: fn() -> String,
+}
+
 /// Starts the two tasks of a connection and gives its queues to be handed to an isolate.
 ///
-/// `on_end` runs once, when the connection is over in both directions.
+/// `keep_alive` says how the other side hears that this one is there. `until_end` is dropped once, when the
+/// connection is over in both directions.
 pub fn frames_for<S, M, E>(
     socket: S,
     to_message: fn(String) -> M,
     to_frame: fn(M) -> Frame,
     runtime: &tokio::runtime::Handle,
-    on_end: impl FnOnce() + Send + 'static,
+    keep_alive: Option<KeepAlive>,
+    until_end: impl Send + 'static,
 ) -> Frames
 where
     S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Send + Unpin + 'static,
@@ -58,7 +69,19 @@ where
     let counter = buffered.clone();
     runtime.spawn(async move {
         let writer = async move {
-            while let Some(text) = queued.recv().await {
+            loop {
+                let next = match keep_alive {
+                    Some(keep_alive) => match tokio::time::timeout(keep_alive.after, queued.recv()).await {
+                        Ok(next) => next,
+                        Err(_) => {
+                            let text = (keep_alive.text)();
+                            counter.fetch_add(text.len(), Ordering::Relaxed);
+                            Some(text)
+                        }
+                    },
+                    None => queued.recv().await,
+                };
+                let Some(text) = next else { break };
                 let bytes = text.len();
                 let sent = tokio::time::timeout(STALLED, sink.send(to_message(text))).await;
                 counter.fetch_sub(bytes, Ordering::Relaxed);
@@ -103,7 +126,7 @@ where
             () = &mut writer => {}
             () = &mut reader => {}
         }
-        on_end();
+        drop(until_end);
     });
     Frames { outgoing, buffered, incoming }
 }

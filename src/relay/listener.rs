@@ -1,106 +1,149 @@
-//! Accepts WebSocket connections at any path, and answers `/health`.
+//! The sockets of a relay: binds them, and accepts connections until it is dropped.
 
-use std::net::SocketAddr;
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 
-use super::RelayError;
-use crate::net::{Frame, MAX_FRAME_BYTES, frames_for};
-use crate::runtime::Isolate;
-use crate::runtime::protocol::Accept;
+use super::address::ListenAddress;
+use super::client::Via;
+use super::{Inherited, RelayError};
+use crate::local_socket;
 
-/// How long the isolate may take to greet a connection.
-const GREETING: Duration = Duration::from_secs(30);
+/// How long accepting rests after the system refused it, for example since there are no descriptors left.
+const REST: Duration = Duration::from_millis(200);
+/// Clients that may be asking at one socket, each of them for seconds at the most: a WebSocket, once there, is not counted.
+const REQUESTS: usize = 1024;
+/// How long a client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A bound address.
+/// A stream of either kind of socket, with TLS or without.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A bound socket.
 pub(super) struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+    socket: Socket,
+    address: ListenAddress,
 }
 
-/// Binds an address.
-pub(super) async fn bind(address: SocketAddr) -> Result<Listener, RelayError> {
-    let failed = |source| RelayError::Listen { address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    let address = socket.local_addr().map_err(failed)?;
-    Ok(Listener { socket, address })
+enum Socket {
+    Tcp(TcpListener, Option<TlsAcceptor>),
+    Unix(UnixListener, Via),
 }
 
 impl Listener {
-    /// The address that was really bound.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Serves connections until dropped.
-    pub(super) async fn run(self, isolate: Arc<Isolate>) -> std::io::Result<()> {
-        let router = Router::new().route("/health", get(health)).fallback(upgrade).with_state(isolate);
-        // Small frames go out at once: waiting to merge them would cost each answer 40 ms.
-        let socket = self.socket.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection stays slow");
+    /// Binds an address.
+    pub(super) async fn bind(address: &ListenAddress, tls: Option<&TlsAcceptor>) -> Result<Self, RelayError> {
+        let failed = |source| RelayError::Listen { address: address.clone(), source };
+        match address {
+            ListenAddress::Tcp(wanted) => {
+                let socket = TcpListener::bind(wanted).await.map_err(failed)?;
+                let address = ListenAddress::Tcp(socket.local_addr().map_err(failed)?);
+                Ok(Self { socket: Socket::Tcp(socket, tls.cloned()), address })
             }
-        });
-        axum::serve(socket, router).await
+            ListenAddress::Unix(path) => {
+                let socket = bind_unix(path).and_then(UnixListener::from_std).map_err(failed)?;
+                Ok(Self { socket: Socket::Unix(socket, Via::Unix), address: address.clone() })
+            }
+        }
+    }
+
+    /// The socket by which processes of this user reach the relay; its folder is private to him.
+    pub(super) fn bind_private(path: &Path) -> Result<Self, RelayError> {
+        let address = ListenAddress::Unix(path.to_owned());
+        let socket = local_socket::bind(path)
+            .and_then(UnixListener::from_std)
+            .map_err(|source| RelayError::Listen { address: address.clone(), source })?;
+        Ok(Self { socket: Socket::Unix(socket, Via::User), address })
+    }
+
+    /// Takes over a socket that the system has bound for us.
+    pub(super) fn inherit(inherited: Inherited, tls: Option<&TlsAcceptor>) -> std::io::Result<Self> {
+        match inherited {
+            Inherited::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                let address = ListenAddress::Tcp(socket.local_addr()?);
+                Ok(Self { socket: Socket::Tcp(TcpListener::from_std(socket)?, tls.cloned()), address })
+            }
+            Inherited::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                let path = socket.local_addr()?.as_pathname().unwrap_or(Path::new("/")).to_owned();
+                let address = ListenAddress::Unix(path);
+                Ok(Self { socket: Socket::Unix(UnixListener::from_std(socket)?, Via::Unix), address })
+            }
+        }
+    }
+
+    /// What was really bound, as a client names it.
+    pub(super) fn url(&self) -> String {
+        match (&self.socket, &self.address) {
+            (Socket::Tcp(_, Some(_)), address) => format!("wss://{address}"),
+            (Socket::Tcp(_, None), address) => format!("ws://{address}"),
+            (Socket::Unix(..), address) => address.to_string(),
+        }
+    }
+
+    /// Gives each connection to `serve`, and how it came.
+    pub(super) async fn run<F>(self, serve: impl Fn(Box<dyn Stream>, Via) -> F + Clone + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let room = Arc::new(Semaphore::new(REQUESTS));
+        loop {
+            let Ok(permit) = room.clone().acquire_owned().await else { return };
+            let accepted = match &self.socket {
+                Socket::Unix(socket, via) => socket.accept().await.map(|(stream, _)| {
+                    let served = serve(Box::new(stream), *via);
+                    tokio::spawn(async move {
+                        served.await;
+                        drop(permit);
+                    });
+                }),
+                Socket::Tcp(socket, tls) => socket.accept().await.map(|(stream, address)| {
+                    // Small frames go out at once: waiting to merge them would cost each answer 40 ms.
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "a connection stays slow");
+                    }
+                    let (serve, tls, via) = (serve.clone(), tls.clone(), Via::Network(address.ip()));
+                    tokio::spawn(async move {
+                        match tls {
+                            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                                Ok(Ok(stream)) => serve(Box::new(stream), via).await,
+                                Ok(Err(error)) => tracing::debug!(%error, "no agreement on TLS"),
+                                Err(_) => tracing::debug!("no agreement on TLS in time"),
+                            },
+                            None => serve(Box::new(stream), via).await,
+                        }
+                        drop(permit);
+                    });
+                }),
+            };
+            if let Err(error) = accepted {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(REST).await;
+            }
+        }
     }
 }
 
-async fn health(State(isolate): State<Arc<Isolate>>) -> Response {
-    if isolate.has_ended() {
-        (StatusCode::SERVICE_UNAVAILABLE, "the sync engine has stopped\n").into_response()
-    } else {
-        "ok\n".into_response()
+/// Binds a Unix socket in a folder that others may share, as the proxy before a relay does. One that nobody listens at
+/// was left by a process that has gone.
+fn bind_unix(path: &Path) -> std::io::Result<StdUnixListener> {
+    if StdUnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+        local_socket::remove_left(path)?;
     }
-}
-
-async fn upgrade(
-    State(isolate): State<Arc<Isolate>>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    match upgrade {
-        Ok(upgrade) => upgrade
-            .max_message_size(MAX_FRAME_BYTES)
-            .max_frame_size(MAX_FRAME_BYTES)
-            .on_upgrade(move |socket| connected(isolate, socket)),
-        Err(_) => (StatusCode::UPGRADE_REQUIRED, "this is a relay: connect with a WebSocket\n").into_response(),
-    }
-}
-
-async fn connected(isolate: Arc<Isolate>, socket: WebSocket) {
-    let runtime = tokio::runtime::Handle::current();
-    let frames = frames_for(
-        socket,
-        |text| Message::Text(text.into()),
-        to_frame,
-        &runtime,
-        || {
-            tracing::debug!("a client left");
-        },
-    );
-    let greeted = async {
-        let socket = isolate.add_connection(frames).await?;
-        isolate.call_async(&Accept { socket }, GREETING).await
-    };
-    match greeted.await {
-        Ok(_) => tracing::debug!("a client came"),
-        Err(error) => tracing::warn!(%error, "a client could not be served"),
-    }
-}
-
-fn to_frame(message: Message) -> Frame {
-    match message {
-        Message::Text(text) => Frame::Text(text.as_str().to_owned()),
-        Message::Close(_) => Frame::Close,
-        _ => Frame::Other,
-    }
+    let listener = StdUnixListener::bind(path)?;
+    // Who may reach it is the folder's business.
+    std::fs::set_permissions(path, Permissions::from_mode(0o666))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }

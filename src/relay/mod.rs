@@ -1,17 +1,36 @@
-//! A self-hosted relay: the listener in front of an isolate that speaks the Jazz protocol.
+//! A self-hosted relay: the listeners in front of an isolate that speaks the Jazz protocol.
 //!
 //! It stores what clients send, gives it to whoever asks by id, erases the content of what its owner
 //! has deleted, and can read none of it. Peers are named at random, so neither logs nor the store
 //! know addresses. A change is acknowledged when it is on disk.
 
+mod access;
+mod address;
+mod admission;
+mod certificate;
+mod client;
+mod http;
 mod listener;
 mod store;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+pub use address::ListenAddress;
+pub use admission::ConnectionLimits;
+pub use certificate::CertificateFiles;
+
+use self::access::Access;
+use self::admission::Admission;
+use self::certificate::Certificate;
+use self::http::Shared;
+use self::listener::Listener;
+use crate::local_socket;
 use crate::net::Network;
 use crate::runtime::protocol::{Close, Serve};
 use crate::runtime::{Isolate, IsolateError, IsolateOptions};
@@ -20,15 +39,60 @@ use crate::runtime::{Isolate, IsolateError, IsolateOptions};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a hanging script is looked for.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
+/// How often the certificate's files are looked at.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// How long clients may take to read the last that they are sent.
+const LINGER: Duration = Duration::from_secs(5);
 /// Heap of the relay's isolate. Values that nobody has touched for a while leave it.
 const MEMORY_LIMIT: usize = 2 << 30;
 
 /// How a relay is to run.
 pub struct RelayOptions {
-    /// Where it listens; port 0 takes any free one.
-    pub listen: SocketAddr,
+    /// Where it listens, besides the socket in its folder.
+    pub listen: Vec<ListenAddress>,
+    /// Sockets that the system has bound for it.
+    pub inherited: Vec<Inherited>,
     /// The folder of its store; none keeps everything in memory.
     pub data_dir: Option<PathBuf>,
+    /// The certificate with which it speaks TLS on addresses of the network.
+    pub certificate: Option<CertificateFiles>,
+    /// What the paths of WebSockets begin with: empty, or `/` and a name.
+    pub path: String,
+    /// The file of its tokens; without one, everybody may use it.
+    pub token_file: Option<PathBuf>,
+    /// The web sites whose pages may connect; without any, all may.
+    pub origins: Vec<String>,
+    /// The proxies that are believed about whom they stand for.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many connections it holds.
+    pub connections: ConnectionLimits,
+    /// For how long it goes on serving after it was asked to stop, while it says that it is not ready.
+    pub drain: Duration,
+    /// After how long without a connection it ends.
+    pub idle_exit: Option<Duration>,
+}
+
+/// A socket that was bound before this process began.
+pub enum Inherited {
+    /// At an address of the network.
+    Tcp(std::net::TcpListener),
+    /// At a path.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// What a relay does, for whoever started it.
+#[derive(Debug)]
+pub enum Told {
+    /// It accepts connections at these addresses, as clients name them.
+    Listening(Vec<String>),
+    /// It reads its certificate and its tokens again.
+    Reloading,
+    /// It has.
+    Reloaded,
+    /// Its engine answers; told every few seconds.
+    Alive,
+    /// It is stopping.
+    Stopping,
 }
 
 /// Why a relay could not start or had to end.
@@ -39,10 +103,16 @@ pub enum RelayError {
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address that was asked for.
-        address: SocketAddr,
+        address: ListenAddress,
         /// What the system says.
         source: std::io::Error,
     },
+    /// The certificate or its key cannot be used.
+    #[error("the certificate cannot be used: {0}")]
+    Certificate(String),
+    /// The file of tokens cannot be used.
+    #[error("the tokens cannot be used: {0}")]
+    Tokens(String),
     /// The store's folder or file cannot be used.
     #[error("cannot use the relay's store in {}: {reason}", folder.display())]
     Store {
@@ -65,13 +135,31 @@ pub enum RelayError {
     System(#[from] std::io::Error),
 }
 
-/// Runs a relay until SIGINT or SIGTERM. `ready` is told the address once connections are accepted.
+/// The socket at which the relay with its store in this folder listens for processes of its user.
+#[must_use]
+pub fn private_socket(data_dir: &Path) -> PathBuf {
+    local_socket::path(data_dir, "relay.sock")
+}
+
+/// Connects to the relay with its store in this folder, if one of this user runs on this machine.
+#[must_use]
+pub fn connect_privately(data_dir: &Path) -> Option<std::os::unix::net::UnixStream> {
+    local_socket::connect(&private_socket(data_dir))
+}
+
+/// Runs a relay until SIGINT or SIGTERM, and until its last client has left where it is to end then. On SIGHUP it reads its
+/// certificate and tokens again. `tell` hears what it does.
 ///
 /// # Errors
 ///
 /// See [`RelayError`].
-pub fn serve(options: RelayOptions, ready: impl FnOnce(SocketAddr)) -> Result<(), RelayError> {
+pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), RelayError> {
+    let certificate = options.certificate.map(Certificate::load).transpose()?;
+    let access = Access::load(options.token_file, options.origins)?;
+    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+    let private = options.data_dir.as_deref().map(private_socket);
     let store = store::open(options.data_dir)?;
+    raise_descriptors();
     let network = Network::start()?;
     let isolate = Arc::new(Isolate::start(IsolateOptions {
         database: store.database,
@@ -81,47 +169,130 @@ pub fn serve(options: RelayOptions, ready: impl FnOnce(SocketAddr)) -> Result<()
     isolate.call(&Serve {}, PATIENCE)?;
 
     network.block_on(async {
-        let listener = listener::bind(options.listen).await?;
-        // Before anyone is told: a signal that comes right after must not end it in the middle.
-        let stopped = stop_signal()?;
-        ready(listener.address());
-        tokio::select! {
-            ended = listener.run(isolate.clone()) => ended?,
-            ended = watch(&isolate) => return Err(ended.into()),
-            stopped = stopped => stopped?,
+        let mut listeners = Vec::new();
+        for inherited in options.inherited {
+            listeners.push(Listener::inherit(inherited, tls.as_ref())?);
         }
+        let own = private.clone().map(ListenAddress::Unix);
+        for address in options.listen.iter().filter(|address| Some(*address) != own.as_ref()) {
+            listeners.push(Listener::bind(address, tls.as_ref()).await?);
+        }
+        // Before anyone is told: a signal that comes right after must not end it in the middle.
+        let mut signals = Signals::listen()?;
+        let urls = listeners.iter().map(Listener::url).collect();
+        if let Some(private) = &private {
+            listeners.push(Listener::bind_private(private)?);
+        }
+
+        let admission = Admission::new(options.connections);
+        let shared = Arc::new(Shared {
+            isolate: isolate.clone(),
+            path: options.path,
+            access,
+            admission: admission.clone(),
+            trusted_proxies: options.trusted_proxies,
+            draining: AtomicBool::new(false),
+        });
+        let router = http::router(shared.clone());
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| {
+                let router = router.clone();
+                tokio::spawn(listener.run(move |stream, via| http::serve(router.clone(), stream, via)))
+            })
+            .collect();
+        tell(Told::Listening(urls));
+
+        let mut watch = tokio::time::interval(WATCH_EVERY);
+        let mut renew = tokio::time::interval(RENEW_EVERY);
+        let idle = async {
+            match options.idle_exit {
+                Some(time) => admission.idle_for(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(idle);
+        loop {
+            tokio::select! {
+                () = &mut idle => break,
+                asked = signals.next() => match asked {
+                    Asked::Stop => break,
+                    Asked::Reload => {
+                        tell(Told::Reloading);
+                        shared.access.renew();
+                        certificate.iter().for_each(|certificate| certificate.renew());
+                        tell(Told::Reloaded);
+                    }
+                },
+                _ = renew.tick() => certificate.iter().for_each(|certificate| certificate.renew()),
+                _ = watch.tick() => {
+                    isolate.stop_endless_turn();
+                    if isolate.has_ended() {
+                        return Err(isolate.stopped().into());
+                    }
+                    tell(Told::Alive);
+                }
+            }
+        }
+
+        tell(Told::Stopping);
+        shared.draining.store(true, Ordering::Relaxed);
+        // Who asks a second time means it.
+        tokio::select! {
+            () = tokio::time::sleep(options.drain) => {}
+            () = admission.none_left() => {}
+            _ = signals.next() => {}
+        }
+        if let Some(private) = private {
+            // Fails only where it has been removed.
+            let _ = local_socket::remove_left(&private);
+        }
+        accepting.iter().for_each(tokio::task::JoinHandle::abort);
         tracing::info!("stopping: writing what is outstanding");
         isolate.call_async(&Close {}, PATIENCE).await?;
+        // Who does not read has had his time.
+        let _ = tokio::time::timeout(LINGER, admission.none_left()).await;
         Ok(())
     })
 }
 
-/// Resolves when the isolate has ended by itself, which it never should.
-async fn watch(isolate: &Isolate) -> IsolateError {
-    let mut ticks = tokio::time::interval(WATCH_EVERY);
-    while !isolate.has_ended() {
-        ticks.tick().await;
-        isolate.stop_endless_turn();
+/// The signals that a relay obeys, from the moment it listens for them and not only once they are awaited.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
-    isolate.stopped()
-}
 
-/// Resolves when the process is asked to stop, from this call on and not only once it is awaited.
-#[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = interrupt.recv() => Ok(()),
-            _ = terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
         }
-    })
+    }
 }
 
-/// Resolves when the process is asked to stop.
-#[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
-    Ok(tokio::signal::ctrl_c())
+/// What a signal asks for.
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// Each connection needs a descriptor; systems let a process have more of them than they give it at first.
+fn raise_descriptors() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the number of descriptors stays");
+    }
 }

@@ -1,6 +1,7 @@
 //! The relay's store: one database in a folder that only one relay may use at a time.
 
 use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
@@ -31,6 +32,9 @@ pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
         Err(TryLockError::WouldBlock) => return Err(RelayError::InUse(folder)),
         Err(TryLockError::Error(e)) => return Err(failed(e.to_string())),
     }
+    // Whose it is, for whoever looks.
+    let noted = lock.set_len(0).and_then(|()| writeln!(&lock, "{}", std::process::id()));
+    noted.map_err(|e| failed(e.to_string()))?;
     let path = folder.join("relay.db");
     let database = open_database(Some(&path)).map_err(|e| match is_malformed(&path) {
         true => RelayError::Damaged(folder.clone()),

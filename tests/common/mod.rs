@@ -1,5 +1,6 @@
 //! What the tests of the program share.
 
+pub mod authority;
 pub mod daemon;
 pub mod home;
 pub mod line;

@@ -351,9 +351,26 @@ impl Relay {
         Self::start_at(data, SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
+    /// A relay with a store of its own that is told these arguments too.
+    pub fn with(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("relay");
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut command = serve(&data, address);
+        command.args(args);
+        let mut relay = Self::spawn(&data, address, command);
+        relay.folder = Some(folder);
+        relay
+    }
+
     /// A relay with this store, at this address.
     pub fn start_at(data: &Path, address: SocketAddr) -> Self {
-        let mut child = serve(data, address).spawn().expect("the relay starts");
+        Self::spawn(data, address, serve(data, address))
+    }
+
+    /// A relay that this command starts; its first address is that of the network.
+    pub fn spawn(data: &Path, address: SocketAddr, mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the relay starts");
         let (sender, lines) = mpsc::channel();
         let stdout = child.stdout.take().expect("its output is piped");
         thread::spawn(move || {
@@ -375,7 +392,7 @@ impl Relay {
         let mut relay = Self { child, address, lines, stderr, folder: None, data: data.to_owned() };
         match relay.lines.recv_timeout(DEADLINE) {
             Ok(line) => {
-                let announced = line.strip_prefix("listening on ws://").expect("it says where it listens");
+                let announced = line.split_once("://").expect("it says where it listens").1;
                 relay.address = announced.parse().expect("an address");
             }
             Err(_) => panic!("the relay does not start: {}", relay.log()),

@@ -1,53 +1,22 @@
 //! Which relays are believed to be who they say.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use caro::net::{Network, Proxies, RelayAddress};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::pki_types::PrivateKeyDer;
-use tempfile::TempDir;
+use rcgen::{CertificateParams, date_time_ymd};
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
+use crate::common::authority::Authority;
+
 use super::peers::{connect, echo, failure, receive, send, serve};
 
-/// A root of our own.
-struct Root {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
-}
-
-impl Root {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Self { issuer, folder: tempfile::tempdir().unwrap() }
-    }
-
-    /// The file that a user would name.
-    fn file(&self) -> PathBuf {
-        let path = self.folder.path().join("root.pem");
-        std::fs::write(&path, self.issuer.pem()).unwrap();
-        path
-    }
-
-    /// What a relay of this name shows, until a year.
-    fn acceptor(&self, name: &str, until: i32) -> TlsAcceptor {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
-    }
+/// What a relay of this name shows, until a year.
+fn acceptor(root: &Authority, name: &str, until: i32) -> TlsAcceptor {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
+    root.sign(params).acceptor()
 }
 
 /// A relay behind TLS; its address.
@@ -70,15 +39,15 @@ fn address(url: &str, root: Option<PathBuf>) -> RelayAddress {
 #[test]
 fn a_relay_of_ones_own_is_believed_with_its_root_and_not_without() {
     let network = Network::start().unwrap();
-    let (root, other) = (Root::new(), Root::new());
-    let relay = secure_echo(&network, root.acceptor("127.0.0.1", 2100));
+    let (root, other) = (Authority::new(), Authority::new());
+    let relay = secure_echo(&network, acceptor(&root, "127.0.0.1", 2100));
 
-    let mut frames = connect(&network, address(&relay, Some(root.file())));
+    let mut frames = connect(&network, address(&relay, Some(root.root())));
     send(&frames, "é over TLS".into());
     assert_eq!(receive(&network, &mut frames).as_deref(), Some("é over TLS"));
 
     let untrusted = "its certificate is not one that this machine trusts";
-    assert_eq!(failure(&network, address(&relay, Some(other.file()))), untrusted);
+    assert_eq!(failure(&network, address(&relay, Some(other.root()))), untrusted);
     let by_the_system = failure(&network, address(&relay, None));
     assert!(
         by_the_system == untrusted || by_the_system.starts_with("this system has no root certificates"),
@@ -89,9 +58,9 @@ fn a_relay_of_ones_own_is_believed_with_its_root_and_not_without() {
 #[test]
 fn large_frames_pass_through_tls_too() {
     let network = Network::start().unwrap();
-    let root = Root::new();
-    let relay = secure_echo(&network, root.acceptor("127.0.0.1", 2100));
-    let mut frames = connect(&network, address(&relay, Some(root.file())));
+    let root = Authority::new();
+    let relay = secure_echo(&network, acceptor(&root, "127.0.0.1", 2100));
+    let mut frames = connect(&network, address(&relay, Some(root.root())));
     let large = "m".repeat(9 << 20);
     send(&frames, large.clone());
     assert!(receive(&network, &mut frames).is_some_and(|text| text == large));
@@ -100,12 +69,12 @@ fn large_frames_pass_through_tls_too() {
 #[test]
 fn a_certificate_for_another_name_or_another_time_is_refused() {
     let network = Network::start().unwrap();
-    let root = Root::new();
-    let other = secure_echo(&network, root.acceptor("relay.example", 2100));
-    assert_eq!(failure(&network, address(&other, Some(root.file()))), "its certificate is for another name");
-    let old = secure_echo(&network, root.acceptor("127.0.0.1", 2021));
+    let root = Authority::new();
+    let other = secure_echo(&network, acceptor(&root, "relay.example", 2100));
+    assert_eq!(failure(&network, address(&other, Some(root.root()))), "its certificate is for another name");
+    let old = secure_echo(&network, acceptor(&root, "127.0.0.1", 2021));
     assert_eq!(
-        failure(&network, address(&old, Some(root.file()))),
+        failure(&network, address(&old, Some(root.root()))),
         "its certificate is not valid at this time (check this machine's clock)"
     );
 }
@@ -117,7 +86,7 @@ fn a_relay_without_tls_is_not_taken_for_a_forger() {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         let _ = stream.shutdown().await;
     });
-    let said = failure(&network, address(&format!("wss://{plain}"), Some(Root::new().file())));
+    let said = failure(&network, address(&format!("wss://{plain}"), Some(Authority::new().root())));
     assert_eq!(said, "it answers, but without TLS (is it a ws:// address?)");
 }
 

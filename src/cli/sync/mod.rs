@@ -262,10 +262,11 @@ fn address(config: &SyncConfig) -> Result<Option<RelayAddress>, CliError> {
 
 /// Understands an address as the user gives it.
 fn parse_address(text: &str, certificate: Option<PathBuf>) -> Result<RelayAddress, CliError> {
-    RelayAddress::parse(text, certificate, proxies()).map_err(|e| {
+    let address = RelayAddress::parse(text, certificate, proxies()).map_err(|e| {
         CliError::usage(format!("that is no relay: {e}"))
-            .hinted("Give an address such as wss://relay.example, or `none` to choose one later.")
-    })
+            .hinted("Give an address such as wss://relay.example or ssh://me@host, or `none` to choose one later.")
+    })?;
+    Ok(address.by_ssh(std::env::var("CARO_SSH").ok().as_deref()))
 }
 
 fn proxies() -> Proxies {

@@ -38,10 +38,11 @@ pub(in crate::cli) struct ShowArgs {
 Examples:
   caro sync relay set wss://relay.example
   caro sync relay set ws://192.168.1.20:8787 --yes
+  caro sync relay set ssh://me@home.example   a machine that you can log in to
   caro sync relay set none                  use no relay for now
 ")]
 pub(in crate::cli) struct SetArgs {
-    /// wss://… or ws://…, or `none`
+    /// wss://…, ws://… or ssh://…, or `none`
     #[arg(value_name = "URL")]
     url: String,
 

@@ -18,7 +18,7 @@ use crate::sync::{self, Reason, SyncConfig, SyncError, SyncState};
 /// Flags of every setup.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SetupArgs {
-    /// The relay: wss://… or ws://…, or `none` to choose one later
+    /// The relay: wss://…, ws://… or ssh://…, or `none` to choose one later
     #[arg(long, value_name = "URL")]
     pub relay: Option<String>,
 
@@ -58,8 +58,8 @@ impl SetupArgs {
         let known = SyncConfig::load(&super::paths(home).config).map_err(CliError::from);
         let known = known.and_then(|config| super::address(&config)).ok().flatten();
         let question = match &known {
-            Some(known) => format!("Relay (Enter for {}, or another: wss://…): ", known.shown()),
-            None => "Relay (wss://…, or `none` to choose one later): ".into(),
+            Some(known) => format!("Relay (Enter for {}, or another: wss://… or ssh://…): ", known.shown()),
+            None => "Relay (wss://…, ssh://me@host, or `none` to choose one later): ".into(),
         };
         loop {
             let typed = terminal.ask(&question)?;

@@ -1,6 +1,5 @@
 //! The daemon's end of its socket ([`super::socket`] has the other, and the table of what is said).
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,8 +9,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::socket::{self, Answer, Ask, Status};
+use super::socket::{Answer, Ask, Status};
 use super::wake::Wake;
+use crate::local_socket;
 
 /// Conversations at the same time; more have to wait, and count the daemon as absent.
 const AT_ONCE: usize = 64;
@@ -34,16 +34,9 @@ impl Shared {
     }
 }
 
-/// Makes the socket. The caller holds the daemon's lock, so one that is there was left by a daemon that has gone.
+/// Makes the socket; the caller holds the daemon's lock.
 pub(super) fn bind(path: &Path) -> std::io::Result<UnixListener> {
-    socket::make_folder(path)?;
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    UnixListener::from_std(local_socket::bind(path)?)
 }
 
 /// Serves until the runtime ends.

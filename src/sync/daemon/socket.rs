@@ -11,8 +11,7 @@
 //! A daemon that does not answer within [`DEADLINE`] counts as none: it may hang, sleep or be of another
 //! version, and no command waits for it.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,12 +20,10 @@ use rustix::process::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::super::Report;
-use crate::private_file;
+use crate::local_socket;
 
 /// How long connecting and the answer may take together.
 pub const DEADLINE: Duration = Duration::from_millis(50);
-/// The longest path that every system takes for a socket, in bytes.
-const LONGEST_PATH: usize = 100;
 /// An answer that is longer is none.
 const LONGEST_LINE: u64 = 64 << 10;
 
@@ -122,35 +119,7 @@ pub enum Doing {
 /// Where the daemon of a home listens.
 #[must_use]
 pub fn path(state_dir: &Path) -> PathBuf {
-    let beside = state_dir.join("daemon.sock");
-    if beside.as_os_str().len() <= LONGEST_PATH {
-        return beside;
-    }
-    let hash = blake3::hash(state_dir.as_os_str().as_encoded_bytes()).to_hex();
-    short_folder().join(format!("{}.sock", &hash[..24]))
-}
-
-/// A folder of this user's with a short name.
-fn short_folder() -> PathBuf {
-    let user = rustix::process::getuid().as_raw();
-    let run = PathBuf::from(format!("/run/user/{user}"));
-    if run.is_dir() { run.join("caro") } else { PathBuf::from(format!("/tmp/caro-{user}")) }
-}
-
-/// Makes the folder of a socket, and makes sure that nobody else can put anything into it.
-pub(super) fn make_folder(socket: &Path) -> io::Result<()> {
-    let folder = private_file::folder_of(socket);
-    private_file::make_folder(folder)?;
-    if !is_only_of(folder, rustix::process::getuid()) {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the folder belongs to others too"));
-    }
-    Ok(())
-}
-
-/// Whether nobody but this user can put anything into a folder.
-fn is_only_of(folder: &Path, user: Uid) -> bool {
-    std::fs::symlink_metadata(folder)
-        .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user.as_raw() && metadata.mode() & 0o022 == 0)
+    local_socket::path(state_dir, "daemon.sock")
 }
 
 /// A daemon that has answered once.
@@ -176,7 +145,7 @@ pub fn ask(socket: &Path, ask: Ask) -> Option<Conversation> {
 }
 
 fn ask_of(socket: &Path, user: Uid, ask: Ask) -> Option<Conversation> {
-    let stream = connect(socket, user)?;
+    let stream = local_socket::connect_to(socket, user)?;
     stream.set_read_timeout(Some(DEADLINE)).ok()?;
     stream.set_write_timeout(Some(DEADLINE)).ok()?;
     let mut text = serde_json::to_vec(&ask).ok()?;
@@ -192,27 +161,6 @@ pub(in crate::sync) fn borrow(socket: &Path) -> Option<UnixStream> {
     ask(socket, Ask::Borrow).map(|conversation| conversation.lines.into_inner())
 }
 
-/// Connects without waiting where the system can: the queue of a daemon that hangs may be full.
-#[cfg(target_os = "linux")]
-fn connect(socket: &Path, user: Uid) -> Option<UnixStream> {
-    use rustix::net::sockopt::socket_peercred;
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let descriptor = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
-    connect(&descriptor, &SocketAddrUnix::new(socket).ok()?).ok()?;
-    if socket_peercred(&descriptor).ok()?.uid != user {
-        return None;
-    }
-    let stream = UnixStream::from(descriptor);
-    stream.set_nonblocking(false).ok()?;
-    Some(stream)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn connect(socket: &Path, user: Uid) -> Option<UnixStream> {
-    is_only_of(private_file::folder_of(socket), user).then(|| UnixStream::connect(socket).ok())?
-}
-
 fn read_answer(lines: &mut BufReader<UnixStream>) -> Option<Answer> {
     let mut line = String::new();
     lines.by_ref().take(LONGEST_LINE).read_line(&mut line).ok().filter(|read| *read > 0)?;
@@ -222,15 +170,6 @@ fn read_answer(lines: &mut BufReader<UnixStream>) -> Option<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_too_long_for_a_socket_gets_a_short_name() {
-        let short = path(Path::new("/home/me/.local/state/caro"));
-        assert_eq!(short, Path::new("/home/me/.local/state/caro/daemon.sock"));
-        let deep = PathBuf::from(format!("/home/{}", "x".repeat(120)));
-        assert!(path(&deep).as_os_str().len() <= LONGEST_PATH);
-        assert_ne!(path(&deep), path(&deep.join("y")));
-    }
 
     #[test]
     fn a_daemon_that_hangs_counts_as_none() {

@@ -1,0 +1,106 @@
+//! `caro relay serve`: a relay until it is stopped.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sd_notify::NotifyState;
+
+use super::settings::Settings;
+use super::stdio;
+use crate::cli::{CliError, Home, Ui, detached};
+use crate::relay::{Inherited, Told, serve};
+
+/// Where the settings are looked for that no flag and no variable names.
+const FILE: &str = "relay.toml";
+
+/// Serve a relay until stopped.
+///
+/// Works with every client of the Jazz protocol, and can read nothing of what it stores. It listens at 127.0.0.1:4200
+/// unless told otherwise. Where it is reached from outside, give it a certificate, or put a proxy before it that has one.
+/// On SIGHUP it reads its certificate and its tokens again.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  caro relay serve
+  caro relay serve --listen 0.0.0.0:4200 --data-dir /var/lib/caro-relay --token-file /etc/caro/tokens
+  caro relay serve --listen '[::]:443' --tls-certificate fullchain.pem --tls-key privkey.pem
+  caro relay serve --listen unix:/run/caro/relay.sock --path /caro      behind a proxy
+  caro relay serve --print-config > relay.toml
+")]
+pub(in crate::cli) struct ServeArgs {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// TOML file with the settings; `relay.toml` beside caro's other settings where there is one
+    #[arg(long, value_name = "FILE", env = "CARO_RELAY_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+
+    /// Print the settings as such a file, with what each of them means, and serve nothing
+    #[arg(long)]
+    print_config: bool,
+
+    /// Serve one connection through standard input and output: what ssh://… starts
+    #[arg(long, conflicts_with_all = ["in_memory", "print_config"])]
+    stdio: bool,
+
+    /// Do not end with the terminal
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+pub(super) fn run(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliError> {
+    let beside = home.config_dir.join(FILE);
+    let file = args.config.or_else(|| beside.exists().then_some(beside));
+    let inherited = inherited();
+    let settings = args.settings.complete(file.as_deref(), home, &inherited)?;
+    if args.print_config {
+        return ui.line(settings.to_file()?.trim_end());
+    }
+    let mut options = settings.options()?;
+    if args.stdio {
+        return match options.data_dir {
+            Some(folder) => stdio::run(home, &folder),
+            None => Err(CliError::usage("a relay in memory cannot serve one connection at a time")),
+        };
+    }
+    if args.detached {
+        detached::let_go();
+    }
+    options.inherited = inherited;
+    let mut told = Ok(());
+    serve(options, |what| match what {
+        Told::Listening(addresses) => {
+            told = addresses
+                .iter()
+                .try_for_each(|address| ui.line(format_args!("listening on {address}")))
+                .and_then(|()| ui.flush());
+            notify(&[NotifyState::Ready]);
+        }
+        Told::Reloading => match NotifyState::monotonic_usec_now() {
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
+            Err(_) => notify(&[NotifyState::Reloading]),
+        },
+        Told::Reloaded => notify(&[NotifyState::Ready]),
+        Told::Alive => notify(&[NotifyState::Watchdog]),
+        Told::Stopping => notify(&[NotifyState::Stopping]),
+    })?;
+    told
+}
+
+/// The sockets that systemd has bound for this process.
+fn inherited() -> Vec<Inherited> {
+    let mut given = listenfd::ListenFd::from_env();
+    (0..given.len())
+        .filter_map(|at| {
+            let tcp = given.take_tcp_listener(at).ok().flatten().map(Inherited::Tcp);
+            tcp.or_else(|| given.take_unix_listener(at).ok().flatten().map(Inherited::Unix))
+        })
+        .collect()
+}
+
+/// Tells the service manager, where there is one.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager does not listen");
+    }
+}

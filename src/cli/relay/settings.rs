@@ -1,0 +1,269 @@
+//! What a relay can be told, defined once: as flags, as variables of the environment, and as keys of a TOML file.
+//!
+//! What a flag says counts before a variable, that before the file, and that before what is usual. A key is named like its
+//! flag, with `_` for `-`; a flag that may be given several times is a list.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Args, Command};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::cli::{CliError, Home};
+use crate::nearest::{edits, nearest};
+use crate::relay::{CertificateFiles, ConnectionLimits, Inherited, ListenAddress, RelayOptions};
+
+/// The settings; what is not given is left out.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Where to listen: an address (port 0 takes any free one) or `unix:/path`; may be given several times
+    #[arg(long, value_name = "ADDRESS", env = "CARO_RELAY_LISTEN", value_delimiter = ',', hide_env_values = true)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<ListenAddress>,
+
+    /// The folder of the relay's store; your data directory's `relay` unless given
+    #[arg(long, value_name = "DIR", env = "CARO_RELAY_DATA_DIR", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Keep everything in memory and forget it at the end
+    #[arg(long, conflicts_with = "data_dir", env = "CARO_RELAY_IN_MEMORY", hide_env_values = true)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_memory: bool,
+
+    /// PEM file with the certificate, and those up to its root: the relay then speaks TLS by itself
+    #[arg(long, value_name = "FILE", env = "CARO_RELAY_TLS_CERTIFICATE", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", env = "CARO_RELAY_TLS_KEY", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+
+    /// The path at which it serves, for a proxy that has other things at the same name
+    #[arg(long, value_name = "PATH", env = "CARO_RELAY_PATH", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+
+    /// File with tokens, one in a line: only who has one in the address may connect
+    #[arg(long, value_name = "FILE", env = "CARO_RELAY_TOKEN_FILE", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+
+    /// A web site whose pages may connect (https://…); all may unless one is named
+    #[arg(long, value_name = "ORIGIN", env = "CARO_RELAY_ORIGIN", value_delimiter = ',', hide_env_values = true)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origin: Vec<String>,
+
+    /// Address or network of a proxy that is believed about whom it stands for (X-Forwarded-For)
+    #[arg(
+        long,
+        value_name = "NETWORK",
+        env = "CARO_RELAY_TRUSTED_PROXY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    #[arg(value_parser = network)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxy: Vec<IpNet>,
+
+    /// Connections at the same time
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_CONNECTIONS", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+
+    /// Connections at the same time from one address, other than from this machine
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_CONNECTIONS_PER_ADDRESS", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_address: Option<u32>,
+
+    /// Seconds to go on serving after being asked to stop, while `/ready` already says no
+    #[arg(long, value_name = "SECONDS", env = "CARO_RELAY_DRAIN", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<u32>,
+
+    /// Stop after this many seconds without a connection
+    #[arg(long, value_name = "SECONDS", env = "CARO_RELAY_IDLE_EXIT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_exit: Option<u32>,
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let single = || text.parse().map(|address: std::net::IpAddr| address.into()).ok();
+    text.parse().ok().or_else(single).ok_or_else(|| "a network looks like 10.0.0.0/8, an address like 10.0.0.1".into())
+}
+
+impl Settings {
+    /// What is usual.
+    fn usual(home: &Home) -> Self {
+        Self {
+            listen: vec![ListenAddress::Tcp(([127, 0, 0, 1], 4200).into())],
+            data_dir: Some(home.data_dir.join("relay")),
+            path: Some("/".into()),
+            max_connections: Some(10_000),
+            max_connections_per_address: Some(256),
+            drain: Some(0),
+            ..Self::default()
+        }
+    }
+
+    /// These, and where they say nothing what a file says, and where that says nothing what is usual.
+    ///
+    /// A relay that has inherited sockets listens at those, unless it is told of others too.
+    pub(super) fn complete(self, file: Option<&Path>, home: &Home, inherited: &[Inherited]) -> Result<Self, CliError> {
+        let mut usual = Self::usual(home);
+        if !inherited.is_empty() {
+            usual.listen.clear();
+        }
+        let mut settings = table(&usual)?;
+        if let Some(file) = file {
+            settings.extend(read(file)?);
+        }
+        settings.extend(table(&self)?);
+        settings.try_into().map_err(|error| CliError::failed("the settings cannot be put together").caused_by(error))
+    }
+
+    /// As a TOML file that says what each of them means; what is not set is there as a remark.
+    pub(super) fn to_file(&self) -> Result<String, CliError> {
+        let set = table(self)?;
+        let mut text = String::from(
+            "# What `caro relay serve` is told. A flag counts before its variable, that before this file.\n",
+        );
+        for arg in arguments().get_arguments() {
+            let key = arg.get_id().as_str();
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let value = match set.get(key) {
+                Some(value) => format!("{key} = {value}"),
+                None => format!("# {key} = {}", kind(arg).example()),
+            };
+            text.push_str(&format!("\n# {help}\n{value}\n"));
+        }
+        Ok(text)
+    }
+
+    /// What the relay is told by them.
+    pub(super) fn options(self) -> Result<RelayOptions, CliError> {
+        let certificate = match (self.tls_certificate, self.tls_key) {
+            (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
+            (None, None) => None,
+            _ => {
+                return Err(CliError::usage("a certificate and its key belong together")
+                    .hinted("Name both: --tls-certificate FILE --tls-key FILE"));
+            }
+        };
+        let path = self.path.unwrap_or_default();
+        let seconds = |seconds: u32| std::time::Duration::from_secs(seconds.into());
+        let many = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
+        Ok(RelayOptions {
+            listen: self.listen,
+            inherited: Vec::new(),
+            data_dir: if self.in_memory { None } else { self.data_dir },
+            certificate,
+            path: match path.trim_matches('/') {
+                "" => String::new(),
+                path => format!("/{path}"),
+            },
+            token_file: self.token_file,
+            origins: self.origin,
+            trusted_proxies: self.trusted_proxy,
+            connections: ConnectionLimits {
+                total: many(self.max_connections),
+                per_address: many(self.max_connections_per_address),
+            },
+            drain: self.drain.map_or_else(Default::default, seconds),
+            idle_exit: self.idle_exit.map(seconds),
+        })
+    }
+}
+
+/// The settings as clap knows them.
+fn arguments() -> Command {
+    Settings::augment_args(Command::new("settings"))
+}
+
+fn table(settings: &Settings) -> Result<Table, CliError> {
+    Table::try_from(settings).map_err(|error| CliError::failed("a setting cannot be written").caused_by(error))
+}
+
+/// The settings of a file; whatever is in it has to be one.
+fn read(file: &Path) -> Result<Table, CliError> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        CliError::usage(format!("{shown} cannot be read")).hinted("Name another with --config.").caused_by(error)
+    })?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.lines().count().max(1);
+        CliError::usage(format!("{shown} is no TOML file: {} (line {line})", error.message())).caused_by(error)
+    })?;
+    let all = arguments();
+    let known = || all.get_arguments().map(|arg| arg.get_id().as_str());
+    if let Some(unknown) = table.keys().find(|key| !known().any(|known| known == key.as_str())) {
+        let error = CliError::usage(format!("{shown} has a setting `{unknown}`, and there is none of this name"));
+        return Err(match nearest(unknown, known(), |key| edits(unknown, key)) {
+            Some(meant) => error.hinted(format!("You may have meant `{meant}`.")),
+            None => error.hinted("`caro relay serve --print-config` shows all of them."),
+        });
+    }
+    // One at a time, so that it is said which of them is wrong.
+    for (key, value) in &table {
+        let alone = Table::from_iter([(key.clone(), value.clone())]);
+        if let Err(error) = alone.try_into::<Settings>() {
+            let kind = all.get_arguments().find(|arg| arg.get_id() == key.as_str()).map(kind);
+            let reason = match (kind, error.message().starts_with("invalid")) {
+                (Some(kind), true) => format!("it has to be {}", kind.in_words()),
+                _ => error.message().to_owned(),
+            };
+            return Err(CliError::usage(format!("`{key}` in {shown} cannot be {}: {reason}", short(value))));
+        }
+    }
+    Ok(table)
+}
+
+/// What the value of a setting is in a file.
+#[derive(Clone, Copy)]
+enum ValueKind {
+    Switch,
+    Number,
+    List,
+    Text,
+}
+
+impl ValueKind {
+    /// What stands for a value where there is none.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Switch => "false",
+            Self::Number => "0",
+            Self::List => "[]",
+            Self::Text => "\"\"",
+        }
+    }
+
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Switch => "true or false",
+            Self::Number => "a whole number",
+            Self::List => "a list of texts in quotes",
+            Self::Text => "a text in quotes",
+        }
+    }
+}
+
+fn kind(arg: &clap::Arg) -> ValueKind {
+    let name = arg.get_value_names().and_then(|names| names.first()).map(clap::builder::Str::as_str);
+    match (arg.get_action(), name) {
+        (ArgAction::SetTrue, _) => ValueKind::Switch,
+        (ArgAction::Append, _) => ValueKind::List,
+        (_, Some("N" | "SECONDS")) => ValueKind::Number,
+        _ => ValueKind::Text,
+    }
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() > 40 { format!("{}…", text.chars().take(39).collect::<String>()) } else { text }
+}

@@ -1,0 +1,108 @@
+//! The relay's certificate for TLS, read anew when its files have changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
+
+use super::RelayError;
+
+/// The files of a certificate, both PEM.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
+    /// The certificate, and after it those between it and its root.
+    pub chain: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// The certificate that handshakes are answered with now.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    files: CertificateFiles,
+    current: RwLock<Arc<CertifiedKey>>,
+    stamp: Mutex<Stamp>,
+}
+
+/// When the files were last written, and how long they are.
+type Stamp = [Option<(SystemTime, u64)>; 2];
+
+impl Certificate {
+    /// Reads the files.
+    pub(super) fn load(files: CertificateFiles) -> Result<Arc<Self>, RelayError> {
+        // Before they are read: what is written meanwhile is read again.
+        let stamp = Mutex::new(stamp(&files));
+        let current = read(&files).map_err(RelayError::Certificate)?;
+        Ok(Arc::new(Self { files, current: RwLock::new(current), stamp }))
+    }
+
+    /// What does the handshakes.
+    pub(super) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, RelayError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| RelayError::Certificate(error.to_string()))?
+            .with_no_client_auth()
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// Reads the files again if they have changed. Where they cannot be used, the certificate stays that it was.
+    pub(super) fn renew(&self) {
+        let now = stamp(&self.files);
+        let before = std::mem::replace(&mut *self.stamp.lock().unwrap_or_else(PoisonError::into_inner), now);
+        if now == before {
+            return;
+        }
+        match read(&self.files) {
+            Ok(renewed) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+                tracing::info!("the certificate was renewed");
+            }
+            Err(reason) => tracing::error!("{reason}; the certificate that was read before goes on"),
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn stamp(files: &CertificateFiles) -> Stamp {
+    [&files.chain, &files.key].map(|path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    })
+}
+
+/// The certificate in these files, or what is wrong with them.
+fn read(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, String> {
+    let unreadable = |path: &Path| format!("{} cannot be read, or is no PEM file", path.display());
+    let chain = CertificateDer::pem_file_iter(&files.chain)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|_| unreadable(&files.chain))?;
+    if chain.is_empty() {
+        return Err(format!("there is no certificate in {}", files.chain.display()));
+    }
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|_| unreadable(&files.key))?;
+    let key = rustls::crypto::ring::sign::any_supported_type(&key)
+        .map_err(|_| format!("the key in {} is of a kind that is not supported", files.key.display()))?;
+    let pair = CertifiedKey::new(chain, key);
+    match pair.keys_match() {
+        // A key whose public half cannot be told is believed.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(Arc::new(pair)),
+        Err(_) => Err(format!(
+            "the key in {} is not that of the certificate in {}",
+            files.key.display(),
+            files.chain.display()
+        )),
+    }
+}

@@ -1,0 +1,115 @@
+//! Who is at the other end of a connection, as far as limits need to know: an address, or somebody on this machine.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+
+/// What a proxy says of whom it stands for, each proxy adding whom it was asked by.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// How a connection came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// From an address of the network.
+    Network(IpAddr),
+    /// Through a Unix socket for the proxy before the relay.
+    Unix,
+    /// Through the socket that only this user can open.
+    User,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Client {
+    /// It came through a Unix socket, so whoever runs this machine let it.
+    Local,
+    /// An address; of an IPv6 one the network, which is what one customer gets.
+    Network(IpAddr),
+}
+
+impl Client {
+    /// Who connected from an address.
+    pub(super) fn at(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) if !address.is_loopback() => {
+                let network = u128::from(address) & !u128::from(u64::MAX);
+                Self::Network(IpAddr::V6(Ipv6Addr::from(network)))
+            }
+            address => Self::Network(address),
+        }
+    }
+
+    /// Whether it is on this machine.
+    pub(super) fn is_here(self) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Network(address) => address.is_loopback(),
+        }
+    }
+}
+
+/// Who is behind whoever connected: a proxy that is trusted says for whom it asks, and whoever uses the socket for one is it.
+pub(super) fn behind(via: Via, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
+    let nearest = match via {
+        Via::Network(address) if is_trusted(&address) => Client::at(address),
+        Via::Network(address) => return Client::at(address),
+        Via::Unix => Client::Local,
+        Via::User => return Client::Local,
+    };
+    let said = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+    let mut chain: Vec<&str> = said.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let mut found = nearest;
+    // From the nearest outwards: what stands beyond the first one that is not trusted, anybody may have made up.
+    while let Some(address) = chain.pop().and_then(address) {
+        found = Client::at(address);
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    found
+}
+
+/// An address as proxies write it, with a port or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse().ok().or_else(|| text.parse().map(|address: std::net::SocketAddr| address.ip()).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(via: Via, said: &str) -> Client {
+        let headers = HeaderMap::from_iter([(FORWARDED_FOR.parse().unwrap(), said.parse().unwrap())]);
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse().unwrap()];
+        behind(via, &headers, &trusted)
+    }
+
+    fn at(text: &str) -> Via {
+        Via::Network(text.parse().unwrap())
+    }
+
+    fn network(text: &str) -> Client {
+        Client::Network(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_nobody_else() {
+        assert_eq!(seen(at("127.0.0.1"), "198.51.100.7"), network("198.51.100.7"));
+        assert_eq!(seen(at("127.0.0.1"), "1.1.1.1, 198.51.100.7, 10.2.3.4"), network("198.51.100.7"));
+        assert_eq!(seen(at("203.0.113.9"), "198.51.100.7"), network("203.0.113.9"));
+        assert_eq!(seen(at("127.0.0.1"), "nonsense"), network("127.0.0.1"));
+        assert_eq!(seen(Via::Unix, "198.51.100.7"), network("198.51.100.7"));
+        assert_eq!(seen(Via::User, "198.51.100.7"), Client::Local);
+    }
+
+    #[test]
+    fn an_ipv6_customer_is_one_client_and_ports_do_not_matter() {
+        assert_eq!(seen(at("127.0.0.1"), "[2001:db8:1:2::5]:9000"), network("2001:db8:1:2::"));
+        assert_eq!(Client::at("2001:db8:1:2:3::4".parse().unwrap()), network("2001:db8:1:2::"));
+        assert_eq!(Client::at("::ffff:192.0.2.1".parse().unwrap()), network("192.0.2.1"));
+        assert!(Client::at("::1".parse().unwrap()).is_here() && Client::Local.is_here());
+    }
+}

@@ -1,0 +1,222 @@
+//! What a relay answers over HTTP: WebSockets at its path, and whether it is well.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | the relay's path, and whatever follows it | a WebSocket of the Jazz protocol |
+//! | `/health` | 200 while the engine lives |
+//! | `/ready` | 200 while it takes new connections: not while it is stopping |
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use futures::{Sink, SinkExt, StreamExt};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
+use tower_service::Service as _;
+
+use super::access::Access;
+use super::admission::{Admission, Admitted, Full};
+use super::client::{Via, behind};
+use super::listener::Stream;
+use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, frames_for};
+use crate::runtime::Isolate;
+use crate::runtime::protocol::Accept;
+
+/// How long the isolate may take to greet a connection.
+const GREETING: Duration = Duration::from_secs(30);
+/// How long a client may take to say what it wants.
+const HEADERS: Duration = Duration::from_secs(10);
+/// The longest headers, in bytes.
+const LONGEST_HEADERS: usize = 16 << 10;
+/// After how long a silence a client hears that we are there: the SDK gives a relay up that is silent for ten seconds.
+const KEEP_ALIVE: KeepAlive = KeepAlive { after: Duration::from_secs(4), text: ping };
+/// How much a connection reads at once: most say little.
+const READ_BUFFER: usize = 4 << 10;
+
+/// What all answers share.
+pub(super) struct Shared {
+    pub isolate: Arc<Isolate>,
+    /// What the paths of WebSockets begin with: empty, or `/` and a name.
+    pub path: String,
+    pub access: Access,
+    pub admission: Arc<Admission>,
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether new clients should go elsewhere.
+    pub draining: AtomicBool,
+}
+
+/// The answers of a relay.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new().route("/health", get(health)).route("/ready", get(ready)).fallback(upgrade).with_state(shared)
+}
+
+/// Serves one connection until it has become a WebSocket, or has had its answer.
+pub(super) async fn serve(router: Router, stream: Box<dyn Stream>, via: Via) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(via);
+        router.clone().call(request.map(Body::new))
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(LONGEST_HEADERS)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a request came to nothing");
+    }
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.isolate.has_ended() {
+        (StatusCode::SERVICE_UNAVAILABLE, "the sync engine has stopped\n").into_response()
+    } else {
+        "ok\n".into_response()
+    }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    if shared.draining.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
+    } else {
+        health(State(shared)).await
+    }
+}
+
+async fn upgrade(
+    State(shared): State<Arc<Shared>>,
+    Extension(via): Extension<Via>,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Some(below) = uri.path().strip_prefix(&shared.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    else {
+        return (StatusCode::NOT_FOUND, "there is no relay at this path\n").into_response();
+    };
+    let Ok(upgrade) = upgrade else {
+        return (StatusCode::UPGRADE_REQUIRED, "this is a relay: connect with a WebSocket\n").into_response();
+    };
+    // Whoever can open the socket of this user needs no token.
+    if via != Via::User && !shared.access.admits(below, &uri, &headers) {
+        return (StatusCode::FORBIDDEN, "this relay is for those who know its token\n").into_response();
+    }
+    if !shared.access.admits_origin(&headers) {
+        return (StatusCode::FORBIDDEN, "this relay is not for pages of this site\n").into_response();
+    }
+    let client = behind(via, &headers, &shared.trusted_proxies);
+    let admitted = match shared.admission.admit(client) {
+        Ok(admitted) => admitted,
+        Err(Full::Relay) => return (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n").into_response(),
+        Err(Full::Address) => {
+            return (StatusCode::TOO_MANY_REQUESTS, "too many connections from your address\n").into_response();
+        }
+    };
+    upgrade
+        .read_buffer_size(READ_BUFFER)
+        .max_message_size(MAX_FRAME_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .on_upgrade(move |socket| connected(shared, socket, admitted))
+}
+
+/// Waits for the first word of a client, then hands it over to the isolate: one that says nothing costs it nothing.
+async fn connected(shared: Arc<Shared>, mut socket: WebSocket, admitted: Admitted) {
+    // Whoever only wants to know whether this is a relay need not wait.
+    if socket.send(Message::Text(ping().into())).await.is_err() {
+        return;
+    }
+    let first = loop {
+        match tokio::time::timeout(KEEP_ALIVE.after, socket.next()).await {
+            Ok(Some(Ok(message))) => match message {
+                Message::Text(_) => break message,
+                Message::Close(_) => return,
+                _ => {}
+            },
+            Ok(Some(Err(_)) | None) => return,
+            Err(_) => {
+                if socket.send(Message::Text(ping().into())).await.is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let begun = Begun { first: Some(first), socket };
+    let frames = frames_for(begun, |text| Message::Text(text.into()), to_frame, &runtime, Some(KEEP_ALIVE), admitted);
+    let greeted = async {
+        let socket = shared.isolate.add_connection(frames).await?;
+        shared.isolate.call_async(&Accept { socket }, GREETING).await
+    };
+    match greeted.await {
+        Ok(_) => tracing::debug!("a client came"),
+        Err(error) => tracing::warn!(%error, "a client could not be served"),
+    }
+}
+
+/// What the SDK's client takes for a sign of life.
+fn ping() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!(r#"{{"type":"ping","time":{now},"dc":"caro"}}"#)
+}
+
+fn to_frame(message: Message) -> Frame {
+    match message {
+        Message::Text(text) => Frame::Text(text.as_str().to_owned()),
+        Message::Close(_) => Frame::Close,
+        _ => Frame::Other,
+    }
+}
+
+/// A socket of which one message was read already.
+struct Begun {
+    first: Option<Message>,
+    socket: WebSocket,
+}
+
+impl futures::Stream for Begun {
+    type Item = Result<Message, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => self.socket.poll_next_unpin(cx),
+        }
+    }
+}
+
+impl Sink<Message> for Begun {
+    type Error = axum::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.socket.poll_ready_unpin(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
+        self.socket.start_send_unpin(message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.socket.poll_flush_unpin(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.socket.poll_close_unpin(cx)
+    }
+}
