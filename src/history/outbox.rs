@@ -119,8 +119,9 @@ impl History {
     pub fn leave_outside(&self, numbers: &[u64], own: Uuid) -> Result<()> {
         self.write(|db| {
             let mut unplaced = db.prepare_cached(
-                "DELETE FROM outbox WHERE seq = ?1 \
-                 AND id IN (SELECT id FROM records WHERE device_id = ?2 AND in_segment = 0)",
+                // Not `id IN (…)`, for which the whole history would be looked at each time.
+                "DELETE FROM outbox WHERE seq = ?1 AND EXISTS \
+                 (SELECT 1 FROM records WHERE records.id = outbox.id AND device_id = ?2 AND in_segment = 0)",
             )?;
             let mut others = db.prepare_cached("UPDATE outbox SET held = ?2 WHERE seq = ?1")?;
             for number in numbers.iter().filter_map(|number| i64::try_from(*number).ok()) {

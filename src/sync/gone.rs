@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use uuid::Uuid;
+
 use super::alive::{Alive, SILENCE};
 use super::engine::Engine;
 use super::index::{ERASED, RETIRED, Segment};
@@ -80,13 +82,45 @@ pub(super) fn release(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncEr
             Some(RETIRED) => Some(UnixNanos(description.newest.unwrap_or(i64::MAX))),
             _ => None,
         };
-        let only = (segment.device != engine.device).then_some(engine.device);
-        queued += engine.history.release_segment(&id, &key(&id, ""), only, after)?;
+        let own = segment.device == engine.device;
+        // Whoever rewrote it had not seen what this device added last, and nobody else adds anything.
+        let behind = if own && after.is_none() { said_less_elsewhere(engine, &id)? } else { Vec::new() };
+        queued += engine.history.release_segment(&id, &key(&id, ""), (!own).then_some(engine.device), after)?;
+        queued += behind.len() as u64;
+        engine.history.queue_again(&behind)?;
     }
     if queued > 0 {
         tracing::info!(queued, "what was in segments that are gone goes up again");
     }
     Ok(())
+}
+
+/// The records of a segment that lie in others too, of which all of these say less than is known here.
+fn said_less_elsewhere(engine: &Engine, id: &str) -> Result<Vec<Uuid>, SyncError> {
+    let mut elsewhere: BTreeMap<String, Vec<Uuid>> = BTreeMap::new();
+    for record in engine.history.records_in(id)? {
+        if engine.history.is_deleted(record)? {
+            continue;
+        }
+        for segment in engine.history.segments_of(record)?.into_iter().filter(|segment| segment != id) {
+            elsewhere.entry(segment).or_default().push(record);
+        }
+    }
+    let (mut behind, mut whole) = (BTreeSet::new(), BTreeSet::new());
+    for (id, shared) in elsewhere {
+        behind.extend(shared);
+        let Some(segment) = engine.index.get(&id).filter(|segment| !segment.description.is_abandoned()) else { continue };
+        let Some(read) = rewrite::read_whole(engine, segment)? else { continue };
+        for record in read.records {
+            if engine.history.get(record.id)?.is_some_and(|here| here.compare(&record).is_le()) {
+                whole.insert(record.id);
+            }
+        }
+        if segment.description.full {
+            engine.ask(&Release { ids: vec![id] })?;
+        }
+    }
+    Ok(behind.difference(&whole).copied().collect())
 }
 
 /// Erases what is still there of segments that are gone, here and on the relay; but not what is to be replaced by something
