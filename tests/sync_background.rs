@@ -1,11 +1,12 @@
 //! Without a daemon a detached exchange follows what was recorded: soon, seldom more than one, and at no cost to the
 //! command that recorded it. None at all where the user does not want it.
 
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::common::home::{Run, wait_until};
-use crate::common::sync::{Relay, SyncHome};
+use crate::common::sync::{Relay, SyncHome, contains};
 
 /// The system calls of one process for sockets, processes and programs; those of its children are not traced.
 fn traced(device: &SyncHome, args: &[&str]) -> (Run, String) {
@@ -122,4 +123,34 @@ fn an_unreachable_relay_is_tried_ever_more_rarely() {
     assert!(status["last_exchange"]["remedy"].as_str().unwrap().contains("Check the address"), "{status}");
     relay.start_again();
     assert_eq!(device.now().sent, 2);
+}
+
+/// The background exchanges of a device that run now.
+fn running(device: &SyncHome) -> usize {
+    let home = device.home.path().display().to_string();
+    let is_one = |process: &std::fs::DirEntry| {
+        let read = |name: &str| std::fs::read(process.path().join(name)).unwrap_or_default();
+        contains(&read("cmdline"), b"now\0--background") && contains(&read("environ"), home.as_bytes())
+    };
+    std::fs::read_dir("/proc").unwrap().filter_map(Result::ok).filter(is_one).count()
+}
+
+#[test]
+fn a_relay_that_takes_connections_and_says_nothing_keeps_one_busy_and_one_waiting() {
+    let mut relay = Relay::new();
+    let device = SyncHome::new("laptop");
+    device.init(&relay.url());
+    relay.stop();
+    let silent = TcpListener::bind(relay.address()).unwrap();
+    std::thread::spawn(move || silent.incoming().collect::<Vec<_>>());
+    device.exchanges("realtime");
+    // Longer than several of them take until they wait for their turn.
+    let (begun, mut most) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(8) {
+        device.add_one("ls");
+        most = most.max(running(&device));
+    }
+    println!("at most {most} background exchanges at a time");
+    // One may have started only to find that another waits already.
+    assert!((1..=3).contains(&most), "{most}");
 }

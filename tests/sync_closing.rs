@@ -73,6 +73,14 @@ fn everything_that_was_synced_goes_everywhere_and_what_never_left_stays() {
     // The root's entries, which name the registries that are gone and carry the mark, cannot be deleted.
     erased_from(&relay, &before, 2);
 
+    let here = a.run(["sync", "now"]).failure(1);
+    assert!(here.stderr.contains("everything that was synced was erased"), "{here:?}");
+    let status = a.ok(["sync", "status", "--offline"]);
+    for told in [&here.stderr, &status.stderr] {
+        assert!(told.contains("caro sync init") && !told.contains("caro sync restore"), "{told}");
+        assert!(!told.contains("permissions alone"), "there are no keys any more: {told}");
+    }
+
     let told = b.run(["sync", "now"]).failure(1);
     assert!(told.stderr.contains("everything that was synced was erased on all devices from laptop"), "{told:?}");
     assert!(told.stderr.contains("caro sync init"), "{told:?}");

@@ -109,7 +109,9 @@ fn said_less_elsewhere(engine: &Engine, id: &str) -> Result<Vec<Uuid>, SyncError
     let (mut behind, mut whole) = (BTreeSet::new(), BTreeSet::new());
     for (id, shared) in elsewhere {
         behind.extend(shared);
-        let Some(segment) = engine.index.get(&id).filter(|segment| !segment.description.is_abandoned()) else { continue };
+        let Some(segment) = engine.index.get(&id).filter(|segment| !segment.description.is_abandoned()) else {
+            continue;
+        };
         let Some(read) = rewrite::read_whole(engine, segment)? else { continue };
         for record in read.records {
             if engine.history.get(record.id)?.is_some_and(|here| here.compare(&record).is_le()) {

@@ -2,7 +2,7 @@
 //!
 //! A capture stays as cheap as it was. It reads the state file and, if something is due, asks the daemon's
 //! socket; only where none answers it starts a process, and none where one waits already. That one collects
-//! what comes within a moment, lets go of the "waiting" lock, waits for its turn, and exchanges: whoever records
+//! what comes within a moment, waits for its turn, lets go of the "waiting" lock, and exchanges: whoever records
 //! something after it let go starts the next. So nothing is missed, and never more than two of them are there.
 
 use std::fs::{File, TryLockError};
@@ -46,6 +46,13 @@ pub fn after_capture(paths: &SyncPaths, now: UnixNanos) -> Next {
         Ok(Some(_)) => Next::Start,
         _ => Next::Nothing,
     }
+}
+
+/// Whether a background exchange that had to wait for its turn may be made yet.
+#[must_use]
+pub fn is_still_due(paths: &SyncPaths, now: UnixNanos) -> bool {
+    let Ok(Some(state)) = SyncState::load(&paths.state) else { return false };
+    Settings::load(&paths.config).is_ok_and(|settings| is_due(&state, settings.frequency, now))
 }
 
 /// When the next exchange happens by itself where no daemon runs, and what starts it; no time: with the next command.

@@ -261,13 +261,21 @@ impl SyncState {
         if self.closing.is_some() {
             return Err(SyncError::Unfinished { command: "caro sync delete --everywhere" });
         }
-        if let Some(closed) = self.closed.as_ref().filter(|closed| closed.settled) {
-            return Err(closed.error());
-        }
-        if self.removed {
-            return Err(SyncError::Removed);
-        }
+        self.may_take_part()?;
         if self.is_enabled() { Ok(()) } else { Err(SyncError::Disabled) }
+    }
+
+    /// Whether this device still belongs to its account.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError::Closed`] or [`SyncError::Removed`].
+    pub fn may_take_part(&self) -> Result<(), SyncError> {
+        match &self.closed {
+            Some(closed) if closed.settled => Err(closed.error()),
+            _ if self.removed => Err(SyncError::Removed),
+            _ => Ok(()),
+        }
     }
 
     /// The session to continue with the store as it is there.

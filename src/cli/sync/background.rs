@@ -30,9 +30,13 @@ pub(super) fn run(ui: &Ui, home: &Home, keys: &KeyArgs) -> Result<(), CliError> 
     let paths = paths(home);
     let Some(waiting) = oneshot::waiting(&paths)? else { return Ok(()) };
     std::thread::sleep(COLLECT);
+    if !wait_until_free(&paths, TURN)? {
+        return Ok(());
+    }
     // From here on, whatever is recorded may come too late for this exchange.
     drop(waiting);
-    if !wait_until_free(&paths, TURN)? {
+    // What was waited for may have failed, and the same would happen again.
+    if !oneshot::is_still_due(&paths, time::now()) {
         return Ok(());
     }
     let begun = Instant::now();

@@ -109,8 +109,14 @@ impl Command {
 }
 
 fn list(ui: &mut Ui, home: &Home, args: &ListArgs) -> Result<(), CliError> {
-    let this = state(home)?.device;
-    let devices = sync::known_devices(&paths(home).devices)?;
+    let state = state(home)?;
+    let this = state.device;
+    let mut devices = sync::known_devices(&paths(home).devices)?;
+    // What a device says to the others of itself, it says seldom.
+    let last = state.last_exchange.filter(|last| last.error.is_none()).and_then(|last| time::parse_rfc3339(&last.at));
+    if let Some(own) = devices.iter_mut().find(|device| device.id == this) {
+        own.last_sync = own.last_sync.max(last.map(|at| at.0));
+    }
     if args.json {
         let devices = devices.into_iter().map(|device| in_json(device, this)).collect();
         return ui.json(&DevicesJson { schema_version: 1, devices });

@@ -151,6 +151,8 @@ impl KeyArgs {
             store.store(&kept).map_err(SyncError::from)?;
             return Ok(kept);
         }
+        // Whoever closed the account has taken them away.
+        SyncState::load(&paths(home).state)?.map_or(Ok(()), |state| state.may_take_part())?;
         Err(CliError::new(Kind::NotSetUp, "the keys of this identity are not in the key store")
             .hinted("Set this device up again with your recovery phrase: caro sync restore"))
     }

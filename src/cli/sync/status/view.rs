@@ -129,7 +129,7 @@ fn state_in_words(state: &str) -> &str {
 
 /// Says on standard error what to do.
 fn advise(ui: &Ui, status: &StatusJson) {
-    if status.keys == Some("plain_file") {
+    if status.keys == Some("plain_file") && status.state != "closed" {
         ui.warn("the keys are in a file that is protected by its permissions alone");
     }
     if status.locked {
