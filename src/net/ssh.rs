@@ -215,9 +215,29 @@ mod tests {
 
     #[test]
     fn an_address_says_whom_to_log_in_as_where_and_what_folder_to_use() {
-        let login = login("ssh://me@host.example:2222/srv/it's mine").unwrap();
-        assert_eq!((login.destination.as_str(), login.port), ("me@host.example", Some(2222)));
-        assert_eq!(login.folder, None);
+        let full = login("ssh://me@host.example:2222/srv/it's").unwrap();
+        assert_eq!((full.destination.as_str(), full.port), ("me@host.example", Some(2222)));
+        let plain = login("ssh://host/").unwrap();
+        assert_eq!((plain.destination.as_str(), plain.port, plain.folder), ("host", None, None));
+    }
+
+    #[test]
+    fn the_shell_there_starts_a_relay_with_that_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let there = tempfile::tempdir().unwrap();
+        let caro = there.path().join("caro");
+        std::fs::write(&caro, "#!/bin/sh\nprintf '%s\\n' \"$@\"\n").unwrap();
+        std::fs::set_permissions(&caro, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for (address, folder) in [("ssh://host", None), ("ssh://host/srv/it's;$HOME", Some("/srv/it's;$HOME"))] {
+            let mut command = std::process::Command::new("/bin/sh");
+            command
+                .args(["-c", &login(address).unwrap().remote_command()])
+                .env("PATH", format!("{}:/usr/bin:/bin", there.path().display()));
+            let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+            let mut expected = vec!["relay", "serve", "--stdio"];
+            expected.extend(folder.into_iter().flat_map(|folder| ["--data-dir", folder]));
+            assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]
