@@ -1,7 +1,7 @@
 //! Unix sockets between processes of one user: where they lie, and who may be at the other end.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -58,14 +58,14 @@ pub(crate) fn bind(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Removes a socket that its process has left.
+/// Removes a socket that its process has left; a file of another kind stays.
 ///
 /// # Errors
 ///
 /// What the file system says.
 pub(crate) fn remove_left(socket: &Path) -> io::Result<()> {
-    match std::fs::remove_file(socket) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+    match std::fs::symlink_metadata(socket) {
+        Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(socket),
         _ => Ok(()),
     }
 }

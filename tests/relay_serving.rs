@@ -39,7 +39,7 @@ fn websocket(url: &str, headers: &[(&'static str, &str)]) -> Result<Client, Stat
         request.headers_mut().append(*name, value.parse().unwrap());
     }
     match runtime.block_on(tokio_tungstenite::connect_async(request)) {
-        Ok((socket, _)) => Ok(Client { socket: Some(socket), runtime }),
+        Ok((socket, _)) => Ok(Client { socket: Some(socket), closed: false, runtime }),
         Err(SocketError::Http(response)) => Err(response.status()),
         Err(error) => panic!("{url}: {error}"),
     }
@@ -50,6 +50,8 @@ type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStre
 /// A client that only reads.
 struct Client {
     socket: Option<Socket>,
+    /// Whether the relay has said good-bye.
+    closed: bool,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -61,6 +63,10 @@ impl Client {
         let next = async { tokio::time::timeout(DEADLINE, socket.next()).await.expect("in time") };
         match self.runtime.block_on(next) {
             Some(Ok(Message::Text(text))) => Some(text.as_str().to_owned()),
+            Some(Ok(Message::Close(_))) => {
+                self.closed = true;
+                None
+            }
             _ => None,
         }
     }
@@ -252,6 +258,13 @@ fn a_unix_socket_serves_the_proxy_before_it_and_one_that_was_left_is_in_nobodys_
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains("cannot listen on unix:"), "{run:?}");
     drop(relay);
+    let file = folder.path().join("precious");
+    std::fs::write(&file, "of the user").unwrap();
+    let mut third = serve(&folder.path().join("third"), SocketAddr::from(([127, 0, 0, 1], 0)));
+    third.arg("--listen").arg(format!("unix:{}", file.display()));
+    let run = crate::common::sync::finish_within(third, &[], DEADLINE);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "of the user", "what is no socket stays");
 }
 
 #[test]
@@ -311,6 +324,7 @@ fn while_it_drains_it_serves_those_who_are_there_and_says_that_it_is_not_ready()
     signal("TERM", relay.pid());
     wait_until("it is not ready any more", || get(tcp(relay.address()), "/ready").starts_with("HTTP/1.1 503"));
     assert!(get(tcp(relay.address()), "/health").starts_with("HTTP/1.1 200"));
+    signal("HUP", relay.pid());
     assert!(client.text().is_some(), "who is there goes on");
     drop(client.socket.take());
     assert_eq!(relay.stop_quietly().code(), Some(0), "with the last one it ends: {}", relay.log());
@@ -342,6 +356,39 @@ fn who_never_says_what_he_wants_is_let_go() {
     let _ = long.read_to_end(&mut answer);
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{:?}", String::from_utf8_lossy(&answer));
     assert!(get(tcp(relay.address()), "/health").ends_with("ok\n"));
+}
+
+#[test]
+fn a_client_that_has_said_nothing_is_told_when_it_stops_and_keeps_it_from_nothing() {
+    let mut relay = Relay::new();
+    let mut client = websocket(&relay.url(), &[]).unwrap();
+    assert!(client.text().is_some());
+    signal("TERM", relay.pid());
+    while client.text().is_some() {}
+    assert!(client.closed, "it is told in good order");
+    assert_eq!(relay.stop_quietly().code(), Some(0), "{}", relay.log());
+}
+
+#[test]
+fn a_folder_that_is_named_counts_before_a_file_that_wants_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    std::fs::write(&file, "in_memory = true\n").unwrap();
+    let relay = Relay::with(&["--config", file.to_str().unwrap()]);
+    assert!(relay.data().join("relay.db").exists());
+}
+
+#[test]
+fn a_folder_that_others_can_write_to_keeps_only_the_socket_of_its_user_away() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("relay");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o775)).unwrap();
+    let relay = Relay::start(&data);
+    assert!(get(tcp(relay.address()), "/health").ends_with("ok\n"));
+    wait_until("it is told", || relay.log().contains("the folder belongs to others too"));
+    assert!(!data.join("relay.sock").exists());
 }
 
 /// The process that a relay's folder names as its own.

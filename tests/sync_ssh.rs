@@ -60,7 +60,7 @@ impl Machine {
         let config = format!(
             "ListenAddress {}\nHostKey {path}/host\nAuthorizedKeysFile {path}/authorized_keys\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n\
-             SetEnv PATH={path}/bin:{system} CARO_DATA_DIR={path}/data CARO_CONFIG_DIR={path}/config \
+             SetEnv PATH={path}/bin:{system} CARO_DATA_DIR={path}/data CARO_CONFIG_DIR={path}/settings \
              CARO_STATE_DIR={path}/state\n",
             self.address
         );
@@ -166,6 +166,9 @@ fn restore(machine: &Machine, device: &SyncHome, url: &str, phrase: &Path) {
 fn two_devices_have_one_history_on_a_machine_that_they_can_log_in_to() {
     let Some(machine) = Machine::start() else { return };
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    // The path is for those who come through a proxy.
+    std::fs::create_dir(at_of(&machine, "settings")).unwrap();
+    std::fs::write(at_of(&machine, "settings/relay.toml"), "path = \"/caro\"\n").unwrap();
     a.add_one("from the laptop");
     let phrase = init(&machine, &a, &machine.url());
     restore(&machine, &b, &machine.url(), &phrase);
@@ -239,11 +242,16 @@ fn what_keeps_it_from_logging_in_is_told_in_plain_words() {
     says("config", &url, "there is no caro on that machine");
     std::fs::write(
         at_of(&machine, "bin/caro"),
-        "#!/bin/sh\necho \"error: unexpected argument '--stdio'\" >&2\nexit 2\n",
+        "#!/bin/sh\necho \"Error: unexpected argument '--stdio' found\" >&2\nexit 2\n",
     )
     .unwrap();
     std::fs::set_permissions(at_of(&machine, "bin/caro"), std::fs::Permissions::from_mode(0o755)).unwrap();
     says("config", &url, "too old to be a relay");
+
+    let words = "#!/bin/sh\nprintf 'Error: \\033[31mred\\033]0;title\\007\\n' >&2\nexit 2\n";
+    std::fs::write(at_of(&machine, "bin/caro"), words).unwrap();
+    let run = machine.run(&device, &["sync", "relay", "test", &url]);
+    assert!(run.stderr.contains("says: [31mred]0;title") && !run.stderr.contains('\x1b'), "{run:?}");
 
     let mut command = device.command(["sync", "relay", "test", &url]);
     command.env("CARO_SSH", "no-such-ssh -v");

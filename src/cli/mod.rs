@@ -190,7 +190,9 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
     // A shell whose key it was falls back on a search of its own, and says at the prompt that this one failed.
     let is_by_key = matches!(&cli.command, Command::History(command) if command.is_by_key());
-    let result = start_log()
+    // Nobody watches a server who could try it again with the log on.
+    let otherwise = matches!(cli.command, Command::Relay(_)).then_some("warn");
+    let result = start_log(otherwise)
         .and_then(|()| Home::from_env())
         .and_then(|home| cli.command.run(&mut ui, &home).map_err(|error| rescue::instead_of(error, &home)))
         .map_err(|error| if is_by_key { error.unsaid() } else { error });
@@ -205,9 +207,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Sends the log to standard error, if CARO_LOG says what to log.
-fn start_log() -> Result<(), CliError> {
-    let Some(directives) = std::env::var_os("CARO_LOG").filter(|value| !value.is_empty()) else {
+/// Sends the log to standard error, if CARO_LOG says what to log, or the command has something to log of its own.
+fn start_log(otherwise: Option<&str>) -> Result<(), CliError> {
+    let asked = std::env::var_os("CARO_LOG").filter(|value| !value.is_empty());
+    let Some(directives) = asked.or_else(|| otherwise.map(OsString::from)) else {
         return Ok(());
     };
     let filter = directives

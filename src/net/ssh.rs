@@ -20,6 +20,8 @@ const ALSO_LOOK_IN: &str = "$HOME/.local/bin:$HOME/.cargo/bin:/usr/local/bin:/op
 const LINGER: Duration = Duration::from_secs(2);
 /// How long what `ssh` said last may take to be read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+/// How much of an error of the other machine is told, in characters.
+const LONGEST_WORDS: usize = 200;
 /// How much of what `ssh` says is kept.
 const KEPT: usize = 4 << 10;
 
@@ -65,7 +67,9 @@ impl Login {
         let [program, arguments @ ..] = &self.program[..] else { return Err("no `ssh` is named".into()) };
         let mut command = Command::new(program);
         // What the user says in the program's arguments counts before this.
-        command.args(arguments).args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
+        command.args(arguments).args(["-T", "-a", "-x", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
+        // The user's other sessions must not depend on this one, nor this one run what is meant for them.
+        command.args(["-o", "ControlMaster=no", "-o", "RemoteCommand=none", "-o", "ClearAllForwardings=yes"]);
         if let Some(port) = self.port {
             command.args(["-p", &port.to_string()]);
         }
@@ -85,7 +89,9 @@ impl Login {
             // Nobody may care how it ended.
             let _ = sender.send(accompany(child, errors, gone).await);
         });
-        let ending = Ending { ended, destination: self.destination.clone() };
+        let port = self.port.map(|port| format!("-p {port} ")).unwrap_or_default();
+        let by_hand = format!("{} {port}{}", self.program.join(" "), self.destination);
+        let ending = Ending { ended, by_hand };
         Ok((Session { input, output, _alive: alive }, ending))
     }
 
@@ -132,33 +138,36 @@ impl AsyncWrite for Session {
 /// How a login ended that came to nothing.
 pub(super) struct Ending {
     ended: oneshot::Receiver<(Option<ExitStatus>, String)>,
-    destination: String,
+    /// How the user logs in there himself.
+    by_hand: String,
 }
 
 impl Ending {
     /// Why, in plain words; none where `ssh` does not say.
     pub(super) async fn reason(self) -> Option<String> {
         let (status, said) = self.ended.await.ok()?;
-        let to = &self.destination;
+        let by_hand = &self.by_hand;
         let knows = |part: &str| said.contains(part);
         Some(match status?.code()? {
             255 if knows("Permission denied") || knows("Too many authentication failures") => {
-                format!("ssh was not let in: `ssh {to}` has to work without a question")
+                format!("ssh was not let in: `{by_hand}` has to work without a question")
             }
             255 if knows("Host key verification failed") || knows("IDENTIFICATION HAS CHANGED") => {
-                format!("its host key is not known, or is another one: `ssh {to}` tells more")
+                format!("its host key is not known, or is another one: `{by_hand}` tells more")
             }
             255 if knows("Could not resolve") => "its name is not known".into(),
             255 if knows("Connection refused") => "nothing listens there".into(),
             255 if knows("timed out") => "it did not answer in time".into(),
             255 if knows("No route to host") || knows("unreachable") => "there is no way to it on this network".into(),
-            255 => format!("ssh did not get through: `ssh {to}` tells more"),
+            255 => format!("ssh did not get through: `{by_hand}` tells more"),
             127 => "there is no caro on that machine, or not where its shell looks".into(),
-            2 => "the caro on that machine is too old to be a relay".into(),
-            _ => match said.lines().find_map(|line| line.strip_prefix("Error: ")) {
-                Some(error) => format!("the caro on that machine says: {error}"),
-                None => return None,
-            },
+            2 if knows("--stdio") => "the caro on that machine is too old to be a relay".into(),
+            _ => {
+                let error = said.lines().find_map(|line| line.strip_prefix("Error: "))?;
+                // Another machine's words must not do anything to this one's terminal.
+                let plain: String = error.chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect();
+                format!("the caro on that machine says: {plain}")
+            }
         })
     }
 }

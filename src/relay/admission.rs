@@ -58,7 +58,7 @@ impl Admission {
             return Err(Full::Relay);
         }
         let of_client = open.by_client.entry(client).or_default();
-        if *of_client >= self.limits.per_address && !client.is_here() {
+        if *of_client >= self.limits.per_address && client != Client::Local {
             return Err(Full::Address);
         }
         *of_client += 1;

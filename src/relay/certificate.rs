@@ -53,20 +53,32 @@ impl Certificate {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Reads the files again if they have changed. Where they cannot be used, the certificate stays that it was.
-    pub(super) fn renew(&self) {
-        let now = stamp(&self.files);
-        let before = std::mem::replace(&mut *self.stamp.lock().unwrap_or_else(PoisonError::into_inner), now);
-        if now == before {
-            return;
+    /// Reads the files again if they have changed, or could not be read the last time.
+    pub(super) fn renew_if_changed(&self) {
+        if *self.stamp() != stamp(&self.files) {
+            self.renew();
         }
+    }
+
+    /// Reads the files again. Where they cannot be used, the certificate stays that it was.
+    pub(super) fn renew(&self) {
+        *self.stamp() = stamp(&self.files);
         match read(&self.files) {
             Ok(renewed) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
                 tracing::info!("the certificate was renewed");
             }
-            Err(reason) => tracing::error!("{reason}; the certificate that was read before goes on"),
+            Err(reason) => {
+                *self.stamp() = Stamp::default();
+                tracing::error!("{reason}; the certificate that was read before goes on");
+            }
         }
+    }
+}
+
+impl Certificate {
+    fn stamp(&self) -> std::sync::MutexGuard<'_, Stamp> {
+        self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

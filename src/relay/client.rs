@@ -22,15 +22,15 @@ pub(super) enum Via {
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Client {
-    /// It came through a Unix socket, so whoever runs this machine let it.
+    /// Somebody on this machine.
     Local,
     /// An address; of an IPv6 one the network, which is what one customer gets.
     Network(IpAddr),
 }
 
 impl Client {
-    /// Who connected from an address.
-    pub(super) fn at(address: IpAddr) -> Self {
+    /// Who is at an address that a proxy names.
+    fn named(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) if !address.is_loopback() => {
                 let network = u128::from(address) & !u128::from(u64::MAX);
@@ -40,20 +40,29 @@ impl Client {
         }
     }
 
-    /// Whether it is on this machine.
-    pub(super) fn is_here(self) -> bool {
-        match self {
-            Self::Local => true,
-            Self::Network(address) => address.is_loopback(),
-        }
+    /// Who connected from an address.
+    pub(super) fn at(address: IpAddr) -> Self {
+        if address.to_canonical().is_loopback() { Self::Local } else { Self::named(address) }
+    }
+}
+
+/// Whether an address is that of a proxy that is believed.
+fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address.to_canonical()))
+}
+
+/// Who connected, before it has said anything: whatever a trusted proxy brings counts as from here.
+pub(super) fn nearest(via: Via, trusted: &[IpNet]) -> Client {
+    match via {
+        Via::Network(address) if !is_trusted(&address, trusted) => Client::at(address),
+        _ => Client::Local,
     }
 }
 
 /// Who is behind whoever connected: a proxy that is trusted says for whom it asks, and whoever uses the socket for one is it.
 pub(super) fn behind(via: Via, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
     let nearest = match via {
-        Via::Network(address) if is_trusted(&address) => Client::at(address),
+        Via::Network(address) if is_trusted(&address, trusted) => Client::at(address),
         Via::Network(address) => return Client::at(address),
         Via::Unix => Client::Local,
         Via::User => return Client::Local,
@@ -63,8 +72,8 @@ pub(super) fn behind(via: Via, headers: &HeaderMap, trusted: &[IpNet]) -> Client
     let mut found = nearest;
     // From the nearest outwards: what stands beyond the first one that is not trusted, anybody may have made up.
     while let Some(address) = chain.pop().and_then(address) {
-        found = Client::at(address);
-        if !is_trusted(&address) {
+        found = Client::named(address);
+        if !is_trusted(&address, trusted) {
             break;
         }
     }
@@ -100,7 +109,8 @@ mod tests {
         assert_eq!(seen(at("127.0.0.1"), "198.51.100.7"), network("198.51.100.7"));
         assert_eq!(seen(at("127.0.0.1"), "1.1.1.1, 198.51.100.7, 10.2.3.4"), network("198.51.100.7"));
         assert_eq!(seen(at("203.0.113.9"), "198.51.100.7"), network("203.0.113.9"));
-        assert_eq!(seen(at("127.0.0.1"), "nonsense"), network("127.0.0.1"));
+        assert_eq!(seen(at("127.0.0.1"), "nonsense"), Client::Local);
+        assert_eq!(seen(at("127.0.0.1"), "127.0.0.1"), network("127.0.0.1"), "it is not here because it says so");
         assert_eq!(seen(Via::Unix, "198.51.100.7"), network("198.51.100.7"));
         assert_eq!(seen(Via::User, "198.51.100.7"), Client::Local);
     }
@@ -110,6 +120,6 @@ mod tests {
         assert_eq!(seen(at("127.0.0.1"), "[2001:db8:1:2::5]:9000"), network("2001:db8:1:2::"));
         assert_eq!(Client::at("2001:db8:1:2:3::4".parse().unwrap()), network("2001:db8:1:2::"));
         assert_eq!(Client::at("::ffff:192.0.2.1".parse().unwrap()), network("192.0.2.1"));
-        assert!(Client::at("::1".parse().unwrap()).is_here() && Client::Local.is_here());
+        assert_eq!(Client::at("::1".parse().unwrap()), Client::Local);
     }
 }

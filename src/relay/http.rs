@@ -27,11 +27,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
+use tokio::sync::watch;
 use tower_service::Service as _;
 
 use super::access::Access;
 use super::admission::{Admission, Admitted, Full};
-use super::client::{Via, behind};
+use super::client::{Via, behind, nearest};
 use super::listener::Stream;
 use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, frames_for};
 use crate::runtime::Isolate;
@@ -41,10 +42,14 @@ use crate::runtime::protocol::Accept;
 const GREETING: Duration = Duration::from_secs(30);
 /// How long a client may take to say what it wants.
 const HEADERS: Duration = Duration::from_secs(10);
+/// How long a client may ask and be answered, until it has become a WebSocket.
+const ASKING: Duration = Duration::from_secs(15);
 /// The longest headers, in bytes.
 const LONGEST_HEADERS: usize = 16 << 10;
 /// After how long a silence a client hears that we are there: the SDK gives a relay up that is silent for ten seconds.
 const KEEP_ALIVE: KeepAlive = KeepAlive { after: Duration::from_secs(4), text: ping };
+/// How long saying good-bye may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How much a connection reads at once: most say little.
 const READ_BUFFER: usize = 4 << 10;
 
@@ -54,10 +59,15 @@ pub(super) struct Shared {
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
     pub path: String,
     pub access: Access,
+    /// The WebSockets.
     pub admission: Arc<Admission>,
+    /// Those who have not become one yet.
+    pub asking: Arc<Admission>,
     pub trusted_proxies: Vec<IpNet>,
     /// Whether new clients should go elsewhere.
     pub draining: AtomicBool,
+    /// Whether those who have said nothing are to go.
+    pub closing: watch::Sender<bool>,
 }
 
 /// The answers of a relay.
@@ -65,22 +75,28 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new().route("/health", get(health)).route("/ready", get(ready)).fallback(upgrade).with_state(shared)
 }
 
-/// Serves one connection until it has become a WebSocket, or has had its answer.
-pub(super) async fn serve(router: Router, stream: Box<dyn Stream>, via: Via) {
+/// Serves one connection until it has become a WebSocket, or has had its answers.
+pub(super) async fn serve(router: Router, shared: Arc<Shared>, stream: Box<dyn Stream>, via: Via) {
+    let Ok(_asking) = shared.asking.admit(nearest(via, &shared.trusted_proxies)) else {
+        tracing::debug!("too many are asking");
+        return;
+    };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(via);
         router.clone().call(request.map(Body::new))
     });
-    let served = http1::Builder::new()
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .max_buf_size(LONGEST_HEADERS)
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a request came to nothing");
+        .with_upgrades();
+    // The time counts for those too that ask again and again, or never read.
+    match tokio::time::timeout(ASKING, serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a request came to nothing"),
+        Err(_) => tracing::debug!("a client asked for too long"),
     }
 }
 
@@ -107,8 +123,9 @@ async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let Some(below) = uri.path().strip_prefix(&shared.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-    else {
+    // The path is for those who come through a proxy or the network.
+    let path = if via == Via::User { "" } else { &shared.path };
+    let Some(below) = uri.path().strip_prefix(path).filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
         return (StatusCode::NOT_FOUND, "there is no relay at this path\n").into_response();
     };
     let Ok(upgrade) = upgrade else {
@@ -138,23 +155,23 @@ async fn upgrade(
 
 /// Waits for the first word of a client, then hands it over to the isolate: one that says nothing costs it nothing.
 async fn connected(shared: Arc<Shared>, mut socket: WebSocket, admitted: Admitted) {
-    // Whoever only wants to know whether this is a relay need not wait.
-    if socket.send(Message::Text(ping().into())).await.is_err() {
-        return;
-    }
+    let mut signs_of_life = tokio::time::interval(KEEP_ALIVE.after);
+    let mut closing = shared.closing.subscribe();
     let first = loop {
-        match tokio::time::timeout(KEEP_ALIVE.after, socket.next()).await {
-            Ok(Some(Ok(message))) => match message {
-                Message::Text(_) => break message,
-                Message::Close(_) => return,
-                _ => {}
-            },
-            Ok(Some(Err(_)) | None) => return,
-            Err(_) => {
-                if socket.send(Message::Text(ping().into())).await.is_err() {
+        tokio::select! {
+            // The first one at once: whoever only wants to know whether this is a relay need not wait.
+            _ = signs_of_life.tick() => {
+                let sent = tokio::time::timeout(HEADERS, socket.send(Message::Text(ping().into()))).await;
+                if !matches!(sent, Ok(Ok(()))) {
                     return;
                 }
             }
+            message = socket.next() => match message {
+                Some(Ok(Message::Text(text))) => break Message::Text(text),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return farewell(socket).await,
+                Some(Ok(_)) => {}
+            },
+            () = async { drop(closing.wait_for(|closing| *closing).await) } => return farewell(socket).await,
         }
     };
     let runtime = tokio::runtime::Handle::current();
@@ -168,6 +185,12 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, admitted: Admitte
         Ok(_) => tracing::debug!("a client came"),
         Err(error) => tracing::warn!(%error, "a client could not be served"),
     }
+}
+
+/// Ends a connection in good order, if the other side takes part in that.
+async fn farewell(mut socket: WebSocket) {
+    // Who has gone already hears nothing.
+    let _ = tokio::time::timeout(FAREWELL, socket.close()).await;
 }
 
 /// What the SDK's client takes for a sign of life.

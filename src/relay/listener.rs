@@ -5,12 +5,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use super::address::ListenAddress;
@@ -20,8 +18,6 @@ use crate::local_socket;
 
 /// How long accepting rests after the system refused it, for example since there are no descriptors left.
 const REST: Duration = Duration::from_millis(200);
-/// Clients that may be asking at one socket, each of them for seconds at the most: a WebSocket, once there, is not counted.
-const REQUESTS: usize = 1024;
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -97,16 +93,10 @@ impl Listener {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let room = Arc::new(Semaphore::new(REQUESTS));
         loop {
-            let Ok(permit) = room.clone().acquire_owned().await else { return };
             let accepted = match &self.socket {
                 Socket::Unix(socket, via) => socket.accept().await.map(|(stream, _)| {
-                    let served = serve(Box::new(stream), *via);
-                    tokio::spawn(async move {
-                        served.await;
-                        drop(permit);
-                    });
+                    tokio::spawn(serve(Box::new(stream), *via));
                 }),
                 Socket::Tcp(socket, tls) => socket.accept().await.map(|(stream, address)| {
                     // Small frames go out at once: waiting to merge them would cost each answer 40 ms.
@@ -123,7 +113,6 @@ impl Listener {
                             },
                             None => serve(Box::new(stream), via).await,
                         }
-                        drop(permit);
                     });
                 }),
             };

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 pub use address::ListenAddress;
 pub use admission::ConnectionLimits;
@@ -41,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// How often the certificate's files are looked at.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// Clients that may be asking for something, none of them for long, in all and from one address.
+const ASKING: ConnectionLimits = ConnectionLimits { total: 4096, per_address: 64 };
 /// How long clients may take to read the last that they are sent.
 const LINGER: Duration = Duration::from_secs(5);
 /// Heap of the relay's isolate. Values that nobody has touched for a while leave it.
@@ -141,6 +144,12 @@ pub fn private_socket(data_dir: &Path) -> PathBuf {
     local_socket::path(data_dir, "relay.sock")
 }
 
+/// Whether a relay uses the store in this folder.
+#[must_use]
+pub fn is_in_use(data_dir: &Path) -> bool {
+    store::is_locked(data_dir)
+}
+
 /// Connects to the relay with its store in this folder, if one of this user runs on this machine.
 #[must_use]
 pub fn connect_privately(data_dir: &Path) -> Option<std::os::unix::net::UnixStream> {
@@ -181,7 +190,14 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         let mut signals = Signals::listen()?;
         let urls = listeners.iter().map(Listener::url).collect();
         if let Some(private) = &private {
-            listeners.push(Listener::bind_private(private)?);
+            match Listener::bind_private(private) {
+                Ok(listener) => listeners.push(listener),
+                // Others reach it all the same.
+                Err(error) if !listeners.is_empty() => {
+                    tracing::warn!("processes of this user do not reach it: {error}")
+                }
+                Err(error) => return Err(error),
+            }
         }
 
         let admission = Admission::new(options.connections);
@@ -190,20 +206,22 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             path: options.path,
             access,
             admission: admission.clone(),
+            asking: Admission::new(ASKING),
             trusted_proxies: options.trusted_proxies,
             draining: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
         });
         let router = http::router(shared.clone());
         let accepting: Vec<_> = listeners
             .into_iter()
             .map(|listener| {
-                let router = router.clone();
-                tokio::spawn(listener.run(move |stream, via| http::serve(router.clone(), stream, via)))
+                let (router, shared) = (router.clone(), shared.clone());
+                tokio::spawn(listener.run(move |stream, via| http::serve(router.clone(), shared.clone(), stream, via)))
             })
             .collect();
         tell(Told::Listening(urls));
 
-        let mut watch = tokio::time::interval(WATCH_EVERY);
+        let mut watch_every = tokio::time::interval(WATCH_EVERY);
         let mut renew = tokio::time::interval(RENEW_EVERY);
         let idle = async {
             match options.idle_exit {
@@ -224,12 +242,9 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                         tell(Told::Reloaded);
                     }
                 },
-                _ = renew.tick() => certificate.iter().for_each(|certificate| certificate.renew()),
-                _ = watch.tick() => {
-                    isolate.stop_endless_turn();
-                    if isolate.has_ended() {
-                        return Err(isolate.stopped().into());
-                    }
+                _ = renew.tick() => certificate.iter().for_each(|certificate| certificate.renew_if_changed()),
+                _ = watch_every.tick() => {
+                    look(&isolate)?;
                     tell(Told::Alive);
                 }
             }
@@ -237,23 +252,38 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
 
         tell(Told::Stopping);
         shared.draining.store(true, Ordering::Relaxed);
-        // Who asks a second time means it.
-        tokio::select! {
-            () = tokio::time::sleep(options.drain) => {}
-            () = admission.none_left() => {}
-            _ = signals.next() => {}
+        let drained = tokio::time::sleep(options.drain);
+        tokio::pin!(drained);
+        loop {
+            tokio::select! {
+                () = &mut drained => break,
+                () = admission.none_left() => break,
+                // Who asks a second time means it.
+                asked = signals.next() => if matches!(asked, Asked::Stop) { break },
+                _ = watch_every.tick() => {
+                    look(&isolate)?;
+                    tell(Told::Alive);
+                }
+            }
         }
         if let Some(private) = private {
             // Fails only where it has been removed.
             let _ = local_socket::remove_left(&private);
         }
         accepting.iter().for_each(tokio::task::JoinHandle::abort);
+        shared.closing.send_replace(true);
         tracing::info!("stopping: writing what is outstanding");
         isolate.call_async(&Close {}, PATIENCE).await?;
         // Who does not read has had his time.
         let _ = tokio::time::timeout(LINGER, admission.none_left()).await;
         Ok(())
     })
+}
+
+/// Ends a script that hangs, and says so where it has ended.
+fn look(isolate: &Isolate) -> Result<(), RelayError> {
+    isolate.stop_endless_turn();
+    if isolate.has_ended() { Err(isolate.stopped().into()) } else { Ok(()) }
 }
 
 /// The signals that a relay obeys, from the moment it listens for them and not only once they are awaited.

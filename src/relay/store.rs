@@ -16,6 +16,14 @@ pub(super) struct Store {
     _lock: Option<File>,
 }
 
+/// The file whose lock says that a relay uses the folder.
+const LOCK: &str = "relay.lock";
+
+/// Whether a relay uses the store in this folder.
+pub(super) fn is_locked(folder: &std::path::Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// Opens the store in a folder, or one in memory.
 pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
     let Some(folder) = folder else {
@@ -25,7 +33,7 @@ pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
     };
     let failed = |reason: String| RelayError::Store { folder: folder.clone(), reason };
     let lock = private_file::make_folder(&folder)
-        .and_then(|()| private_file::open_lock(&folder.join("relay.lock")))
+        .and_then(|()| private_file::open_lock(&folder.join(LOCK)))
         .map_err(|e| failed(e.to_string()))?;
     match lock.try_lock() {
         Ok(()) => {}

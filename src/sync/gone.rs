@@ -85,9 +85,10 @@ pub(super) fn release(engine: &mut Engine, pulled: &Pulled) -> Result<(), SyncEr
         let own = segment.device == engine.device;
         // Whoever rewrote it had not seen what this device added last, and nobody else adds anything.
         let behind = if own && after.is_none() { said_less_elsewhere(engine, &id)? } else { Vec::new() };
-        queued += engine.history.release_segment(&id, &key(&id, ""), (!own).then_some(engine.device), after)?;
-        queued += behind.len() as u64;
+        // First, since nobody looks any more once the segment is released.
         engine.history.queue_again(&behind)?;
+        queued += behind.len() as u64;
+        queued += engine.history.release_segment(&id, &key(&id, ""), (!own).then_some(engine.device), after)?;
     }
     if queued > 0 {
         tracing::info!(queued, "what was in segments that are gone goes up again");
@@ -112,7 +113,8 @@ fn said_less_elsewhere(engine: &Engine, id: &str) -> Result<Vec<Uuid>, SyncError
         let Some(segment) = engine.index.get(&id).filter(|segment| !segment.description.is_abandoned()) else {
             continue;
         };
-        let Some(read) = rewrite::read_whole(engine, segment)? else { continue };
+        // What cannot be read now may say less: sent twice is better than lost.
+        let Ok(Some(read)) = rewrite::read_whole(engine, segment) else { continue };
         for record in read.records {
             if engine.history.get(record.id)?.is_some_and(|here| here.compare(&record).is_le()) {
                 whole.insert(record.id);

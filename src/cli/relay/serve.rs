@@ -51,15 +51,19 @@ pub(in crate::cli) struct ServeArgs {
 pub(super) fn run(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliError> {
     let beside = home.config_dir.join(FILE);
     let file = args.config.or_else(|| beside.exists().then_some(beside));
+    // A relay may be started from it elsewhere.
+    let file = file.map(std::path::absolute).transpose().map_err(|error| {
+        CliError::usage("the working directory is unknown").hinted("Name --config from the root on.").caused_by(error)
+    })?;
     let inherited = inherited();
     let settings = args.settings.complete(file.as_deref(), home, &inherited)?;
     if args.print_config {
-        return ui.line(settings.to_file()?.trim_end());
+        return ui.line(settings.to_file(home)?.trim_end());
     }
     let mut options = settings.options()?;
     if args.stdio {
         return match options.data_dir {
-            Some(folder) => stdio::run(home, &folder),
+            Some(folder) => stdio::run(home, &folder, file.as_deref()),
             None => Err(CliError::usage("a relay in memory cannot serve one connection at a time")),
         };
     }

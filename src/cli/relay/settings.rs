@@ -122,13 +122,17 @@ impl Settings {
         if let Some(file) = file {
             settings.extend(read(file)?);
         }
+        if self.data_dir.is_some() {
+            // A folder that is named counts before a file that wants none.
+            settings.remove("in_memory");
+        }
         settings.extend(table(&self)?);
         settings.try_into().map_err(|error| CliError::failed("the settings cannot be put together").caused_by(error))
     }
 
-    /// As a TOML file that says what each of them means; what is not set is there as a remark.
-    pub(super) fn to_file(&self) -> Result<String, CliError> {
-        let set = table(self)?;
+    /// As a TOML file that says what each of them means; what is usual or not set is there as a remark.
+    pub(super) fn to_file(&self, home: &Home) -> Result<String, CliError> {
+        let (set, usual) = (table(self)?, table(&Self::usual(home))?);
         let mut text = String::from(
             "# What `caro relay serve` is told. A flag counts before its variable, that before this file.\n",
         );
@@ -136,6 +140,7 @@ impl Settings {
             let key = arg.get_id().as_str();
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             let value = match set.get(key) {
+                Some(value) if usual.get(key) == Some(value) => format!("# {key} = {value}"),
                 Some(value) => format!("{key} = {value}"),
                 None => format!("# {key} = {}", kind(arg).example()),
             };

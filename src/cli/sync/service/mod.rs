@@ -131,8 +131,10 @@ fn definition(home: &Home, keys: &KeyArgs) -> Result<Definition, CliError> {
         .filter(|(name, _)| given(name))
         .map(|(name, folder)| (name, folder.display().to_string()))
         .collect();
-    if let Some(kind) = std::env::var("CARO_KEYSTORE").ok().filter(|kind| !kind.is_empty()) {
-        variables.push(("CARO_KEYSTORE", kind));
+    for name in ["CARO_KEYSTORE", "CARO_SSH"] {
+        if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
+            variables.push((name, value));
+        }
     }
     let arguments = match &keys.passphrase_file {
         Some(path) => {
