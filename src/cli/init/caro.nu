@@ -6,6 +6,19 @@
 # Whether the program is there. Its completions have the same name, and the path of their own file.
 def __caro_is_there [] { which --all caro | any {|found| ($found.path | path basename) in [caro caro.exe] } }
 
+# Waits until Nushell has taken the terminal back from a program that has ended, which it does a moment later: a command that
+# begins before would not get it. The system says who has it where there is such a file.
+def __caro_settle [] {
+    let file = $"/proc/($nu.pid)/stat"
+    if not ($file | path exists) { return }
+    for _ in 0..50 {
+        # Behind the name: state, parent, group, session, terminal, and the group that has the terminal.
+        let stat = (open --raw $file | split row ") " | last | split row " ")
+        if $stat.5 in ["-1" $stat.2] { return }
+        sleep 1ms
+    }
+}
+
 # Opens the search with what is typed. Its first line says whether to run or to edit what was chosen.
 def --env __caro_search [...flags: string] {
     if not (__caro_is_there) { return }
@@ -82,6 +95,7 @@ if $env.__CARO_SHELL? != $nu.pid {
         # A leading space hides.
         } else if ($line | is-not-empty) and ($line !~ '^\s') and (__caro_is_there) {
             let begun = ($line | ^caro history start --session $env.CARO_SESSION --shell nu --stdin | complete)
+            __caro_settle
             $env.__CARO_ID = ($begun.stdout | str trim)
             let too_long = $begun.exit_code == 2 and ($line | str length) >= 30000
             # 127 is for a program that went away, 130 for Ctrl-C.
@@ -107,6 +121,7 @@ if $env.__CARO_SHELL? != $nu.pid {
             let ran = ($env.CMD_DURATION_MS? | default "0")
             let ran = (if ($ran =~ '^[0-9]+$') { $"($ran)000000" } else { "0" })
             ^caro history end $env.__CARO_ID --exit $exit --duration-ns $ran | complete | ignore
+            __caro_settle
             $env.LAST_EXIT_CODE = $exit
         }
         $env.__CARO_ID = ""
