@@ -77,9 +77,10 @@ pub fn parse_beside(text: &str, now: UnixNanos, others: &[&'static str]) -> Resu
     let text = text.trim();
     parse_absolute(text).or_else(|| parse_relative(text, now)).and_then(from_timestamp).ok_or_else(|| {
         let words = WORDS.iter().chain(others).copied();
+        let others: String = others.iter().flat_map(|word| [word, ", "]).collect();
         match nearest(text, words, |word| edits(text, word)) {
-            Some(meant) => format!("`{text}` is not a time; did you mean {meant}? These are: {EXAMPLES}"),
-            None => format!("`{text}` is not a time; these are: {EXAMPLES}"),
+            Some(meant) => format!("`{text}` is not a time; did you mean {meant}? These are: {others}{EXAMPLES}"),
+            None => format!("`{text}` is not a time; these are: {others}{EXAMPLES}"),
         }
     })
 }
@@ -230,6 +231,8 @@ mod tests {
         }
         assert!(parse("yesterdy", NOW).unwrap_err().contains("did you mean yesterday?"));
         assert!(parse_beside("weak", NOW, &["week"]).unwrap_err().contains("did you mean week?"));
+        let said = parse_beside("fortnight", NOW, &["day", "week"]).unwrap_err();
+        assert!(said.contains("`fortnight` is not a time; these are: day, week, 2026-01-31, "), "{said}");
     }
 
     #[test]

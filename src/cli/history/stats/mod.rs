@@ -65,7 +65,7 @@ fn period(text: &str) -> Result<Period, String> {
         "year" => "364 days ago",
         other => other,
     };
-    time::parse_beside(from, now, &["all", "day", "week", "month", "year"]).map(|from| Period(Some(from)))
+    time::parse_beside(from, now, &["day", "week", "month", "year", "all"]).map(|from| Period(Some(from)))
 }
 
 /// Everything there is to show.
