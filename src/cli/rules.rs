@@ -141,10 +141,12 @@ pub(super) fn list(ui: &mut Ui, rules: &[FilterRule], json: bool) -> Result<(), 
     Ok(())
 }
 
-/// Puts a rule behind the others; an equal one further up would never decide again.
-pub(super) fn append(rules: &mut Vec<FilterRule>, rule: FilterRule) {
+/// Puts a rule behind the others; an equal one further up would never decide again. Says whether there was none.
+pub(super) fn append(rules: &mut Vec<FilterRule>, rule: FilterRule) -> bool {
+    let before = rules.len();
     rules.retain(|other| *other != rule);
     rules.push(rule);
+    rules.len() > before
 }
 
 /// The number of a rule in its list, from 1 on.

@@ -60,8 +60,9 @@ impl WordCount {
 pub enum PhraseError {
     /// Neither 12 nor 24 words.
     #[error(
-        "The phrase has {found} words. A recovery phrase has 12 or 24: \
-         check that none is missing, doubled or run together with its neighbour."
+        "The phrase has {found} word{}. A recovery phrase has 12 or 24: \
+         check that none is missing, doubled or run together with its neighbour.",
+        if *found == 1 { "" } else { "s" }
     )]
     WordCount {
         /// How many there are.

@@ -7,7 +7,7 @@ mod json;
 mod markdown;
 
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -187,10 +187,20 @@ pub(super) fn to_file<T>(
     write: impl FnOnce(&mut dyn Write) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let failed = |error: std::io::Error| {
-        CliError::failed(format!("{} cannot be written", path.display()))
-            .hinted(format!("Choose another file with {option}, or make room on the disk."))
+        let (why, first) = match error.kind() {
+            ErrorKind::NotFound => (": its folder is not there", "Make the folder, or choose"),
+            ErrorKind::PermissionDenied => (": you may not write there", "Choose"),
+            ErrorKind::StorageFull => (": the disk is full", "Make room, or choose"),
+            _ => ("", "Choose"),
+        };
+        CliError::failed(format!("{} cannot be written{why}", path.display()))
+            .hinted(format!("{first} another file with {option}."))
             .caused_by(error)
     };
+    if path.is_dir() {
+        return Err(CliError::usage(format!("{} is a directory", path.display()))
+            .hinted(format!("Name a file after {option}.")));
+    }
     // A link stays one, too.
     let target = fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()).then(|| fs::canonicalize(path));
     let target = target.and_then(Result::ok);

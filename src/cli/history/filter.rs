@@ -148,9 +148,10 @@ fn list(ui: &mut Ui, home: &Home, args: &ListArgs, rules: &[FilterRule]) -> Resu
 
 fn add(ui: &mut Ui, home: &Home, args: &AddArgs, mut recording: Recording) -> Result<(), CliError> {
     let rule = args.rule.parse()?;
-    rules::append(&mut recording.filter, rule.clone());
+    let is_new = rules::append(&mut recording.filter, rule.clone());
     rules::save(home, RULES, &recording.filter)?;
-    ui.status(format_args!("The rule counts from the next command on: {}", visible(&rule.to_string())));
+    let counts = if is_new { "The rule counts" } else { "That rule was there already, and counts as the last one" };
+    ui.status(format_args!("{counts} from the next command on: {}", visible(&rule.to_string())));
     let stored = if rule.action() == Action::Exclude { stored(home, &recording, &rule)? } else { 0 };
     if args.json {
         return ui.json(&AddedJson { schema_version: 1, rule: rule.to_string(), stored });

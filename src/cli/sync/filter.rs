@@ -162,10 +162,11 @@ fn list(ui: &mut Ui, home: &Home, args: &ListArgs, rules: &[FilterRule]) -> Resu
 
 fn add(ui: &mut Ui, home: &Home, args: &AddArgs, mut rules: Vec<FilterRule>) -> Result<(), CliError> {
     let rule = args.rule.parse()?;
-    rules::append(&mut rules, rule.clone());
+    let is_new = rules::append(&mut rules, rule.clone());
     rules::save(home, RULES, &rules)?;
     let from = if is_set_up(home) { "from the next sync on" } else { "once sync is set up" };
-    ui.status(format_args!("The rule counts {from}: {}", visible(&rule.to_string())));
+    let counts = if is_new { "The rule counts" } else { "That rule was there already, and counts as the last one" };
+    ui.status(format_args!("{counts} {from}: {}", visible(&rule.to_string())));
 
     let history = home.open_history()?;
     let synced = match rule.action() {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::errors::said_with_remedy;
 use crate::cli::terminal::Terminal;
+use crate::cli::ui::counted;
 use crate::cli::{CliError, Kind, Ui};
 use crate::identity::{Phrase, PhraseError, UnknownWords};
 
@@ -48,7 +49,8 @@ fn lines(terminal: &mut Terminal) -> Result<Zeroizing<String>, CliError> {
             break;
         }
         let so_far = Phrase::count_words(&text);
-        let line = terminal.ask(&format!("{so_far} words so far; go on, or press Enter to end: "))?;
+        let line =
+            terminal.ask(&format!("{} so far; go on, or press Enter to end: ", counted(so_far as u64, "word")))?;
         if line.trim().is_empty() {
             break;
         }

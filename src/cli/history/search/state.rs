@@ -168,6 +168,10 @@ impl State {
                 };
                 self.chosen = kept.unwrap_or_else(|| self.chosen.min(answer.hits.len().saturating_sub(1)));
                 self.answer = answer;
+                if self.hit().is_none() {
+                    // Of what was deleted, or does not match any more, there is nothing left to show.
+                    (self.inspecting, self.details) = (false, None);
+                }
             }
         }
         self.follow();

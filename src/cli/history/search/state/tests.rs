@@ -207,6 +207,17 @@ fn the_inspector_follows_the_cursor() {
 }
 
 #[test]
+fn the_inspector_closes_where_its_command_was_the_last_and_is_gone() {
+    let mut state = state();
+    control(&mut state, 'o');
+    state.take_details(Details { id: state.hit().unwrap().id, ..Details::default() });
+    assert!(state.inspecting && state.details.is_some());
+    let number = state.ask();
+    state.take(number, Ok(answer(&[])));
+    assert!(!state.inspecting && state.details.is_none());
+}
+
+#[test]
 fn what_has_no_room_in_the_inspector_is_scrolled_and_keeps_the_command() {
     let mut state = state_with(true, false);
     control(&mut state, 'o');
