@@ -98,6 +98,8 @@ fn commands_that_are_run_again_are_recorded_and_bash_keeps_one_of_them() {
 fn commands_that_bash_moves_to_the_end_are_told_from_those_that_it_hides() {
     let shell = bash("HISTCONTROL=ignoreboth:erasedups", "");
     for line in ["true one", "true two", " true TOPSECRET", "true one", " true TOPSECRET", "true one"] {
+        // Bash tells times in seconds: what is read in that of the prompt before it could be from then.
+        shell.screen.until("a prompt", |text| text.trim_end().ends_with("ready>"));
         let before = seconds();
         wait_until("the next second", || seconds() > before);
         shell.run(line);
