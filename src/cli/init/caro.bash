@@ -60,8 +60,8 @@ if [[ $- == *i* ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)); then
         ((__caro_now > 1)) || return 1
         __caro_entry
         if ((added != 0)); then
-            # Another hook may have read entries from a file since.
-            ((time >= __caro_prompted)) || return 1
+            # Another hook may have read entries from a file since. The clock of entries may be behind by a little.
+            ((time + 1 >= __caro_prompted)) || return 1
         elif [[ ${HISTCONTROL-} == *@(ignorespace|ignoreboth)* || -n ${HISTIGNORE-} ]]; then
             # Hidden, unless it is an earlier one that was moved here: `erasedups`.
             ((time > __caro_prompted)) || return 1
