@@ -198,7 +198,7 @@ pub(super) fn to_file<T>(
             .caused_by(error)
     };
     if path.is_dir() {
-        return Err(CliError::usage(format!("{} is a directory", path.display()))
+        return Err(CliError::failed(format!("{} is a directory", path.display()))
             .hinted(format!("Name a file after {option}.")));
     }
     // A link stays one, too.
