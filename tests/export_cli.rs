@@ -249,7 +249,10 @@ fn a_device_is_written_to_and_not_replaced() {
     assert!(page.code == Some(0) && page.stdout.starts_with("<!DOCTYPE html>"), "{page:?}");
     assert!(std::fs::symlink_metadata(&device).unwrap().is_symlink());
     let folder = home.run(["export", "-o", home.path().to_str().unwrap()]).failure(1);
-    assert!(folder.stderr.contains("cannot be written"), "{folder:?}");
+    assert!(folder.stderr.contains("is a directory"), "{folder:?}");
+    let nowhere = home.path().join("missing/file");
+    let nowhere = home.run(["export", "-o", nowhere.to_str().unwrap()]).failure(1);
+    assert!(nowhere.stderr.contains("its folder is not there"), "{nowhere:?}");
 }
 
 #[cfg(unix)]
