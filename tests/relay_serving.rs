@@ -18,21 +18,21 @@ use crate::common::home::{DEADLINE, wait_until};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve, signal};
 
 /// What a server answers to a plain request.
-fn get(mut stream: impl Read + Write, path: &str) -> String {
+pub fn get(mut stream: impl Read + Write, path: &str) -> String {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
 
-fn tcp(address: SocketAddr) -> TcpStream {
+pub fn tcp(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
 }
 
 /// A WebSocket of a client that names these headers, or the status with which it was refused.
-fn websocket(url: &str, headers: &[(&'static str, &str)]) -> Result<Client, StatusCode> {
+pub fn websocket(url: &str, headers: &[(&'static str, &str)]) -> Result<Client, StatusCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut request = url.into_client_request().unwrap();
     for (name, value) in headers {
@@ -48,7 +48,7 @@ fn websocket(url: &str, headers: &[(&'static str, &str)]) -> Result<Client, Stat
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// A client that only reads.
-struct Client {
+pub struct Client {
     socket: Option<Socket>,
     /// Whether the relay has said good-bye.
     closed: bool,

@@ -24,6 +24,7 @@ mod isolate;
 mod keyring_secret_service;
 mod official_peers;
 mod relay_durability;
+mod relay_outside;
 mod relay_proxies;
 mod relay_serving;
 mod relay_settings;

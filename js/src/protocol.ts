@@ -114,6 +114,8 @@ export interface Requests {
   serve: { params: Record<string, never>; result: Record<string, never> };
   /** Relay: a connection was accepted. */
   accept: { params: { socket: number }; result: Record<string, never> };
+  /** Relay: answers when its turn has come; says how large the heap is where that is asked, for which all of it is walked. */
+  measure: { params: { memory: boolean }; result: { heapBytes: number | null } };
   /** Writes what is outstanding and closes every connection. */
   close: { params: Record<string, never>; result: Record<string, never> };
 }

@@ -27,6 +27,7 @@ export class Relay {
       this.accept(HostSocket.accepted(socket));
       return {};
     },
+    measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null }),
     close: async () => {
       await this.node.storage?.eraseAllDeletedCoValues();
       await this.node.gracefulShutdown();

@@ -16,6 +16,7 @@ mod help;
 pub mod history;
 mod host;
 mod init;
+mod log;
 mod man;
 mod misuse;
 #[cfg(test)]
@@ -30,7 +31,6 @@ pub mod time;
 pub mod ui;
 
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::process::ExitCode;
 
 use anstream::ColorChoice;
@@ -191,8 +191,12 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     // A shell whose key it was falls back on a search of its own, and says at the prompt that this one failed.
     let is_by_key = matches!(&cli.command, Command::History(command) if command.is_by_key());
     // Nobody watches a server who could try it again with the log on.
-    let otherwise = matches!(cli.command, Command::Relay(_)).then_some("warn");
-    let result = start_log(otherwise)
+    let log = match &cli.command {
+        Command::Relay(command) if command.starts_its_log() => Ok(()),
+        Command::Relay(_) => log::start(Some("warn")),
+        _ => log::start(None),
+    };
+    let result = log
         .and_then(|()| Home::from_env())
         .and_then(|home| cli.command.run(&mut ui, &home).map_err(|error| rescue::instead_of(error, &home)))
         .map_err(|error| if is_by_key { error.unsaid() } else { error });
@@ -205,27 +209,6 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             error.kind.into()
         }
     }
-}
-
-/// Sends the log to standard error, if CARO_LOG says what to log, or the command has something to log of its own.
-fn start_log(otherwise: Option<&str>) -> Result<(), CliError> {
-    let asked = std::env::var_os("CARO_LOG").filter(|value| !value.is_empty());
-    let Some(directives) = asked.or_else(|| otherwise.map(OsString::from)) else {
-        return Ok(());
-    };
-    let filter = directives
-        .to_str()
-        .and_then(|directives| tracing_subscriber::EnvFilter::try_new(directives).ok())
-        .ok_or_else(|| {
-            CliError::usage("CARO_LOG does not say what to log")
-                .hinted("Set it to error, warn, info, debug or trace, or to caro::sync=debug and the like.")
-        })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never)
-        .init();
-    Ok(())
 }
 
 #[cfg(test)]

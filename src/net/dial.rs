@@ -155,7 +155,9 @@ impl Connection {
             let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
             let dialling = runtime.spawn(async move {
                 let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
-                    Ok(Ok(socket)) => Ok(frames_for(socket, Message::text::<String>, to_frame, &handle, None, ())),
+                    Ok(Ok(socket)) => {
+                        Ok(frames_for(socket, Message::text::<String>, to_frame, &handle, None, None, ()))
+                    }
                     Ok(Err(reason)) => Err(reason),
                     Err(_) => Err("it did not answer in time".into()),
                 };

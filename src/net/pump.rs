@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::runtime::{Frames, Received};
+use crate::runtime::{Frames, Queue, Received, Waiting};
 
 /// The largest frame taken: the SDK can merge many messages into one frame.
 pub const MAX_FRAME_BYTES: usize = 64 << 20;
@@ -45,14 +45,15 @@ pub struct KeepAlive {
 
 /// Starts the two tasks of a connection and gives its queues to be handed to an isolate.
 ///
-/// `keep_alive` says how the other side hears that this one is there. `until_end` is dropped once, when the
-/// connection is over in both directions.
+/// `keep_alive` says how the other side hears that this one is there, `queue` counts the frames that wait for the script.
+/// `until_end` is dropped once, when the connection is over in both directions.
 pub fn frames_for<S, M, E>(
     socket: S,
     to_message: fn(String) -> M,
     to_frame: fn(M) -> Frame,
     runtime: &tokio::runtime::Handle,
     keep_alive: Option<KeepAlive>,
+    queue: Option<Arc<dyn Queue>>,
     until_end: impl Send + 'static,
 ) -> Frames
 where
@@ -106,7 +107,8 @@ where
                     Ok(Frame::Text(text)) => {
                         let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
                         let Ok(room) = room.clone().acquire_many_owned(size.min(INCOMING_KIB)).await else { return };
-                        if received.send(Received { text, room }).await.is_err() {
+                        let waiting = queue.clone().map(|queue| Waiting::begin(queue, text.len()));
+                        if received.send(Received { text, room, waiting }).await.is_err() {
                             return;
                         }
                     }

@@ -3,12 +3,14 @@
 //! | path | answer |
 //! | --- | --- |
 //! | the relay's path, and whatever follows it | a WebSocket of the Jazz protocol |
-//! | `/health` | 200 while the engine lives |
+//! | `/health` | 200 while the engine does its work |
 //! | `/ready` | 200 while it takes new connections: not while it is stopping |
+//!
+//! What is told to those who watch it is in `outside`.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,9 +33,11 @@ use tokio::sync::watch;
 use tower_service::Service as _;
 
 use super::access::Access;
-use super::admission::{Admission, Admitted, Full};
-use super::client::{Via, behind, nearest};
+use super::admission::{Admission, Admitted};
+use super::client::{Client, Via, behind, nearest};
 use super::listener::Stream;
+use super::outside::{self, Counts, Outside, Pseudonyms, State as Doing};
+use super::refusal::Refusal;
 use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, frames_for};
 use crate::runtime::Isolate;
 use crate::runtime::protocol::Accept;
@@ -68,17 +72,46 @@ pub(super) struct Shared {
     pub draining: AtomicBool,
     /// Whether those who have said nothing are to go.
     pub closing: watch::Sender<bool>,
+    pub outside: Outside,
+    /// What addresses are called in the log, where that is asked for.
+    pub pseudonyms: Option<Pseudonyms>,
 }
 
-/// The answers of a relay.
-pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new().route("/health", get(health)).route("/ready", get(ready)).fallback(upgrade).with_state(shared)
+impl Shared {
+    /// Somebody is not taken in.
+    fn refuse(&self, client: Client, why: Refusal) -> Refusal {
+        self.outside.counts.refused(why);
+        if let Some(pseudonyms) = &self.pseudonyms {
+            tracing::info!(client = pseudonyms.of(client), reason = why.name(), "a client was not taken in");
+        }
+        why
+    }
+}
+
+/// The answers of a relay for its clients.
+pub(super) fn for_clients(shared: &Arc<Shared>) -> Router {
+    probes().fallback(upgrade).with_state(shared.clone())
+}
+
+/// Those for the clients of its user, and for him.
+pub(super) fn for_its_user(shared: &Arc<Shared>) -> Router {
+    probes().merge(outside::for_its_user()).fallback(upgrade).with_state(shared.clone())
+}
+
+/// Those for who watches it.
+pub(super) fn for_watching(shared: &Arc<Shared>) -> Router {
+    probes().merge(outside::for_watching()).with_state(shared.clone())
+}
+
+fn probes() -> Router<Arc<Shared>> {
+    Router::new().route("/health", get(health)).route("/ready", get(ready))
 }
 
 /// Serves one connection until it has become a WebSocket, or has had its answers.
 pub(super) async fn serve(router: Router, shared: Arc<Shared>, stream: Box<dyn Stream>, via: Via) {
-    let Ok(_asking) = shared.asking.admit(nearest(via, &shared.trusted_proxies)) else {
-        tracing::debug!("too many are asking");
+    let client = nearest(via, &shared.trusted_proxies);
+    let Ok(_asking) = shared.asking.admit(client) else {
+        shared.refuse(client, Refusal::Asking);
         return;
     };
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -101,15 +134,18 @@ pub(super) async fn serve(router: Router, shared: Arc<Shared>, stream: Box<dyn S
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.isolate.has_ended() {
-        (StatusCode::SERVICE_UNAVAILABLE, "the sync engine has stopped\n").into_response()
-    } else {
-        "ok\n".into_response()
+    match outside::state(&shared) {
+        Doing::Serving | Doing::Stopping => "ok\n".into_response(),
+        Doing::Stuck => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the sync engine has been busy with one thing for too long\n")
+                .into_response()
+        }
+        Doing::Ended => (StatusCode::SERVICE_UNAVAILABLE, "the sync engine has stopped\n").into_response(),
     }
 }
 
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
-    if shared.draining.load(Ordering::Relaxed) {
+    if outside::state(&shared) == Doing::Stopping {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
     } else {
         health(State(shared)).await
@@ -131,21 +167,14 @@ async fn upgrade(
     let Ok(upgrade) = upgrade else {
         return (StatusCode::UPGRADE_REQUIRED, "this is a relay: connect with a WebSocket\n").into_response();
     };
-    // Whoever can open the socket of this user needs no token.
-    if via != Via::User && !shared.access.admits(below, &uri, &headers) {
-        return (StatusCode::FORBIDDEN, "this relay is for those who know its token\n").into_response();
-    }
-    if !shared.access.admits_origin(&headers) {
-        return (StatusCode::FORBIDDEN, "this relay is not for pages of this site\n").into_response();
-    }
     let client = behind(via, &headers, &shared.trusted_proxies);
-    let admitted = match shared.admission.admit(client) {
+    let admitted = match admit(&shared, client, via, below, &uri, &headers) {
         Ok(admitted) => admitted,
-        Err(Full::Relay) => return (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n").into_response(),
-        Err(Full::Address) => {
-            return (StatusCode::TOO_MANY_REQUESTS, "too many connections from your address\n").into_response();
-        }
+        Err(why) => return shared.refuse(client, why).into_response(),
     };
+    if let Some(pseudonyms) = &shared.pseudonyms {
+        tracing::info!(client = pseudonyms.of(client), "a client came");
+    }
     upgrade
         .read_buffer_size(READ_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)
@@ -153,8 +182,29 @@ async fn upgrade(
         .on_upgrade(move |socket| connected(shared, socket, admitted))
 }
 
+/// Whether somebody may come in; `below` is what follows the relay's own path.
+fn admit(
+    shared: &Shared,
+    client: Client,
+    via: Via,
+    below: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Admitted, Refusal> {
+    // Whoever can open the socket of this user needs no token.
+    if via != Via::User && !shared.access.admits(below, uri, headers) {
+        return Err(Refusal::Token);
+    }
+    if !shared.access.admits_origin(headers) {
+        return Err(Refusal::Origin);
+    }
+    Ok(shared.admission.admit(client)?)
+}
+
 /// Waits for the first word of a client, then hands it over to the isolate: one that says nothing costs it nothing.
 async fn connected(shared: Arc<Shared>, mut socket: WebSocket, admitted: Admitted) {
+    let counts = shared.outside.counts.clone();
+    let until_end = (admitted, counts.connected());
     let mut signs_of_life = tokio::time::interval(KEEP_ALIVE.after);
     let mut closing = shared.closing.subscribe();
     let first = loop {
@@ -175,8 +225,9 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, admitted: Admitte
         }
     };
     let runtime = tokio::runtime::Handle::current();
-    let begun = Begun { first: Some(first), socket };
-    let frames = frames_for(begun, |text| Message::Text(text.into()), to_frame, &runtime, Some(KEEP_ALIVE), admitted);
+    let begun = Begun { first: Some(first), socket, counts: counts.clone() };
+    let to_message = |text: String| Message::Text(text.into());
+    let frames = frames_for(begun, to_message, to_frame, &runtime, Some(KEEP_ALIVE), Some(counts), until_end);
     let greeted = async {
         let socket = shared.isolate.add_connection(frames).await?;
         shared.isolate.call_async(&Accept { socket }, GREETING).await
@@ -207,20 +258,25 @@ fn to_frame(message: Message) -> Frame {
     }
 }
 
-/// A socket of which one message was read already.
+/// A socket of which one message was read already, and whose messages are counted.
 struct Begun {
     first: Option<Message>,
     socket: WebSocket,
+    counts: Arc<Counts>,
 }
 
 impl futures::Stream for Begun {
     type Item = Result<Message, axum::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.first.take() {
+        let next = match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(first))),
             None => self.socket.poll_next_unpin(cx),
+        };
+        if let Poll::Ready(Some(Ok(Message::Text(text)))) = &next {
+            self.counts.incoming.passed(text.len());
         }
+        next
     }
 }
 
@@ -232,6 +288,9 @@ impl Sink<Message> for Begun {
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
+        if let Message::Text(text) = &message {
+            self.counts.outgoing.passed(text.len());
+        }
         self.socket.start_send_unpin(message)
     }
 

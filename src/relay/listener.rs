@@ -88,6 +88,14 @@ impl Listener {
         }
     }
 
+    /// As [`Listener::url`], of one at which a browser can ask.
+    pub(super) fn watching_url(&self) -> String {
+        match &self.address {
+            ListenAddress::Tcp(address) => format!("http://{address}"),
+            unix => unix.to_string(),
+        }
+    }
+
     /// Gives each connection to `serve`, and how it came.
     pub(super) async fn run<F>(self, serve: impl Fn(Box<dyn Stream>, Via) -> F + Clone + Send + 'static)
     where

@@ -11,6 +11,8 @@ mod certificate;
 mod client;
 mod http;
 mod listener;
+mod outside;
+mod refusal;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -25,12 +27,14 @@ use tokio::sync::watch;
 pub use address::ListenAddress;
 pub use admission::ConnectionLimits;
 pub use certificate::CertificateFiles;
+pub use outside::{Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
 
 use self::access::Access;
 use self::admission::Admission;
 use self::certificate::Certificate;
 use self::http::Shared;
 use self::listener::Listener;
+use self::outside::{Outside, Pseudonyms};
 use crate::local_socket;
 use crate::net::Network;
 use crate::runtime::protocol::{Close, Serve};
@@ -73,6 +77,12 @@ pub struct RelayOptions {
     pub drain: Duration,
     /// After how long without a connection it ends.
     pub idle_exit: Option<Duration>,
+    /// Where those who watch it may ask how it does.
+    pub metrics_listen: Vec<ListenAddress>,
+    /// Whether the log says who came and who was not taken in, by names that change every day.
+    pub log_addresses: bool,
+    /// What remembers the last things that went wrong.
+    pub mishaps: Mishaps,
 }
 
 /// A socket that was bound before this process began.
@@ -86,8 +96,13 @@ pub enum Inherited {
 /// What a relay does, for whoever started it.
 #[derive(Debug)]
 pub enum Told {
-    /// It accepts connections at these addresses, as clients name them.
-    Listening(Vec<String>),
+    /// It accepts connections at these addresses, as clients name them; at the others one may ask how it does.
+    Listening {
+        /// For clients.
+        clients: Vec<String>,
+        /// For those who watch it.
+        watching: Vec<String>,
+    },
     /// It reads its certificate and its tokens again.
     Reloading,
     /// It has.
@@ -130,6 +145,9 @@ pub enum RelayError {
     /// Another relay uses the same folder.
     #[error("another relay is using {}", .0.display())]
     InUse(PathBuf),
+    /// A relay uses the folder and does not answer.
+    #[error("the relay that is using {} does not answer", .0.display())]
+    Silent(PathBuf),
     /// The isolate did not start, or it ended.
     #[error(transparent)]
     Isolate(#[from] IsolateError),
@@ -167,7 +185,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     let access = Access::load(options.token_file, options.origins)?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let private = options.data_dir.as_deref().map(private_socket);
-    let store = store::open(options.data_dir)?;
+    let store = store::open(options.data_dir.clone())?;
     raise_descriptors();
     let network = Network::start()?;
     let isolate = Arc::new(Isolate::start(IsolateOptions {
@@ -186,19 +204,22 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         for address in options.listen.iter().filter(|address| Some(*address) != own.as_ref()) {
             listeners.push(Listener::bind(address, tls.as_ref()).await?);
         }
+        let mut watching = Vec::new();
+        for address in &options.metrics_listen {
+            watching.push(Listener::bind(address, None).await?);
+        }
         // Before anyone is told: a signal that comes right after must not end it in the middle.
         let mut signals = Signals::listen()?;
-        let urls = listeners.iter().map(Listener::url).collect();
-        if let Some(private) = &private {
-            match Listener::bind_private(private) {
-                Ok(listener) => listeners.push(listener),
-                // Others reach it all the same.
-                Err(error) if !listeners.is_empty() => {
-                    tracing::warn!("processes of this user do not reach it: {error}")
-                }
-                Err(error) => return Err(error),
+        let urls: Vec<String> = listeners.iter().map(Listener::url).collect();
+        let at_own = match private.as_deref().map(Listener::bind_private).transpose() {
+            Ok(listener) => listener,
+            // Others reach it all the same.
+            Err(error) if !listeners.is_empty() => {
+                tracing::warn!("processes of this user do not reach it: {error}");
+                None
             }
-        }
+            Err(error) => return Err(error),
+        };
 
         let admission = Admission::new(options.connections);
         let shared = Arc::new(Shared {
@@ -210,16 +231,20 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             trusted_proxies: options.trusted_proxies,
             draining: AtomicBool::new(false),
             closing: watch::Sender::new(false),
+            outside: Outside::new(options.data_dir, urls.clone(), options.connections.total, options.mishaps),
+            pseudonyms: options.log_addresses.then(Pseudonyms::default),
         });
-        let router = http::router(shared.clone());
-        let accepting: Vec<_> = listeners
-            .into_iter()
-            .map(|listener| {
-                let (router, shared) = (router.clone(), shared.clone());
-                tokio::spawn(listener.run(move |stream, via| http::serve(router.clone(), shared.clone(), stream, via)))
-            })
-            .collect();
-        tell(Told::Listening(urls));
+        let told = Told::Listening { clients: urls, watching: watching.iter().map(Listener::watching_url).collect() };
+        let serve_at = |listener: Listener, router: axum::Router| {
+            let shared = shared.clone();
+            tokio::spawn(listener.run(move |stream, via| http::serve(router.clone(), shared.clone(), stream, via)))
+        };
+        let mut tasks = vec![tokio::spawn(outside::watch(shared.clone()))];
+        tasks.extend(listeners.into_iter().map(|listener| serve_at(listener, http::for_clients(&shared))));
+        tasks.extend(at_own.map(|listener| serve_at(listener, http::for_its_user(&shared))));
+        tasks.extend(watching.into_iter().map(|listener| serve_at(listener, http::for_watching(&shared))));
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+        tell(told);
 
         let mut watch_every = tokio::time::interval(WATCH_EVERY);
         let mut renew = tokio::time::interval(RENEW_EVERY);
@@ -270,12 +295,13 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             // Fails only where it has been removed.
             let _ = local_socket::remove_left(&private);
         }
-        accepting.iter().for_each(tokio::task::JoinHandle::abort);
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
         shared.closing.send_replace(true);
         tracing::info!("stopping: writing what is outstanding");
         isolate.call_async(&Close {}, PATIENCE).await?;
         // Who does not read has had his time.
         let _ = tokio::time::timeout(LINGER, admission.none_left()).await;
+        tracing::info!("stopped");
         Ok(())
     })
 }

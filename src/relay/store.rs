@@ -16,6 +16,8 @@ pub(super) struct Store {
     _lock: Option<File>,
 }
 
+/// The database.
+pub(super) const DATABASE: &str = "relay.db";
 /// The file whose lock says that a relay uses the folder.
 const LOCK: &str = "relay.lock";
 
@@ -43,7 +45,7 @@ pub(super) fn open(folder: Option<PathBuf>) -> Result<Store, RelayError> {
     // Whose it is, for whoever looks.
     let noted = lock.set_len(0).and_then(|()| writeln!(&lock, "{}", std::process::id()));
     noted.map_err(|e| failed(e.to_string()))?;
-    let path = folder.join("relay.db");
+    let path = folder.join(DATABASE);
     let database = open_database(Some(&path)).map_err(|e| match is_malformed(&path) {
         true => RelayError::Damaged(folder.clone()),
         false => failed(e.to_string()),

@@ -89,10 +89,19 @@ struct Shared {
     overran: AtomicBool,
     /// Milliseconds since the start at which it was last told so, plus one; 0 if never.
     told: AtomicU64,
+    /// Turns that have ended, and the nanoseconds that they took together.
+    turns: AtomicU64,
+    busy: AtomicU64,
     engine: Mutex<Option<v8::IsolateHandle>>,
 }
 
 impl Shared {
+    /// One more turn has ended.
+    fn has_turned(&self, took: Duration) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Nothing is done any more; for good.
     fn end(&self, end: Result<(), String>) {
         lock(&self.engine).take();
@@ -111,6 +120,15 @@ impl Shared {
         *lock(&self.finished) = true;
         self.has_finished.notify_all();
     }
+}
+
+/// What an isolate has done since its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// Turns of its event loop that have ended.
+    pub turns: u64,
+    /// How long they took together.
+    pub busy: Duration,
 }
 
 /// A poisoned lock only means that some thread panicked; the data here is valid at every step.
@@ -255,20 +273,30 @@ impl Isolate {
         lock(&self.shared.ended).is_some()
     }
 
+    /// For how long the turn of its event loop has been running that has not ended yet; none between turns.
+    pub fn turn(&self) -> Option<Duration> {
+        let began = self.shared.turn_began.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_millis(began)))
+    }
+
+    /// What it has done so far.
+    pub fn work(&self) -> Work {
+        Work {
+            turns: self.shared.turns.load(Ordering::Relaxed),
+            busy: Duration::from_nanos(self.shared.busy.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Ends the isolate if one turn of its event loop has been running for too long.
     pub fn stop_endless_turn(&self) {
         self.stop_turn_after(self.longest_turn);
     }
 
     fn stop_turn_after(&self, longest: Duration) {
-        let began = self.shared.turn_began.load(Ordering::Relaxed);
-        if began == 0 {
+        if self.turn().is_none_or(|turn| turn <= longest) {
             return;
         }
         let since = |then: u64| self.started.elapsed().saturating_sub(Duration::from_millis(then - 1));
-        if since(began) <= longest {
-            return;
-        }
         self.shared.overran.store(true, Ordering::Relaxed);
         // Whoever holds this decides: several may look at the same time.
         let engine = lock(&self.shared.engine);
@@ -475,9 +503,11 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
                     // The listener may have given up meanwhile; then the connection just ends.
                     let _ = handle.send(state.borrow_mut().borrow_mut::<Sockets>().add(frames));
                 }
-                began(millis(started.elapsed()) + 1);
+                let before = started.elapsed();
+                began(millis(before) + 1);
                 let polled = runtime.poll_event_loop(cx, PollEventLoopOptions::default());
                 began(0);
+                shared.has_turned(started.elapsed().saturating_sub(before));
                 if let Some(reason) = stopped(&mut runtime) {
                     return Poll::Ready(Err(reason));
                 }

@@ -16,10 +16,10 @@ mod store_check;
 pub use boot::{BootOptions, boot};
 #[doc(hidden)]
 pub use isolate::TestHooks;
-pub use isolate::{Isolate, IsolateError, IsolateOptions};
+pub use isolate::{Isolate, IsolateError, IsolateOptions, Work};
 #[doc(hidden)]
 pub use listen::{Listener, listen};
-pub use ops::socket::{Dialer, Frames, Received};
+pub use ops::socket::{Dialer, Frames, Queue, Received, Waiting};
 pub use ops::storage::{flush_database, open_database, open_database_deferred};
 #[doc(hidden)]
 pub use ops::storage::{query_for_script, run_for_script};

@@ -349,6 +349,22 @@ pub struct Accept {
 }
 request!(Accept, "accept", Done);
 
+/// Asks a relay for its turn, and for the size of its heap where that is wanted: all of it is walked for that.
+#[derive(Serialize)]
+pub struct Measure {
+    /// Whether the heap is to be measured.
+    pub memory: bool,
+}
+
+/// What was measured.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// Bytes of heap in use.
+    pub heap_bytes: Option<u64>,
+}
+request!(Measure, "measure", Measured);
+
 /// Writes what is outstanding and closes every connection.
 #[derive(Serialize)]
 pub struct Close {}

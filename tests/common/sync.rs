@@ -415,6 +415,11 @@ impl Relay {
         &self.data
     }
 
+    /// The next line that it writes to standard output.
+    pub fn line(&self) -> String {
+        self.lines.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it says nothing more: {}", self.log()))
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

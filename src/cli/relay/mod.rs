@@ -1,7 +1,9 @@
 //! `caro relay …`: a relay of your own.
 
+mod folder;
 mod serve;
 mod settings;
+mod status;
 mod stdio;
 
 use clap::Subcommand;
@@ -13,13 +15,20 @@ use crate::relay::RelayError;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Serve(Box<serve::ServeArgs>),
+    Status(status::StatusArgs),
 }
 
 impl Command {
     pub(super) fn run(self, ui: &mut Ui, home: &Home) -> Result<(), CliError> {
         match self {
             Self::Serve(args) => serve::run(ui, home, *args),
+            Self::Status(args) => status::run(ui, home, args),
         }
+    }
+
+    /// Whether it says itself what is logged, and how: that is among its settings.
+    pub(super) const fn starts_its_log(&self) -> bool {
+        matches!(self, Self::Serve(_))
     }
 }
 
@@ -35,6 +44,10 @@ impl From<RelayError> for CliError {
                 (Kind::Usage, "Write one token in each line, such as `openssl rand -hex 32` makes.")
             }
             RelayError::Store { .. } => (Kind::Failed, "Make the folder writable, or name another with --data-dir."),
+            RelayError::Silent(_) => (
+                Kind::Unreachable,
+                "Ask as the user whose relay it is; if it hangs, look at its log or start it again.",
+            ),
             RelayError::InUse(_) => (Kind::Failed, "Stop the other one, or name another folder with --data-dir."),
             _ => (Kind::Failed, "CARO_LOG=debug shows what happens."),
         };

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use sd_notify::NotifyState;
 
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::stdio;
-use crate::cli::{CliError, Home, Ui, detached};
+use crate::cli::{CliError, Home, Ui, detached, log};
 use crate::relay::{Inherited, Told, serve};
 
-/// Where the settings are looked for that no flag and no variable names.
-const FILE: &str = "relay.toml";
+/// What is logged where CARO_LOG says nothing: what went wrong anywhere, and what the relay does.
+const LOGGED: &str = "warn,caro::relay=info";
 
 /// Serve a relay until stopped.
 ///
@@ -49,18 +49,15 @@ pub(in crate::cli) struct ServeArgs {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliError> {
-    let beside = home.config_dir.join(FILE);
-    let file = args.config.or_else(|| beside.exists().then_some(beside));
-    // A relay may be started from it elsewhere.
-    let file = file.map(std::path::absolute).transpose().map_err(|error| {
-        CliError::usage("the working directory is unknown").hinted("Name --config from the root on.").caused_by(error)
-    })?;
+    let file = settings::file(args.config, home)?;
     let inherited = inherited();
     let settings = args.settings.complete(file.as_deref(), home, &inherited)?;
     if args.print_config {
         return ui.line(settings.to_file(home)?.trim_end());
     }
+    let format = settings.log_format.unwrap_or_default();
     let mut options = settings.options()?;
+    log::start_remembering(LOGGED, format, options.mishaps.clone())?;
     if args.stdio {
         return match options.data_dir {
             Some(folder) => stdio::run(home, &folder, file.as_deref()),
@@ -73,11 +70,10 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliEr
     options.inherited = inherited;
     let mut told = Ok(());
     serve(options, |what| match what {
-        Told::Listening(addresses) => {
-            told = addresses
-                .iter()
-                .try_for_each(|address| ui.line(format_args!("listening on {address}")))
-                .and_then(|()| ui.flush());
+        Told::Listening { clients, watching } => {
+            let clients = clients.iter().map(|address| format!("listening on {address}"));
+            let watching = watching.iter().map(|address| format!("to be watched at {address}"));
+            told = clients.chain(watching).try_for_each(|line| ui.line(line)).and_then(|()| ui.flush());
             notify(&[NotifyState::Ready]);
         }
         Told::Reloading => match NotifyState::monotonic_usec_now() {

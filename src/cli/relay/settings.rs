@@ -10,9 +10,23 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::cli::log::Format;
 use crate::cli::{CliError, Home};
 use crate::nearest::{edits, nearest};
-use crate::relay::{CertificateFiles, ConnectionLimits, Inherited, ListenAddress, RelayOptions};
+use crate::relay::{CertificateFiles, ConnectionLimits, Inherited, ListenAddress, Mishaps, RelayOptions};
+
+/// Where the settings are looked for that no flag and no variable names.
+const FILE: &str = "relay.toml";
+
+/// The file of the settings: the one that is named, or that beside caro's other settings where there is one.
+pub(super) fn file(named: Option<PathBuf>, home: &Home) -> Result<Option<PathBuf>, CliError> {
+    let beside = home.config_dir.join(FILE);
+    let file = named.or_else(|| beside.exists().then_some(beside));
+    // A relay may be started from it elsewhere.
+    file.map(std::path::absolute).transpose().map_err(|error| {
+        CliError::usage("the working directory is unknown").hinted("Name --config from the root on.").caused_by(error)
+    })
+}
 
 /// The settings; what is not given is left out.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -89,6 +103,33 @@ pub(super) struct Settings {
     #[arg(long, value_name = "SECONDS", env = "CARO_RELAY_IDLE_EXIT", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_exit: Option<u32>,
+
+    /// Where to serve `/metrics`, a status page, `/health` and `/ready` for those who watch it; may be given several times
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "CARO_RELAY_METRICS_LISTEN",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics_listen: Vec<ListenAddress>,
+
+    /// The form of the log: text for people, or json for programs
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "CARO_RELAY_LOG_FORMAT",
+        hide_env_values = true,
+        hide_possible_values = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<Format>,
+
+    /// Log who came and who was not taken in, by names for addresses that change every day
+    #[arg(long, env = "CARO_RELAY_LOG_ADDRESSES", hide_env_values = true)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub log_addresses: bool,
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
@@ -106,6 +147,7 @@ impl Settings {
             max_connections: Some(10_000),
             max_connections_per_address: Some(256),
             drain: Some(0),
+            log_format: Some(Format::default()),
             ..Self::default()
         }
     }
@@ -180,6 +222,9 @@ impl Settings {
             },
             drain: self.drain.map_or_else(Default::default, seconds),
             idle_exit: self.idle_exit.map(seconds),
+            metrics_listen: self.metrics_listen,
+            log_addresses: self.log_addresses,
+            mishaps: Mishaps::default(),
         })
     }
 }

@@ -21,7 +21,7 @@ pub(super) use host::{Host, HostMessage};
 
 /// Ops of the engine that the script has no business with. They stay where the engine's own script
 /// looks for them; a call does nothing and throws.
-const DISABLED: [&str; 31] = [
+const DISABLED: [&str; 30] = [
     "op_print",
     "op_panic",
     "op_read",
@@ -52,7 +52,6 @@ const DISABLED: [&str; 31] = [
     "op_cancel_read",
     "op_serialize",
     "op_deserialize",
-    "op_memory_usage",
 ];
 
 deno_core::extension!(

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
@@ -36,6 +37,38 @@ pub struct Received {
     pub text: String,
     /// Given back to the one who reads the network.
     pub room: OwnedSemaphorePermit,
+    /// Counts it among those that wait, where somebody counts.
+    pub waiting: Option<Waiting>,
+}
+
+/// Who counts the frames that wait for a script.
+pub trait Queue: Send + Sync {
+    /// One of this many bytes has come.
+    fn came(&self, bytes: usize);
+    /// It was taken, or its connection has ended.
+    fn left(&self, bytes: usize, waited: Duration);
+}
+
+/// One frame among those that wait, until this is dropped.
+pub struct Waiting {
+    queue: Arc<dyn Queue>,
+    bytes: usize,
+    since: Instant,
+}
+
+impl Waiting {
+    /// Counts a frame of this many bytes.
+    #[must_use]
+    pub fn begin(queue: Arc<dyn Queue>, bytes: usize) -> Self {
+        queue.came(bytes);
+        Self { queue, bytes, since: Instant::now() }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.queue.left(self.bytes, self.since.elapsed());
+    }
 }
 
 struct Socket {

@@ -1,0 +1,271 @@
+//! How a relay is seen from outside: for programs that watch it, and for whoever runs it.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `/metrics` | OpenMetrics text |
+//! | `/status` | the same as JSON, and what went wrong last |
+//! | `/` | the same as a page, where nothing else is served |
+//!
+//! All of it comes from one [`Status`]. It is served at the socket of the relay's user, and at the addresses for watching.
+
+mod ask;
+mod counts;
+mod mishaps;
+mod openmetrics;
+mod page;
+mod pseudonyms;
+mod status;
+mod stored;
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::State as Extracted;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+pub use ask::ask;
+pub(super) use counts::Counts;
+pub use mishaps::{Mishap, Mishaps};
+pub(super) use pseudonyms::Pseudonyms;
+pub use status::{Connections, Engine, Frames, State, Status};
+pub use stored::{Stored, stored};
+
+use self::stored::Inventory;
+use super::http::Shared;
+use crate::clock;
+use crate::history::UnixNanos;
+use crate::runtime::Isolate;
+use crate::runtime::protocol::Measure;
+
+/// A step of the engine that takes longer is told: its clients take it for gone by then.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// How often that is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the engine is asked something, and how long it may take to answer.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(60);
+/// Every how many times its heap is measured: all of it is walked for that.
+const MEASURE_EVERY: u32 = 6;
+/// How often it is logged who was not taken in.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+/// For how long what was counted in the store is good enough.
+const COUNTED: Duration = Duration::from_secs(5);
+
+/// What is known of a relay besides what it counts.
+pub(super) struct Outside {
+    pub(super) counts: Arc<Counts>,
+    mishaps: Mishaps,
+    listening: Vec<String>,
+    limit: usize,
+    started: UnixNanos,
+    begun: Instant,
+    inventory: Arc<Mutex<Kept>>,
+}
+
+/// What was counted in the store, and when.
+struct Kept {
+    folder: Option<PathBuf>,
+    inventory: Option<Inventory>,
+    last: Option<(Instant, Stored)>,
+}
+
+impl Outside {
+    /// Of a relay that starts now, with its store in this folder.
+    pub(super) fn new(folder: Option<PathBuf>, listening: Vec<String>, limit: usize, mishaps: Mishaps) -> Self {
+        let inventory = Arc::new(Mutex::new(Kept { folder, inventory: None, last: None }));
+        let (started, begun) = (clock::now(), Instant::now());
+        Self { counts: Counts::new(), mishaps, listening, limit, started, begun, inventory }
+    }
+}
+
+impl Kept {
+    /// What the store holds, as it was at most a few seconds ago.
+    fn stored(&mut self) -> Option<Stored> {
+        if let Some((at, stored)) = self.last
+            && at.elapsed() < COUNTED
+        {
+            return Some(stored);
+        }
+        let folder = self.folder.as_deref()?;
+        let opened = match self.inventory.take() {
+            Some(inventory) => Ok(inventory),
+            None => Inventory::of(folder),
+        };
+        match opened.and_then(|mut inventory| Ok((inventory.take()?, inventory))) {
+            Ok((stored, inventory)) => {
+                self.inventory = Some(inventory);
+                self.last = Some((Instant::now(), stored));
+                Some(stored)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what is in the store could not be counted");
+                None
+            }
+        }
+    }
+}
+
+/// What a relay is doing.
+pub(super) fn state(shared: &Shared) -> State {
+    if shared.isolate.has_ended() {
+        State::Ended
+    } else if is_stuck(&shared.isolate) {
+        State::Stuck
+    } else if shared.draining.load(Ordering::Relaxed) {
+        State::Stopping
+    } else {
+        State::Serving
+    }
+}
+
+fn is_stuck(isolate: &Isolate) -> bool {
+    isolate.turn().is_some_and(|turn| turn > LONGEST_TURN)
+}
+
+/// How a relay does now.
+async fn status(shared: &Shared) -> Status {
+    let outside = &shared.outside;
+    let (counts, inventory) = (&outside.counts, outside.inventory.clone());
+    // The disk may be slow, and others are to be served meanwhile.
+    let stored = move || inventory.lock().unwrap_or_else(PoisonError::into_inner).stored();
+    let stored = tokio::task::spawn_blocking(stored).await.ok().flatten();
+    let work = shared.isolate.work();
+    let frames = |traffic: &counts::Traffic| Frames { frames: traffic.frames.get(), bytes: traffic.bytes.get() };
+    Status {
+        schema_version: status::SCHEMA_VERSION,
+        state: state(shared),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        engine: if cfg!(feature = "engine-v8") { "v8" } else { "quickjs" }.to_owned(),
+        pid: std::process::id(),
+        started_at: rfc3339(outside.started),
+        running_ns: nanos(outside.begun.elapsed()),
+        listening: outside.listening.clone(),
+        connections: Connections {
+            now: counts.connections.get(),
+            opened: counts.opened.get(),
+            limit: u64::try_from(outside.limit).unwrap_or(u64::MAX),
+        },
+        refusals: counts.refusals().map(|(why, count)| (why.to_owned(), count)).collect(),
+        incoming: frames(&counts.incoming),
+        outgoing: frames(&counts.outgoing),
+        waiting: frames(&counts.waiting),
+        work: Engine {
+            turns: work.turns,
+            busy_ns: nanos(work.busy),
+            turn_ns: shared.isolate.turn().map_or(0, nanos),
+            heap_bytes: counts.heap.get(),
+            hangs: counts.hangs.get(),
+        },
+        memory_bytes: memory(),
+        stored,
+        mishaps: outside.mishaps.last(),
+    }
+}
+
+/// The answers for the user of a relay, besides those for its clients.
+pub(super) fn for_its_user() -> Router<Arc<Shared>> {
+    Router::new().route("/metrics", get(metrics)).route("/status", get(as_json))
+}
+
+/// The answers for those who watch a relay.
+pub(super) fn for_watching() -> Router<Arc<Shared>> {
+    for_its_user().route("/", get(as_page))
+}
+
+async fn metrics(Extracted(shared): Extracted<Arc<Shared>>) -> Response {
+    #[expect(clippy::cast_precision_loss, reason = "fractions of a microsecond do not matter")]
+    let started = shared.outside.started.0 as f64 / 1e9;
+    match openmetrics::text(&status(&shared).await, &shared.outside.counts, started) {
+        Ok(text) => ([(CONTENT_TYPE, openmetrics::TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn as_json(Extracted(shared): Extracted<Arc<Shared>>) -> Response {
+    match serde_json::to_string(&status(&shared).await) {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json + "\n").into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn as_page(Extracted(shared): Extracted<Arc<Shared>>) -> Response {
+    page::response(&status(&shared).await)
+}
+
+/// Asks the engine now and then how it does, and logs what it is good to know. Does not end.
+pub(super) async fn watch(shared: Arc<Shared>) {
+    tokio::join!(ask_the_engine(&shared), look_for_hangs(&shared), log_refusals(&shared.outside.counts));
+}
+
+async fn ask_the_engine(shared: &Shared) {
+    let counts = &shared.outside.counts;
+    let mut every = tokio::time::interval(ASK_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for round in (0..MEASURE_EVERY).cycle() {
+        every.tick().await;
+        let asked = Instant::now();
+        let answer = shared.isolate.call_async(&Measure { memory: round == 0 }, ANSWER).await;
+        // One that never came took at least as long.
+        counts.answers.observe(asked.elapsed().as_secs_f64());
+        match answer {
+            Ok(measured) => measured.heap_bytes.into_iter().for_each(|bytes| counts.heap.set(bytes)),
+            Err(error) => tracing::debug!(%error, "the engine was not measured"),
+        }
+    }
+}
+
+async fn look_for_hangs(shared: &Shared) {
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    let mut was_stuck = false;
+    loop {
+        every.tick().await;
+        let is_stuck = is_stuck(&shared.isolate);
+        if is_stuck && !was_stuck {
+            shared.outside.counts.hangs.add(1);
+            tracing::warn!("its engine has been busy with one thing for {} s", LONGEST_TURN.as_secs());
+        } else if was_stuck && !is_stuck {
+            tracing::info!("its engine goes on");
+        }
+        was_stuck = is_stuck;
+    }
+}
+
+async fn log_refusals(counts: &Counts) {
+    let mut every = tokio::time::interval(LOG_EVERY);
+    let mut logged: Vec<u64> = counts.refusals().map(|_| 0).collect();
+    loop {
+        every.tick().await;
+        for ((reason, count), logged) in counts.refusals().zip(&mut logged) {
+            if count > *logged {
+                tracing::info!(reason, count = count - *logged, "clients were not taken in");
+                *logged = count;
+            }
+        }
+    }
+}
+
+/// Bytes of memory that this process has in use, where the system tells.
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn seconds(nanos: u64) -> f64 {
+    Duration::from_nanos(nanos).as_secs_f64()
+}
+
+fn rfc3339(at: UnixNanos) -> String {
+    jiff::Timestamp::from_nanosecond(at.0.into()).unwrap_or_default().to_string()
+}

@@ -1,0 +1,114 @@
+//! How a relay does: one picture of a moment, which is told as metrics, as a page, as JSON and in words.
+//!
+//! Nothing in it names a person, an account or an address of a client.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::mishaps::Mishap;
+use super::stored::Stored;
+
+/// Version of the shape.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// How a relay does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// What it is doing.
+    pub state: State,
+    /// The version of the program.
+    pub version: String,
+    /// The engine in it.
+    pub engine: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started, RFC 3339.
+    pub started_at: String,
+    /// How long ago that is, in nanoseconds.
+    pub running_ns: u64,
+    /// Where it listens, as clients name it.
+    pub listening: Vec<String>,
+    /// Its clients.
+    pub connections: Connections,
+    /// How many were not taken in, by reason.
+    pub refusals: BTreeMap<String, u64>,
+    /// What clients have sent.
+    pub incoming: Frames,
+    /// What they were sent.
+    pub outgoing: Frames,
+    /// What waits for the engine.
+    pub waiting: Frames,
+    /// The engine.
+    pub work: Engine,
+    /// Bytes of memory that the whole process has in use; none where the system does not tell.
+    pub memory_bytes: Option<u64>,
+    /// What is in its store; none where it cannot be read.
+    pub stored: Option<Stored>,
+    /// The last things that went wrong, the newest last.
+    pub mishaps: Vec<Mishap>,
+}
+
+/// What a relay is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It serves.
+    Serving,
+    /// It serves those who are there, and takes nobody new.
+    Stopping,
+    /// Its engine has been busy with one thing for too long, and answers nobody.
+    Stuck,
+    /// Its engine has ended.
+    Ended,
+}
+
+impl State {
+    /// In words.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Stopping => "stopping",
+            Self::Stuck => "its engine has been busy with one thing for too long",
+            Self::Ended => "its engine has stopped",
+        }
+    }
+}
+
+/// The connections of a relay.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Connections {
+    /// That there are.
+    pub now: u64,
+    /// That there were since it started.
+    pub opened: u64,
+    /// That there may be.
+    pub limit: u64,
+}
+
+/// Frames, and their length together.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Frames {
+    /// Their number.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What an engine does.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Engine {
+    /// Steps that it has done.
+    pub turns: u64,
+    /// How long it has been busy with them, in nanoseconds.
+    pub busy_ns: u64,
+    /// How long the step takes that is under way; 0 between two.
+    pub turn_ns: u64,
+    /// Bytes of its heap, as they were measured within the last half minute.
+    pub heap_bytes: u64,
+    /// Steps that took too long.
+    pub hangs: u64,
+}

@@ -1,0 +1,79 @@
+//! What a relay's store holds, counted through a connection of its own that can only read.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, Row};
+use serde::{Deserialize, Serialize};
+
+use crate::relay::store::DATABASE;
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// CoValues, with those of which only the deletion is left.
+    pub covalues: u64,
+    /// Those among them that are accounts.
+    pub accounts: u64,
+    /// CoValues whose content was erased, since their owner deleted them.
+    pub erased: u64,
+    /// Bytes of the database.
+    pub database_bytes: u64,
+    /// Bytes of its log, which is emptied now and then.
+    pub log_bytes: u64,
+}
+
+/// Counts what a store holds. What was counted once is not counted again: a CoValue that is in a store stays in it.
+pub(super) struct Inventory {
+    path: PathBuf,
+    database: Connection,
+    until: i64,
+    counted: Stored,
+}
+
+impl Inventory {
+    /// The store in a folder.
+    pub(super) fn of(folder: &Path) -> rusqlite::Result<Self> {
+        let path = folder.join(DATABASE);
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(&path, flags)?;
+        Ok(Self { path, database, until: 0, counted: Stored::default() })
+    }
+
+    /// What it holds now.
+    pub(super) fn take(&mut self) -> rusqlite::Result<Stored> {
+        let (until, covalues, accounts) = self.database.query_row(
+            "SELECT coalesce(max(rowID), ?1), count(*),
+                    count(*) FILTER (WHERE json_valid(header) AND json_extract(header, '$.meta.type') = 'account')
+             FROM coValues WHERE rowID > ?1",
+            [self.until],
+            |row| Ok((row.get(0)?, count(row, 1)?, count(row, 2)?)),
+        )?;
+        self.until = until;
+        self.counted.covalues += covalues;
+        self.counted.accounts += accounts;
+        let erased = "SELECT count(*) FROM deletedCoValues WHERE status = 1";
+        self.counted.erased = self.database.query_row(erased, [], |row| count(row, 0))?;
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        self.counted.database_bytes = length(&self.path);
+        self.counted.log_bytes = length(Path::new(&log));
+        Ok(self.counted)
+    }
+}
+
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
+}
+
+/// What the store in a folder holds; none where there is none.
+///
+/// # Errors
+///
+/// What the database says.
+pub fn stored(folder: &Path) -> rusqlite::Result<Option<Stored>> {
+    if !folder.join(DATABASE).exists() {
+        return Ok(None);
+    }
+    Inventory::of(folder)?.take().map(Some)
+}

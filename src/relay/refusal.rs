@@ -1,0 +1,68 @@
+//! Why a relay does not take somebody in: what he is told, and the name under which it is counted.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::admission::Full;
+
+/// A reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// He has no token that is known.
+    Token,
+    /// He comes from a page of another site.
+    Origin,
+    /// The relay holds as many connections as it may.
+    Full,
+    /// There are too many from his address.
+    Address,
+    /// Too many are asking at the same time; he hears nothing.
+    Asking,
+}
+
+impl Refusal {
+    /// All of them; each is at the place that its number says.
+    pub(super) const ALL: [Self; 5] = [Self::Token, Self::Origin, Self::Full, Self::Address, Self::Asking];
+
+    /// One word.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Origin => "origin",
+            Self::Full => "full",
+            Self::Address => "address",
+            Self::Asking => "asking",
+        }
+    }
+}
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Relay => Self::Full,
+            Full::Address => Self::Address,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, said) = match self {
+            Self::Token => (StatusCode::FORBIDDEN, "this relay is for those who know its token\n"),
+            Self::Origin => (StatusCode::FORBIDDEN, "this relay is not for pages of this site\n"),
+            Self::Full | Self::Asking => (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n"),
+            Self::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connections from your address\n"),
+        };
+        (status, said).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_at_its_place() {
+        assert!(Refusal::ALL.iter().enumerate().all(|(place, refusal)| *refusal as usize == place));
+    }
+}
