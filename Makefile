@@ -73,3 +73,7 @@ bench: setup ## time and memory, side by side with the SDK on Node and with Atui
 ifneq ($(V8_ARCHIVE),)
 	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) cargo bench --locked $(V8_FEATURES) --bench sync
 endif
+
+.PHONY: bench-relay
+bench-relay: setup ## what a relay holds and how fast it is, side by side with jazz-run and the SDK's relay on Node
+	cargo bench --locked --bench relay

@@ -6,9 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::atuin::{Atuin, Machine};
-use crate::ms;
-use crate::program::{BINARY, percentile};
-use crate::side_by_side::write_history;
+use crate::home::{BINARY, write_history};
+use crate::times::{median, ms};
 
 /// Rounds of the short steps, of which the median counts.
 const RUNS: usize = 21;
@@ -105,11 +104,6 @@ impl Ours {
         self.run(args);
         begun.elapsed()
     }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    percentile(&times, 50)
 }
 
 /// What lies in a folder, without the history file that was read.

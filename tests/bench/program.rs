@@ -6,13 +6,13 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use caro::identity::{MasterKey, Phrase, WordCount};
-use caro::runtime::{BootOptions, boot, crypto, open_database};
+use caro::runtime::{BootOptions, boot, open_database};
 use nix::sys::resource::{UsageWho, getrusage};
 
-use crate::sdk::OurRelay;
+use crate::home::BINARY;
+use crate::our_relay::OurRelay;
+use crate::times;
 
-/// The program under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_caro");
 /// Runs of the short steps, of which the median counts.
 const RUNS: usize = 21;
 
@@ -142,26 +142,10 @@ fn median(run: impl FnMut()) -> Duration {
 }
 
 fn median_of(runs: usize, mut run: impl FnMut()) -> Duration {
-    let mut times: Vec<Duration> = (0..runs)
-        .map(|_| {
-            let begun = Instant::now();
-            run();
-            begun.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    percentile(&times, 50)
-}
-
-/// A percentile of sorted times.
-pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    sorted[(sorted.len() - 1) * percent / 100]
-}
-
-/// Text like that of a sealed blob of so many bytes.
-pub fn random_text(bytes: usize) -> String {
-    use base64::Engine;
-    let mut random = vec![0; bytes];
-    crypto::fill_random(&mut random).expect("random bytes");
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random)
+    let times = (0..runs).map(|_| {
+        let begun = Instant::now();
+        run();
+        begun.elapsed()
+    });
+    times::median(times.collect())
 }

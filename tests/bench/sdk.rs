@@ -1,9 +1,7 @@
 //! The SDK's own work: create and confirm, open on an empty device, live updates.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use caro::net::{Connection, Network, Proxies, RelayAddress};
@@ -14,7 +12,9 @@ use caro::runtime::protocol::{
 use caro::runtime::{Isolate, IsolateOptions, crypto, open_database_deferred};
 
 use crate::node::{NodeRelay, node_script};
-use crate::program::{BINARY, percentile, random_text};
+use crate::our_relay::OurRelay;
+use crate::text::random_text;
+use crate::times::percentile;
 use crate::{BATCH, RECORDS, ROUNDS};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -163,40 +163,5 @@ impl Device {
     fn exchange(&self, ids: Vec<String>) {
         let outcomes = self.ask(&Exchange { ids, timeout_ms: PATIENCE_MS }).outcomes;
         assert!(outcomes.values().all(|outcome| *outcome == Outcome::Current), "{outcomes:?}");
-    }
-}
-
-/// `caro relay serve` in a process of its own; ended when dropped.
-pub struct OurRelay {
-    process: Child,
-    pub url: String,
-}
-
-impl OurRelay {
-    pub fn start(data_dir: &Path) -> Self {
-        let mut process = Command::new(BINARY)
-            .args(["relay", "serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data_dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("caro runs");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("listening on ").expect("the address").to_owned();
-        Self { process, url }
-    }
-
-    /// The most memory it has had resident, bytes.
-    pub fn peak(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
-        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        kilobytes.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
-    }
-}
-
-impl Drop for OurRelay {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

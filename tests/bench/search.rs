@@ -11,9 +11,9 @@ use caro::history::recall::{Question, Recall};
 use caro::history::{History, Record, Scope, SearchMode, UnixNanos};
 
 use crate::atuin::Atuin;
-use crate::ms;
-use crate::program::{BINARY, percentile};
+use crate::home::BINARY;
 use crate::terminal::Terminal;
+use crate::times::{median, ms, percentile};
 
 /// What is typed, letter by letter.
 const TYPED: [&str; 5] = ["git commit", "docker run image4", "kubectl get", "make target_12", "no such command"];
@@ -189,11 +189,6 @@ fn timed(mut command: Command) -> Duration {
     let begun = Instant::now();
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the program runs");
     begun.elapsed()
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    percentile(&times, 50)
 }
 
 fn now() -> UnixNanos {

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use caro::history::History;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
 
 use crate::atuin::Atuin;
+use crate::home::{Home, write_history, write_history_of};
 use crate::meter::Meter;
-use crate::program::{BINARY, percentile};
-use crate::sdk::OurRelay;
+use crate::our_relay::OurRelay;
+use crate::times::{median, ms, percentile};
 
 /// Rounds of the short steps, of which the median counts.
 const RUNS: usize = 11;
@@ -19,8 +18,6 @@ const RUNS: usize = 11;
 const LIVE: usize = 1_000;
 /// How often the peer is timed for the same; it takes a few hundred milliseconds each.
 const LIVE_PEER: usize = 50;
-/// The histories lie within the days that sync by default.
-const DAYS: u64 = 80;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Prints the table.
@@ -84,18 +81,18 @@ fn ours(folder: &Path, history: &Path, size: usize) -> Figures {
         downs.push(b.run(&["sync", "now"]));
     }
     bytes.sort_unstable();
-    note("5 one command up, ms", ms(median(&mut ups)));
-    note("6 one command down, ms", ms(median(&mut downs)));
+    note("5 one command up, ms", ms(median(ups)));
+    note("6 one command down, ms", ms(median(downs)));
     note("7 one command up, bytes on the wire", bytes[bytes.len() / 2] as f64);
 
-    let nothing = |home: &Home| ms(median(&mut [(); RUNS].map(|()| home.run(&["sync", "now"]))));
+    let nothing = |home: &Home| ms(median([(); RUNS].map(|()| home.run(&["sync", "now"])).to_vec()));
     note("7 nothing to do, young home, ms", nothing(&a));
     note("7 nothing to do, 2 years of 5 devices, ms", nothing(&old_home(&folder.join("old"), &relay.url)));
 
     for home in [&a, &b] {
         home.run(&["config", "set", "sync.frequency", "realtime"]);
     }
-    let daemons = [a.daemon(), b.daemon()];
+    let daemons = [Daemon::start(&a), Daemon::start(&b)];
     let reader = b.history();
     meter.take();
     let mut times: Vec<Duration> = (0..LIVE)
@@ -187,8 +184,8 @@ fn theirs(atuin: &Atuin, folder: &Path, history: &Path, size: usize) -> Figures 
         assert!(b.has(&format!("make part{n}")), "it arrived");
     }
     bytes.sort_unstable();
-    note("5 one command up, ms", ms(median(&mut ups)));
-    note("6 one command down, ms", ms(median(&mut downs)));
+    note("5 one command up, ms", ms(median(ups)));
+    note("6 one command down, ms", ms(median(downs)));
     note("7 one command up, bytes on the wire", bytes[bytes.len() / 2] as f64);
 
     // Its devices pull; the fastest way by hand is a sync here, then one there.
@@ -208,22 +205,6 @@ fn theirs(atuin: &Atuin, folder: &Path, history: &Path, size: usize) -> Figures 
     figures
 }
 
-/// Commands as a person types them, spread over the days that sync by default.
-pub fn write_history(path: &Path, count: usize) {
-    write_history_of(path, count, DAYS);
-}
-
-/// Commands spread over so many days up to now.
-fn write_history_of(path: &Path, count: usize, days: u64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let span = days * 86_400;
-    let lines = (0..count as u64).map(|n| {
-        let at = now - span + n * span / count as u64;
-        format!("#{at}\ngit commit -m 'change {n}: {}' && cargo test --test run{n}\n", n * n)
-    });
-    fs::write(path, lines.collect::<String>()).expect("a history file");
-}
-
 /// How long it takes until a home shows so many commands.
 fn visible(home: &Home, count: u64, begun: Instant) -> Duration {
     while home.folder.join("history.db").metadata().is_err() || home.count() < count {
@@ -233,55 +214,20 @@ fn visible(home: &Home, count: u64, begun: Instant) -> Duration {
     begun.elapsed()
 }
 
-struct Home {
-    folder: PathBuf,
-}
+/// A running daemon; ended when dropped.
+struct Daemon(Child);
 
-impl Home {
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
-        command.args(args).env("CARO_KEYSTORE", "file").stdin(Stdio::null()).stdout(Stdio::null());
-        for variable in ["CARO_CONFIG_DIR", "CARO_DATA_DIR", "CARO_STATE_DIR"] {
-            command.env(variable, &self.folder);
-        }
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Duration {
+impl Daemon {
+    fn start(home: &Home) -> Self {
+        let daemon = Self(home.spawn(&["sync", "daemon"]));
         let begun = Instant::now();
-        let output = self.command(args).stderr(Stdio::piped()).output().expect("caro runs");
-        let took = begun.elapsed();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        took
-    }
-
-    fn spawn(&self, args: &[&str]) -> Child {
-        self.command(args).stderr(Stdio::null()).spawn().expect("caro runs")
-    }
-
-    fn daemon(&self) -> Daemon {
-        let daemon = Daemon(self.spawn(&["sync", "daemon"]));
-        let begun = Instant::now();
-        while self.folder.join("daemon.sock").metadata().is_err() {
+        while home.folder.join("daemon.sock").metadata().is_err() {
             assert!(begun.elapsed() < DEADLINE, "the daemon does not start");
             std::thread::sleep(Duration::from_millis(5));
         }
         daemon
     }
 
-    fn history(&self) -> History {
-        History::open(self.folder.join("history.db")).expect("a history")
-    }
-
-    fn count(&self) -> u64 {
-        self.history().count().expect("a count")
-    }
-}
-
-/// A running daemon; ended when dropped.
-struct Daemon(Child);
-
-impl Daemon {
     /// Processor time so far.
     fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).expect("it runs");
@@ -304,13 +250,4 @@ impl Drop for Daemon {
         drop(self.0.kill());
         drop(self.0.wait());
     }
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    percentile(times, 50)
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }

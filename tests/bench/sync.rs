@@ -11,10 +11,13 @@
 
 mod alone;
 mod atuin;
+mod home;
 mod meter;
 #[path = "../common/node/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the tests use more of the peers than this")]
 mod node;
+#[allow(dead_code, reason = "the other benchmark asks for the process")]
+mod our_relay;
 mod program;
 mod sdk;
 mod search;
@@ -23,10 +26,13 @@ mod secret_set;
 mod secrets;
 mod side_by_side;
 mod terminal;
+mod text;
+mod times;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+
+use times::ms;
 
 /// Records in every step.
 const RECORDS: usize = 10_000;
@@ -50,7 +56,7 @@ fn main() -> ExitCode {
         for step in program::run(folder.path(), RECORDS) {
             println!("{:<34}{:>12.1}{:>14}", step.name, ms(step.time), step.peak_mb());
         }
-        println!("binary, MB {:>45.1}", megabytes(size(Path::new(program::BINARY))));
+        println!("binary, MB {:>45.1}", megabytes(size(Path::new(home::BINARY))));
     }
     if is_wanted("sync") {
         side_by_side::print(folder.path(), &[RECORDS, 10 * RECORDS]);
@@ -85,10 +91,6 @@ fn print_sdk(folder: &Path) {
     }
 
     println!("node relay's peak MB {:>35.1}", megabytes(node.relay_peak));
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 fn megabytes(bytes: u64) -> f64 {

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod daemon;
 pub mod home;
 pub mod line;
+#[allow(dead_code, reason = "the benchmarks use more of the peers")]
 pub mod node;
 pub mod peers;
 pub mod pty;

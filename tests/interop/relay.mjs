@@ -1,10 +1,11 @@
 // A relay on the official SDK: the same few lines that `jazz-run sync` and the SDK's hosted relay are built from.
 //
-//   node relay.mjs (--db FILE | --in-memory) [--port N] [--erase-deleted]
+//   node relay.mjs (--db FILE | --in-memory) [--port N] [--erase-deleted] [--durable]
 //
 // Prints {"port":N} once it listens on 127.0.0.1, and {"peakRssBytes":N} when it has stopped (SIGTERM, or end of
 // stdin). Upstream relays never erase deleted content; `--erase-deleted` adds that, so that the test which looks for
-// erased ciphertext can be seen to pass on a relay that erases and to fail on one that does not.
+// erased ciphertext can be seen to pass on a relay that erases and to fail on one that does not. `--durable` brings each
+// transaction to disk, for comparisons with relays that do.
 
 import { createServer } from "node:http";
 import { randomUUID } from "node:crypto";
@@ -21,6 +22,7 @@ const { values: options } = parseArgs({
     "in-memory": { type: "boolean", default: false },
     port: { type: "string", default: "0" },
     "erase-deleted": { type: "boolean", default: false },
+    durable: { type: "boolean", default: false },
   },
 });
 if (Boolean(options.db) === options["in-memory"]) {
@@ -34,7 +36,7 @@ const node = new cojson.LocalNode(secret, crypto.newRandomSessionID(crypto.getAg
 
 let eraser;
 if (options.db) {
-  const { storage, driver } = openStorage(options.db);
+  const { storage, driver } = openStorage(options.db, { durable: options.durable });
   node.setStorage(storage);
   if (options["erase-deleted"]) {
     driver.pragma("secure_delete = ON");

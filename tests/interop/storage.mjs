@@ -9,10 +9,10 @@ class LibsqlDriver {
   #db;
   #statements = new Map();
 
-  constructor(file) {
+  constructor(file, durable) {
     this.#db = new Database(file);
     this.#db.pragma("journal_mode = WAL");
-    this.#db.pragma("synchronous = NORMAL");
+    this.#db.pragma(`synchronous = ${durable ? "FULL" : "NORMAL"}`);
   }
 
   #prepare(sql) {
@@ -61,8 +61,11 @@ function bound(params) {
   return params.map((value) => (value === undefined ? null : value));
 }
 
-/** The SDK's storage over the SQLite file, and the driver for what the storage has no method for. */
-export function openStorage(file) {
-  const driver = new LibsqlDriver(file);
+/**
+ * The SDK's storage over the SQLite file, and the driver for what the storage has no method for. Where it is to be
+ * durable, a transaction is on disk when it has been committed.
+ */
+export function openStorage(file, { durable = false } = {}) {
+  const driver = new LibsqlDriver(file, durable);
   return { storage: cojson.getSqliteStorage(driver), driver };
 }

@@ -31,6 +31,12 @@ impl NodeRelay {
         Self::launch(node_script("relay.mjs").args(storage_arguments(Some(db))).arg("--erase-deleted"))
     }
 
+    /// The same, but what it has acknowledged is on disk, as on Caro's relay.
+    #[track_caller]
+    pub fn start_durable(db: &Path) -> Self {
+        Self::launch(node_script("relay.mjs").args(storage_arguments(Some(db))).arg("--durable"))
+    }
+
     #[track_caller]
     fn launch(command: &mut Command) -> Self {
         let mut process = LineProcess::start("the official relay", command);
@@ -41,6 +47,11 @@ impl NodeRelay {
     /// Its address, `ws://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// Ends it gracefully and returns the highest resident memory it had, in bytes.
@@ -56,7 +67,7 @@ impl NodeRelay {
 
 /// The released `jazz-run sync` 0.15.10 from npm: a relay of an older protocol version that nobody here wrote.
 pub struct JazzRun {
-    _process: LineProcess,
+    process: LineProcess,
     url: String,
 }
 
@@ -66,12 +77,17 @@ impl JazzRun {
     pub fn start(db: Option<&Path>) -> Self {
         let mut process = LineProcess::start("jazz-run", node_script("jazz-run.mjs").args(storage_arguments(db)));
         let url = url_from(&process.json(START));
-        Self { _process: process, url }
+        Self { process, url }
     }
 
     /// Its address, `ws://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 }
 

@@ -1,0 +1,135 @@
+//! Who is measured: our relay in its variants, relays that nobody here wrote, and the limit.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::echo;
+use crate::node::{JazzRun, NodeRelay, interop_dir};
+use crate::our_relay::OurRelay;
+
+/// Our relay in the forms that are measured: a name, and what `caro relay serve` is told.
+const VARIANTS: [(&str, &[&str]); 1] = [("caro", &[])];
+/// What all of them are told, so that ten thousand connections are not one too many.
+const CONNECTIONS: [&str; 2] = ["--max-connections", "100000"];
+
+/// Somebody who is measured.
+pub struct Contender {
+    /// What its column is called.
+    pub name: &'static str,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Ours(&'static [&'static str]),
+    /// `jazz-run sync` 0.15.10; it brings each transaction to disk.
+    JazzRun,
+    /// On the official SDK 0.20.19, with its native cryptography.
+    Official {
+        durable: bool,
+    },
+    Limit,
+}
+
+/// How it is talked to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// The protocol.
+    Jazz,
+    /// What it is sent it sends back.
+    Echo,
+}
+
+impl Contender {
+    /// All of them; those that are not installed are left out.
+    pub fn all() -> Vec<Self> {
+        let mut all: Vec<Self> =
+            VARIANTS.into_iter().map(|(name, arguments)| Self { name, kind: Kind::Ours(arguments) }).collect();
+        if interop_dir().join(".installed").exists() {
+            all.push(Self { name: "jazz-run", kind: Kind::JazzRun });
+            all.push(Self { name: "official", kind: Kind::Official { durable: true } });
+            all.push(Self { name: "no fsync", kind: Kind::Official { durable: false } });
+        }
+        all.push(Self { name: "limit", kind: Kind::Limit });
+        all
+    }
+
+    /// Whether it is a relay, and not the limit.
+    pub fn is_relay(&self) -> bool {
+        !matches!(self.kind, Kind::Limit)
+    }
+
+    /// Starts it on what it has in this folder.
+    pub fn start(&self, folder: &Path) -> Running {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let database = folder.join("relay.db");
+        match self.kind {
+            Kind::Ours(arguments) => {
+                let arguments: Vec<&str> = CONNECTIONS.iter().chain(arguments).copied().collect();
+                let relay = OurRelay::with(folder, &arguments);
+                Running::new(relay.url.clone(), relay.pid(), Speech::Jazz, relay)
+            }
+            Kind::JazzRun => {
+                let relay = JazzRun::start(Some(&database));
+                Running::new(relay.url().to_owned(), relay.pid(), Speech::Jazz, relay)
+            }
+            Kind::Official { durable } => {
+                let relay = match durable {
+                    true => NodeRelay::start_durable(&database),
+                    false => NodeRelay::start(Some(&database)),
+                };
+                Running::new(relay.url().to_owned(), relay.pid(), Speech::Jazz, relay)
+            }
+            Kind::Limit => {
+                let limit = Limit::start(&folder.join("echoed"));
+                Running::new(limit.url.clone(), limit.child.id(), Speech::Echo, limit)
+            }
+        }
+    }
+}
+
+/// It runs; killed when dropped.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its process.
+    pub pid: u32,
+    /// How it is talked to.
+    pub speech: Speech,
+    _process: Box<dyn Send>,
+}
+
+impl Running {
+    fn new(url: String, pid: u32, speech: Speech, process: impl Send + 'static) -> Self {
+        let address = url.trim_start_matches("ws://").parse().expect("an address");
+        Self { address, pid, speech, _process: Box::new(process) }
+    }
+}
+
+/// This program as the limit.
+struct Limit {
+    child: Child,
+    url: String,
+}
+
+impl Limit {
+    fn start(file: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .env(echo::ECHO, file)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("its port");
+        Self { child, url: format!("ws://127.0.0.1:{}", line.trim()) }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
