@@ -36,5 +36,6 @@ pub mod prefs;
 mod private_file;
 pub mod relay;
 pub mod runtime;
+mod salvage;
 pub mod seal;
 pub mod sync;

@@ -1,12 +1,14 @@
 //! What the relay confirms is on its disk; what its disk refuses is never confirmed.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde_json::Value;
 
-use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
+use crate::common::home::DEADLINE;
+use crate::common::sync::{Relay, SyncHome, assert_equal_histories, finish_within, serve};
 use crate::common::wire::{Fate, Way, Wire};
 use crate::sync_disk_full::SmallDisk;
 use crate::sync_session_guard::noise;
@@ -88,4 +90,51 @@ fn a_relay_whose_disk_is_full_confirms_nothing_and_recovers() {
     assert_eq!(assert_equal_histories(&[&a, &b]), 1800);
     let status: Value = a.status();
     assert_eq!(status["pending"], 0);
+}
+
+#[test]
+fn a_relay_whose_disk_takes_no_writes_any_more_confirms_nothing_says_so_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount_failing(&folder.path().join("disk")) else {
+        println!("skipped: mounting needs root");
+        return;
+    };
+    let mut relay = Relay::start(&folder.path().join("disk/relay"));
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    a.add(&(0..100).map(|i| noise(&format!("before {i}"))).collect::<Vec<_>>());
+    let phrase = a.init(&relay.url());
+    if !disk.fail() {
+        println!("skipped: this kernel cannot be made to fail");
+        return;
+    }
+    a.add(&(0..100).map(|i| noise(&format!("after {i}"))).collect::<Vec<_>>());
+    let run = a.run(["sync", "now", "--timeout", "3"]);
+    assert_eq!(run.code, Some(5), "nothing is confirmed: {run:?}");
+    assert!(relay.log().contains("ERROR") || relay.log().contains("WARN"), "it is told: {}", relay.log());
+    relay.kill();
+    // One that is started now says what is the matter.
+    let again = finish_within(serve(relay.data(), SocketAddr::from(([127, 0, 0, 1], 0))), &[], DEADLINE);
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("cannot use the relay's store"), "{again:?}");
+    let _disk = disk.mend();
+    relay.start_again();
+    assert_eq!(a.now().pending, 0);
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), 200);
+}
+
+#[test]
+fn a_relay_that_does_not_wait_for_its_disk_loses_nothing_when_it_is_killed() {
+    let mut relay = Relay::with(&["--durability", "process"]);
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    let phrase = a.init(&relay.url());
+    for i in 0..10 {
+        a.add(&[format!("command {i}"), noise(&format!("noise {i}"))]);
+        assert_eq!(a.now().pending, 0);
+        relay.kill();
+        relay.start_again();
+    }
+    // What it confirmed is there without the device that wrote it.
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), 20);
 }

@@ -28,6 +28,7 @@ mod relay_outside;
 mod relay_proxies;
 mod relay_serving;
 mod relay_settings;
+mod relay_upkeep;
 mod search_filters;
 mod search_screen;
 mod secrets;

@@ -26,13 +26,46 @@ impl SmallDisk {
 
     /// One of 8 MB with blocks of 1 KiB, from an image beside it. None where this user may not mount.
     pub fn mount_with_small_blocks(at: &Path) -> Option<Self> {
+        Self::mount_image(at, 8 << 20, &["-b", "1024"])
+    }
+
+    /// One of 16 MB that can be made to [fail](Self::fail). None where this user may not mount.
+    pub fn mount_failing(at: &Path) -> Option<Self> {
+        Self::mount_image(at, 16 << 20, &["-e", "remount-ro"])
+    }
+
+    fn mount_image(at: &Path, bytes: u64, options: &[&str]) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let image = at.with_extension("image");
-        std::fs::File::create(&image).unwrap().set_len(8 << 20).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(bytes).unwrap();
         let run = |command: &mut Command| command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-        let made = run(Command::new("mkfs.ext4").args(["-q", "-b", "1024", "-m", "0"]).arg(&image));
+        let made = run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).args(options).arg(&image));
         let mounted = made && run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(at));
         mounted.then(|| Self(at.to_owned()))
+    }
+
+    /// Has the kernel meet an error in it, after which it lets nobody write, those neither who have files open. Whether
+    /// that can be done here.
+    pub fn fail(&self) -> bool {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let at = self.0.canonicalize().unwrap();
+        let device = mounts.lines().find_map(|line| {
+            let (device, rest) = line.split_once(' ')?;
+            rest.starts_with(&format!("{} ", at.display())).then(|| device.trim_start_matches("/dev/").to_owned())
+        });
+        let trigger = format!("/sys/fs/ext4/{}/trigger_fs_error", device.expect("it is mounted"));
+        std::fs::write(trigger, "a test").is_ok()
+    }
+
+    /// Ends that state, as an operator does.
+    pub fn mend(self) -> Self {
+        let (at, image) = (self.0.clone(), self.0.with_extension("image"));
+        assert!(Command::new("umount").arg(&at).status().unwrap().success(), "nobody uses it");
+        // It says with 1 that it has mended something.
+        let code = Command::new("e2fsck").args(["-f", "-y"]).arg(&image).stdout(Stdio::null()).status().unwrap().code();
+        assert!(matches!(code, Some(0 | 1)), "{code:?}");
+        assert!(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&at).status().unwrap().success());
+        self
     }
 
     pub fn resize(&self, kilobytes: u64) {

@@ -83,11 +83,19 @@ export class HostDatabase implements SQLiteDatabaseDriver {
   /** The host owns the file; closing it with the isolate also empties its log. */
   closeDb(): void {}
 
+  /** Whoever reads the store at this moment, for a backup of it, is not waited for: nobody would be served meanwhile. */
   private emptyLog(): void {
     this.erased = false;
-    this.run("PRAGMA wal_checkpoint(TRUNCATE)", []);
+    const patience = this.get<{ timeout: number }>("PRAGMA busy_timeout", [])?.timeout ?? 0;
+    this.run("PRAGMA busy_timeout = 0", []);
+    const said = this.get<{ busy: number }>("PRAGMA wal_checkpoint(TRUNCATE)", []);
+    this.run(`PRAGMA busy_timeout = ${patience}`, []);
+    if (said?.busy) setTimeout(() => this.emptyLog(), EMPTY_AGAIN_MS);
   }
 }
+
+/** After how long the log is emptied that could not be, milliseconds. */
+const EMPTY_AGAIN_MS = 1_000;
 
 /** Drops what the store holds of one session of a CoValue. */
 export function forgetSession(id: string, session: string): void {

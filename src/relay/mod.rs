@@ -14,6 +14,7 @@ mod listener;
 mod outside;
 mod refusal;
 mod store;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub use address::ListenAddress;
 pub use admission::ConnectionLimits;
 pub use certificate::CertificateFiles;
 pub use outside::{Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
+pub use store::Durability;
+pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, quarantine, restore};
 
 use self::access::Access;
 use self::admission::Admission;
@@ -61,6 +64,8 @@ pub struct RelayOptions {
     pub inherited: Vec<Inherited>,
     /// The folder of its store; none keeps everything in memory.
     pub data_dir: Option<PathBuf>,
+    /// What it waits for before it confirms a change.
+    pub durability: Durability,
     /// The certificate with which it speaks TLS on addresses of the network.
     pub certificate: Option<CertificateFiles>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
@@ -142,6 +147,28 @@ pub enum RelayError {
     /// The store is no database, or a broken one.
     #[error("the relay's store in {} is damaged", .0.display())]
     Damaged(PathBuf),
+    /// There is no store in the folder.
+    #[error("there is no relay's store in {}", .0.display())]
+    NoStore(PathBuf),
+    /// The file that a copy should be written to is there.
+    #[error("{} is there already", .0.display())]
+    Exists(PathBuf),
+    /// A copy could not be written.
+    #[error("{} cannot be written: {source}", file.display())]
+    Copy {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is no copy of a store, or not a sound one.
+    #[error("{} is no usable backup of a relay: {reason}", file.display())]
+    NoBackup {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Another relay uses the same folder.
     #[error("another relay is using {}", .0.display())]
     InUse(PathBuf),
@@ -185,7 +212,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     let access = Access::load(options.token_file, options.origins)?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let private = options.data_dir.as_deref().map(private_socket);
-    let store = store::open(options.data_dir.clone())?;
+    let store = store::open(options.data_dir.clone(), options.durability)?;
     raise_descriptors();
     let network = Network::start()?;
     let isolate = Arc::new(Isolate::start(IsolateOptions {

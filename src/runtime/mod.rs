@@ -23,4 +23,4 @@ pub use ops::socket::{Dialer, Frames, Queue, Received, Waiting};
 pub use ops::storage::{flush_database, open_database, open_database_deferred};
 #[doc(hidden)]
 pub use ops::storage::{query_for_script, run_for_script};
-pub use store_check::{is_damaged, is_malformed};
+pub use store_check::{Flaw, StoreExamined, examine_store, is_damage, is_damaged, is_malformed};

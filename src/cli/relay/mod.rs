@@ -1,6 +1,9 @@
 //! `caro relay …`: a relay of your own.
 
+mod backup;
+mod check;
 mod folder;
+mod restore;
 mod serve;
 mod settings;
 mod status;
@@ -16,6 +19,9 @@ use crate::relay::RelayError;
 pub(super) enum Command {
     Serve(Box<serve::ServeArgs>),
     Status(status::StatusArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
+    Check(check::CheckArgs),
 }
 
 impl Command {
@@ -23,6 +29,9 @@ impl Command {
         match self {
             Self::Serve(args) => serve::run(ui, home, *args),
             Self::Status(args) => status::run(ui, home, args),
+            Self::Backup(args) => backup::run(ui, home, args),
+            Self::Restore(args) => restore::run(ui, home, args),
+            Self::Check(args) => check::run(ui, home, args),
         }
     }
 
@@ -35,9 +44,17 @@ impl Command {
 impl From<RelayError> for CliError {
     fn from(error: RelayError) -> Self {
         let (kind, hint) = match &error {
-            RelayError::Damaged(_) => {
-                (Kind::Damaged, "Put relay.db back from a backup, or move it away: devices bring again what they hold.")
+            RelayError::Damaged(_) => (
+                Kind::Damaged,
+                "`caro relay restore` puts a backup back; without one, `caro relay check --quarantine` builds the store anew \
+                 from what can be read, and devices bring again what they hold.",
+            ),
+            RelayError::NoStore(_) => (Kind::Failed, "Name its folder with --data-dir."),
+            RelayError::Exists(_) => (Kind::Failed, "Name another file, or replace it with --force."),
+            RelayError::Copy { .. } => {
+                (Kind::Failed, "Name a file in a folder that you can write to and that has room.")
             }
+            RelayError::NoBackup { .. } => (Kind::Damaged, "Nothing was changed; try an older backup."),
             RelayError::Listen { .. } => (Kind::Failed, "Choose another address with --listen."),
             RelayError::Certificate(_) => (Kind::Usage, "Name PEM files with --tls-certificate and --tls-key."),
             RelayError::Tokens(_) => {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args, Command};
+use clap::{ArgAction, Args, Command, ValueEnum};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::cli::log::Format;
 use crate::cli::{CliError, Home};
 use crate::nearest::{edits, nearest};
-use crate::relay::{CertificateFiles, ConnectionLimits, Inherited, ListenAddress, Mishaps, RelayOptions};
+use crate::relay::{self, CertificateFiles, ConnectionLimits, Inherited, ListenAddress, Mishaps, RelayOptions};
 
 /// Where the settings are looked for that no flag and no variable names.
 const FILE: &str = "relay.toml";
@@ -46,6 +46,17 @@ pub(super) struct Settings {
     #[arg(long, conflicts_with = "data_dir", env = "CARO_RELAY_IN_MEMORY", hide_env_values = true)]
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_memory: bool,
+
+    /// What to wait for before a change is confirmed: disk, or process, which a power cut may take the last seconds of
+    #[arg(
+        long,
+        value_name = "WHAT",
+        env = "CARO_RELAY_DURABILITY",
+        hide_env_values = true,
+        hide_possible_values = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
 
     /// PEM file with the certificate, and those up to its root: the relay then speaks TLS by itself
     #[arg(long, value_name = "FILE", env = "CARO_RELAY_TLS_CERTIFICATE", hide_env_values = true)]
@@ -132,6 +143,14 @@ pub(super) struct Settings {
     pub log_addresses: bool,
 }
 
+/// As [`relay::Durability`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Durability {
+    Disk,
+    Process,
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
     let single = || text.parse().map(|address: std::net::IpAddr| address.into()).ok();
     text.parse().ok().or_else(single).ok_or_else(|| "a network looks like 10.0.0.0/8, an address like 10.0.0.1".into())
@@ -147,6 +166,7 @@ impl Settings {
             max_connections: Some(10_000),
             max_connections_per_address: Some(256),
             drain: Some(0),
+            durability: Some(Durability::Disk),
             log_format: Some(Format::default()),
             ..Self::default()
         }
@@ -208,6 +228,10 @@ impl Settings {
             listen: self.listen,
             inherited: Vec::new(),
             data_dir: if self.in_memory { None } else { self.data_dir },
+            durability: match self.durability {
+                Some(Durability::Process) => relay::Durability::Process,
+                Some(Durability::Disk) | None => relay::Durability::Disk,
+            },
             certificate,
             path: match path.trim_matches('/') {
                 "" => String::new(),

@@ -22,8 +22,7 @@ use super::super::record::UnixNanos;
 use super::super::rows as records;
 use super::super::store::{DEVICE_ID, count, set_meta};
 use super::super::usage;
-use super::pages::Pages;
-use super::rows::{self, Row};
+use crate::salvage::{Pages, Row, on_page};
 
 /// What can be told apart about a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +47,7 @@ struct Table {
 
 impl Table {
     fn holds(&self, row: &Row) -> bool {
-        self.numbered == row.numbered && fits(&row.values, self.shape)
+        self.numbered == row.is_numbered() && fits(&row.values, self.shape)
     }
 }
 
@@ -90,7 +89,7 @@ pub(super) struct Saved {
 /// Whether there is anything that only a history has.
 pub(super) fn is_there(pages: &Pages) -> bool {
     let is_ours = |row: &Row| TABLES.iter().any(|table| table.is_only_ours && table.holds(row));
-    (1..=pages.count()).any(|number| rows::on_page(pages, number).iter().any(is_ours))
+    (1..=pages.count()).any(|number| on_page(pages, number).iter().any(is_ours))
 }
 
 /// Fills a new history with what can be read.
@@ -102,11 +101,11 @@ pub(super) fn fill(new: &Connection, pages: &Pages, now: UnixNanos) -> Result<Sa
     let columns = TABLES.iter().map(|table| columns_of(new, table)).collect::<Result<Vec<_>>>()?;
     let mut statements = HashMap::new();
     let mut listed = new.prepare("INSERT OR IGNORE INTO listed (id) VALUES (?1)")?;
-    for row in (1..=pages.count()).flat_map(|number| rows::on_page(pages, number)) {
-        if !row.numbered && fits(&row.values, BY_TIME) && row.values.len() == BY_TIME.len() {
+    for row in (1..=pages.count()).flat_map(|number| on_page(pages, number)) {
+        if !row.is_numbered() && fits(&row.values, BY_TIME) && row.values.len() == BY_TIME.len() {
             listed.execute([&row.values[1]])?;
         }
-        let values = row.values.get(usize::from(row.numbered)..).unwrap_or_default();
+        let values = row.values.get(usize::from(row.is_numbered())..).unwrap_or_default();
         let fitting = |(place, table): &(usize, &Table)| table.holds(&row) && values.len() <= columns[*place].len();
         let Some((place, table)) = TABLES.iter().enumerate().find(fitting) else { continue };
         let insert = match statements.entry((place, values.len())) {

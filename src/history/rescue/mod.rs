@@ -7,8 +7,6 @@
 //! one. What is set aside can be opened like any other database.
 
 mod contents;
-mod pages;
-mod rows;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -25,8 +23,8 @@ use super::record::UnixNanos;
 use super::rows as records;
 use super::store::History;
 use crate::private_file;
+use crate::salvage::{PAGE, Pages};
 use contents::Saved;
-use pages::Pages;
 
 /// How long other writers are waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -196,7 +194,7 @@ fn replace(path: &Path, now: UnixNanos, set_aside: &Path) -> Result<Saved> {
 /// Makes a file of which nothing is left, or whose log is empty, one that the engine opens with its log.
 fn prepare(path: &Path) -> io::Result<()> {
     if is_cut_to_nothing(path) {
-        fs::OpenOptions::new().write(true).open(path)?.set_len(pages::PAGE as u64)?;
+        fs::OpenOptions::new().write(true).open(path)?.set_len(PAGE as u64)?;
     }
     let mut log = private_file::open_append(&log_of(path))?;
     if log.metadata()?.len() == 0 {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::history::testing::{plain, sample};
 use crate::history::{Cursor, Filter, Record};
+use crate::salvage::{Row, on_page};
 
 const NOW: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
 
@@ -89,16 +90,16 @@ impl Copy {
     }
 
     /// On which pages which ids lie, as rows of a table.
-    fn places(&self, shape: impl Fn(&rows::Row) -> Option<Uuid>) -> BTreeMap<Uuid, u32> {
+    fn places(&self, shape: impl Fn(&Row) -> Option<Uuid>) -> BTreeMap<Uuid, u32> {
         let pages = self.pages();
-        let on_page = |number| rows::on_page(&pages, number).into_iter().map(move |row| (row, number));
+        let on_page = |number| on_page(&pages, number).into_iter().map(move |row| (row, number));
         (1..=pages.count()).flat_map(on_page).filter_map(|(row, page)| Some((shape(&row)?, page))).collect()
     }
 
     fn overwrite(&self, number: u32, from: usize, bytes: &[u8]) {
         let mut file = fs::read(&self.path).unwrap();
         // Where the file was cut, nothing is there to be overwritten.
-        let at = ((number as usize - 1) * pages::PAGE + from).min(file.len());
+        let at = ((number as usize - 1) * PAGE + from).min(file.len());
         let end = (at + bytes.len()).min(file.len());
         file[at..end].copy_from_slice(&bytes[..end - at]);
         fs::write(&self.path, file).unwrap();
@@ -121,12 +122,12 @@ fn id_of(value: &rusqlite::types::Value) -> Option<Uuid> {
     }
 }
 
-fn record_on(row: &rows::Row) -> Option<Uuid> {
-    (row.numbered && row.values.len() > 20).then(|| id_of(&row.values[1])).flatten()
+fn record_on(row: &Row) -> Option<Uuid> {
+    (row.is_numbered() && row.values.len() > 20).then(|| id_of(&row.values[1])).flatten()
 }
 
-fn deletion_on(row: &rows::Row) -> Option<Uuid> {
-    let is_mark = !row.numbered && matches!(row.values[..], [_, _, rusqlite::types::Value::Integer(_), _]);
+fn deletion_on(row: &Row) -> Option<Uuid> {
+    let is_mark = !row.is_numbered() && matches!(row.values[..], [_, _, rusqlite::types::Value::Integer(_), _]);
     is_mark.then(|| id_of(&row.values[0])).flatten()
 }
 
@@ -139,10 +140,10 @@ fn every_row_is_read_as_the_engine_reads_it() {
     assert_eq!(copy.rescue(), None, "what is whole is left alone");
     // Damage that loses nothing: to an index.
     let pages = copy.pages();
-    let is_by_time = |row: &rows::Row| !row.numbered && row.values.len() == 3 && id_of(&row.values[1]).is_some();
+    let is_by_time = |row: &Row| !row.is_numbered() && row.values.len() == 3 && id_of(&row.values[1]).is_some();
     let index = (1..=pages.count())
-        .find(|number| !pages.newer.contains_key(number) && rows::on_page(&pages, *number).iter().any(is_by_time));
-    copy.overwrite(index.unwrap(), 0, &[0x77; pages::PAGE]);
+        .find(|number| !pages.newer.contains_key(number) && on_page(&pages, *number).iter().any(is_by_time));
+    copy.overwrite(index.unwrap(), 0, &[0x77; PAGE]);
     let rescued = copy.rescue().unwrap();
     assert_eq!((rescued.saved, rescued.lost), (whole.kept.len() as u64, 0));
     assert_eq!(copy.records(), whole.kept);
@@ -173,7 +174,7 @@ fn a_page_of_rows_that_nothing_here_ever_wrote_is_skipped() {
     let page = (2..=pages.count()).find(|page| !pages.newer.contains_key(page)).unwrap();
     // A leaf of a table with one row, which has no column at all; then one whose row is longer than the page says.
     for row in [[1, 1, 1], [0xff, 0xff, 0xff]] {
-        let mut bytes = [0; pages::PAGE];
+        let mut bytes = [0; PAGE];
         bytes[..10].copy_from_slice(&[0x0d, 0, 0, 0, 1, 0x0f, 0xfd, 0, 0x0f, 0xfd]);
         bytes[0xffd..].copy_from_slice(&row);
         copy.overwrite(page, 0, &bytes);
@@ -217,12 +218,12 @@ fn who_keeps_the_state_apart_from_the_records_is_still_the_same_device() {
     let whole = Whole::get();
     let copy = whole.copy();
     let device = History::open(&copy.path).unwrap().device_id().unwrap();
-    let noted = |row: &rows::Row| {
+    let noted = |row: &Row| {
         matches!(&row.values[..], [rusqlite::types::Value::Text(key), _] if key == "device_id").then(|| device)
     };
     let page = copy.places(noted)[&device];
     History::open(&copy.path).unwrap().fold_log(Duration::ZERO);
-    copy.overwrite(page, 0, &[0; pages::PAGE]);
+    copy.overwrite(page, 0, &[0; PAGE]);
     copy.rescue().unwrap();
     assert_eq!(History::open(&copy.path).unwrap().device_id().unwrap(), device);
 }
@@ -281,7 +282,7 @@ fn harm() -> impl Strategy<Value = Harm> {
     let bytes = || prop_oneof![Just(vec![0]), prop::collection::vec(any::<u8>(), 1..40)];
     let index = any::<prop::sample::Index>;
     prop_oneof![
-        8 => (index(), prop_oneof![Just(0), 0..pages::PAGE], bytes(), 1..4096usize)
+        8 => (index(), prop_oneof![Just(0), 0..PAGE], bytes(), 1..4096usize)
             .prop_map(|(at, from, bytes, repeat)| Harm::Page { at, from, bytes, repeat }),
         2 => (index(), index()).prop_map(|(from, to)| Harm::Swapped { from, to }),
         1 => index().prop_map(|at| Harm::Cut { at }),
@@ -293,7 +294,7 @@ fn harm() -> impl Strategy<Value = Harm> {
 /// Does it, and says which pages are no longer what they were; none where the log was harmed.
 fn inflict(copy: &Copy, harm: &Harm, touched: &mut Option<BTreeSet<u32>>) {
     let (path, log) = (&copy.path, log_of(&copy.path));
-    let count = (fs::metadata(path).unwrap().len() as usize).div_ceil(pages::PAGE);
+    let count = (fs::metadata(path).unwrap().len() as usize).div_ceil(PAGE);
     let mut touch = |page: u32| {
         if let Some(touched) = touched.as_mut() {
             touched.insert(page);
@@ -304,21 +305,21 @@ fn inflict(copy: &Copy, harm: &Harm, touched: &mut Option<BTreeSet<u32>>) {
         _ if count == 0 => {}
         Harm::Page { at, from, bytes, repeat } => {
             let page = at.index(count) as u32 + 1;
-            let bytes: Vec<u8> = bytes.iter().copied().cycle().take((*repeat).min(pages::PAGE - from)).collect();
+            let bytes: Vec<u8> = bytes.iter().copied().cycle().take((*repeat).min(PAGE - from)).collect();
             copy.overwrite(page, *from, &bytes);
             touch(page);
         }
         Harm::Swapped { from, to } => {
             let (from, to) = (from.index(count), to.index(count));
             let file = fs::read(path).unwrap();
-            let page = &file[from * pages::PAGE..(from * pages::PAGE + pages::PAGE).min(file.len())];
+            let page = &file[from * PAGE..(from * PAGE + PAGE).min(file.len())];
             copy.overwrite(to as u32 + 1, 0, page);
             touch(to as u32 + 1);
         }
         Harm::Cut { at } => {
-            let length = at.index(count * pages::PAGE);
+            let length = at.index(count * PAGE);
             fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length as u64).unwrap();
-            (length / pages::PAGE..count).for_each(|page| touch(page as u32 + 1));
+            (length / PAGE..count).for_each(|page| touch(page as u32 + 1));
         }
         Harm::Log { at, bytes } => {
             let mut file = fs::read(&log).unwrap();

@@ -34,6 +34,7 @@ pub(super) use counts::Counts;
 pub use mishaps::{Mishap, Mishaps};
 pub(super) use pseudonyms::Pseudonyms;
 pub use status::{Connections, Engine, Frames, State, Status};
+pub(super) use stored::stored_in;
 pub use stored::{Stored, stored};
 
 use self::stored::Inventory;

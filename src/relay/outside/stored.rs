@@ -33,10 +33,13 @@ pub(super) struct Inventory {
 impl Inventory {
     /// The store in a folder.
     pub(super) fn of(folder: &Path) -> rusqlite::Result<Self> {
-        let path = folder.join(DATABASE);
+        Self::at(&folder.join(DATABASE))
+    }
+
+    fn at(path: &Path) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let database = Connection::open_with_flags(&path, flags)?;
-        Ok(Self { path, database, until: 0, counted: Stored::default() })
+        let database = Connection::open_with_flags(path, flags)?;
+        Ok(Self { path: path.to_owned(), database, until: 0, counted: Stored::default() })
     }
 
     /// What it holds now.
@@ -76,4 +79,9 @@ pub fn stored(folder: &Path) -> rusqlite::Result<Option<Stored>> {
         return Ok(None);
     }
     Inventory::of(folder)?.take().map(Some)
+}
+
+/// What a database holds that is a store, or a copy of one.
+pub(in crate::relay) fn stored_in(database: &Path) -> rusqlite::Result<Stored> {
+    Inventory::at(database)?.take()
 }

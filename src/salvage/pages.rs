@@ -10,27 +10,27 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
-/// The size of a page: the engine's default, and no history was ever made with another.
-pub(super) const PAGE: usize = 4096;
+/// The size of a page: the engine's default, and no database of ours was ever made with another.
+pub(crate) const PAGE: usize = 4096;
 /// The length of the log's own head, and of a frame's before its page.
 const LOG_HEAD: usize = 32;
 const FRAME_HEAD: usize = 24;
 
 /// The pages of one database.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(crate) struct Pages {
     /// Never closed: closing it would let go of the locks that this process holds on it through the engine
     /// (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
     file: ManuallyDrop<File>,
     log: Option<File>,
     /// Where in the log the pages lie that are newer there.
-    pub(super) newer: HashMap<u32, u64>,
+    pub(crate) newer: HashMap<u32, u64>,
     count: u32,
 }
 
 impl Pages {
     /// The pages of the database at `path` with the log at `log`, which nobody may write to meanwhile.
-    pub(super) fn open(path: &Path, log: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, log: &Path) -> io::Result<Self> {
         let file = ManuallyDrop::new(File::open(path)?);
         let length = file.metadata()?.len();
         let mut count = u32::try_from(length.div_ceil(PAGE as u64)).unwrap_or(u32::MAX);
@@ -46,17 +46,17 @@ impl Pages {
     }
 
     /// The file itself, to be copied; it must not be closed.
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
     /// How many pages there are; they are counted from 1.
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
     /// A page, unless it cannot be read.
-    pub(super) fn read(&self, number: u32) -> Option<[u8; PAGE]> {
+    pub(crate) fn read(&self, number: u32) -> Option<[u8; PAGE]> {
         let mut page = [0; PAGE];
         if let (Some(offset), Some(log)) = (self.newer.get(&number), &self.log) {
             return read_at(log, &mut page, *offset).is_ok().then_some(page);
@@ -71,7 +71,7 @@ impl Pages {
     }
 
     /// Whether not one bit is set anywhere: what some file systems leave of a file after a power cut.
-    pub(super) fn are_blank(&self) -> bool {
+    pub(crate) fn are_blank(&self) -> bool {
         (1..=self.count).filter_map(|number| self.read(number)).all(|page| page.iter().all(|byte| *byte == 0))
     }
 }

@@ -15,14 +15,21 @@ const NEXT: usize = 4;
 
 /// A row as it lies on its page.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
+    /// Its number, where it comes from a table with row numbers.
+    pub(crate) number: Option<i64>,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Row {
     /// Whether it comes from a table with row numbers.
-    pub(super) numbered: bool,
-    pub(super) values: Vec<Value>,
+    pub(crate) const fn is_numbered(&self) -> bool {
+        self.number.is_some()
+    }
 }
 
 /// The rows on a page that can be read.
-pub(super) fn on_page(pages: &Pages, number: u32) -> Vec<Row> {
+pub(crate) fn on_page(pages: &Pages, number: u32) -> Vec<Row> {
     pages.read(number).map(|page| rows(pages, number, &page)).unwrap_or_default()
 }
 
@@ -47,11 +54,9 @@ fn rows(pages: &Pages, number: u32, page: &[u8; PAGE]) -> Vec<Row> {
                 cell = cell.get(4..)?;
             }
             let length = usize::try_from(number_in(&mut cell)?).ok().filter(|length| *length <= LONGEST)?;
-            if numbered {
-                number_in(&mut cell)?;
-            }
+            let number = if numbered { Some(number_in(&mut cell)?.cast_signed()) } else { None };
             let payload = payload(pages, cell, length, numbered)?;
-            Some(Row { numbered, values: values(&payload)? })
+            Some(Row { number, values: values(&payload)? })
         })
         .collect()
 }

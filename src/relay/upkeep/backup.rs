@@ -1,0 +1,123 @@
+//! Copies of a relay's store, made while it runs, and put back.
+//!
+//! A copy is what the store held at one moment: it is written by the engine itself, in one transaction that only reads. What
+//! was erased is not in it, not even as free pages.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::check::{Checked, examine};
+use super::replace::{beside, discard, free_name, replace};
+use super::{Trouble, database, failed, open_to_read};
+use crate::relay::store::{self, DATABASE};
+use crate::relay::{RelayError, Stored};
+use crate::{clock, private_file};
+
+/// What follows the name of a copy until it is whole.
+const UNFINISHED: &str = ".new";
+/// What the store that was there before is called.
+const BEFORE: &str = "before-restore";
+
+/// A copy that was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Backup {
+    /// CoValues in it.
+    pub covalues: u64,
+    /// Accounts among them.
+    pub accounts: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Copies the store in a folder to a file, which is private and on disk afterwards. A relay may use the store.
+///
+/// # Errors
+///
+/// [`RelayError::Exists`] where the file exists and `force` is not given; otherwise what the store or the file system says.
+/// Then there is no new file, and an old one is as it was.
+pub fn backup(data_dir: &Path, file: &Path, force: bool) -> Result<Backup, RelayError> {
+    let source = database(data_dir)?;
+    if file.exists() && !force {
+        return Err(RelayError::Exists(file.to_owned()));
+    }
+    let unfinished = beside(file, UNFINISHED);
+    let copied = copy(&source, &unfinished);
+    let read = match copied {
+        Ok(()) => crate::relay::outside::stored_in(&unfinished).map_err(Trouble::from),
+        Err(error) => Err(error),
+    };
+    let moved = read.and_then(|stored: Stored| {
+        std::fs::rename(&unfinished, file)?;
+        private_file::sync_folder(private_file::folder_of(file))?;
+        Ok(Backup { covalues: stored.covalues, accounts: stored.accounts, bytes: stored.database_bytes })
+    });
+    if moved.is_err() {
+        discard(&unfinished);
+    }
+    moved.map_err(|trouble| match trouble {
+        Trouble::Files(source) => RelayError::Copy { file: file.to_owned(), source },
+        trouble => failed(data_dir)(trouble),
+    })
+}
+
+/// What was put back.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// CoValues in it.
+    pub covalues: u64,
+    /// Accounts among them.
+    pub accounts: u64,
+    /// What the store is called that was there before, where there was one.
+    pub kept: Option<PathBuf>,
+}
+
+/// Puts a copy in the place of the store in a folder, which is kept beside it. No relay may use it.
+///
+/// # Errors
+///
+/// [`RelayError::InUse`]; [`RelayError::NoBackup`] where the file is no copy of a store, or not a sound one; otherwise what the
+/// file system says. Then all is as it was.
+pub fn restore(data_dir: &Path, file: &Path, looked: impl FnMut(u64, u64)) -> Result<Restored, RelayError> {
+    let unusable = |reason: String| RelayError::NoBackup { file: file.to_owned(), reason };
+    if let Err(error) = File::open(file) {
+        return Err(unusable(error.to_string()));
+    }
+    let _lock = store::lock(data_dir)?;
+    let path = data_dir.join(DATABASE);
+    let new = beside(&path, UNFINISHED);
+    let put = || -> Result<Restored, RelayError> {
+        copy(file, &new).map_err(|trouble| unusable(trouble.to_string()))?;
+        let (checked, _) = examine(&new, looked).map_err(|trouble| unusable(trouble.to_string()))?;
+        if let Some(reason) = what_is_wrong(&checked) {
+            return Err(unusable(reason));
+        }
+        let kept = path.exists().then(|| free_name(&path, BEFORE, clock::now()));
+        let moved = match &kept {
+            Some(kept) => replace(&path, &new, kept),
+            None => std::fs::rename(&new, &path).and_then(|()| private_file::sync_folder(data_dir)),
+        };
+        moved.map_err(|error| failed(data_dir)(error.into()))?;
+        Ok(Restored { covalues: checked.covalues, accounts: checked.accounts, kept })
+    };
+    let restored = put();
+    discard(&new);
+    restored
+}
+
+fn what_is_wrong(checked: &Checked) -> Option<String> {
+    match (&checked.structure[..], &checked.damaged[..]) {
+        ([first, ..], _) => Some(first.clone()),
+        (_, [first, ..]) => Some(format!("of {}, {}", first.id, first.what)),
+        _ => None,
+    }
+}
+
+/// Writes what a database holds to a new one, which is private from its first byte on, and on disk afterwards.
+fn copy(from: &Path, to: &Path) -> Result<(), Trouble> {
+    discard(to);
+    let file = private_file::create_new(to)?;
+    let name = to.to_str().ok_or_else(|| std::io::Error::other("the file's name is not UTF-8"))?;
+    open_to_read(from)?.execute("VACUUM INTO ?1", [name])?;
+    file.sync_all()?;
+    Ok(())
+}
