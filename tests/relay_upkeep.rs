@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::common::home::{Run, TestHome};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, await_erasure, ciphertexts, holds};
+use crate::sync_disk_full::SmallDisk;
 use crate::sync_session_guard::noise;
 
 /// `caro relay …` about the store in a folder.
@@ -256,4 +257,32 @@ fn what_was_erased_since_a_backup_is_erased_again_after_it_was_restored() {
     repaired(&[&a, &b]);
     await_erasure(&relay, &added);
     assert_eq!(nothing_is_lost(&relay, &a, &b, &phrase), 500);
+}
+
+#[test]
+fn where_there_is_no_room_for_a_copy_nothing_is_changed_and_it_is_said_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("small"), 256) else {
+        println!("skipped: mounting needs root");
+        return;
+    };
+    let mut relay = Relay::new();
+    let (a, _, _) = two_devices(&relay);
+    let small = folder.path().join("small/backup.db");
+    std::fs::write(&small, "an older one").unwrap();
+    let run = upkeep(&["backup", "--force", small.to_str().unwrap()], relay.data());
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("small/backup.db cannot be written"), "{run:?}");
+    assert_eq!(std::fs::read_to_string(&small).unwrap(), "an older one");
+    assert_eq!(std::fs::read_dir(folder.path().join("small")).unwrap().count(), 1, "nothing else is left there");
+
+    let file = a.home.path().join("backup.db");
+    assert_eq!(upkeep(&["backup", file.to_str().unwrap()], relay.data()).code, Some(0));
+    relay.stop();
+    std::fs::remove_file(&small).unwrap();
+    let run = upkeep(&["restore", file.to_str().unwrap()], &folder.path().join("small"));
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("cannot use the relay's store"), "{run:?}");
+    assert!(!folder.path().join("small/relay.db").exists());
+    drop(disk);
 }

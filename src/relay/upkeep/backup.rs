@@ -4,13 +4,17 @@
 //! was erased is not in it, not even as free pages.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
 
 use super::check::{Checked, examine};
 use super::replace::{beside, discard, free_name, replace};
 use super::{Trouble, database, failed, open_to_read};
 use crate::relay::store::{self, DATABASE};
 use crate::relay::{RelayError, Stored};
+use crate::runtime::is_damage;
 use crate::{clock, private_file};
 
 /// What follows the name of a copy until it is whole.
@@ -56,7 +60,11 @@ pub fn backup(data_dir: &Path, file: &Path, force: bool) -> Result<Backup, Relay
     }
     moved.map_err(|trouble| match trouble {
         Trouble::Files(source) => RelayError::Copy { file: file.to_owned(), source },
-        trouble => failed(data_dir)(trouble),
+        // Nothing is written but the copy.
+        Trouble::Database(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            RelayError::Copy { file: file.to_owned(), source: ErrorKind::StorageFull.into() }
+        }
+        trouble @ Trouble::Database(_) => failed(data_dir)(trouble),
     })
 }
 
@@ -86,7 +94,10 @@ pub fn restore(data_dir: &Path, file: &Path, looked: impl FnMut(u64, u64)) -> Re
     let path = data_dir.join(DATABASE);
     let new = beside(&path, UNFINISHED);
     let put = || -> Result<Restored, RelayError> {
-        copy(file, &new).map_err(|trouble| unusable(trouble.to_string()))?;
+        copy(file, &new).map_err(|trouble| match trouble {
+            Trouble::Database(error) if is_damage(&error) => unusable(error.to_string()),
+            trouble => failed(data_dir)(trouble),
+        })?;
         let (checked, _) = examine(&new, looked).map_err(|trouble| unusable(trouble.to_string()))?;
         if let Some(reason) = what_is_wrong(&checked) {
             return Err(unusable(reason));
