@@ -79,6 +79,10 @@ declare interface CaroOps {
   /** The next text frame; null once the connection is closed. */
   op_socket_receive(socket: number): Promise<string | null>;
   op_socket_close(socket: number): void;
+  /** Ends a connection at once; its client hears why: one of the codes of `src/runtime/ending.rs`. */
+  op_socket_refuse(socket: number, code: number): void;
+  /** Whether an account may write through a relay's connection; its invitation is that account's from then on. */
+  op_socket_claim(socket: number, account: string): boolean;
 
   // --- the host --------------------------------------------------------------------------------
   /** Waits for the next request of the Rust side: JSON of `{id, method, params}`; null at the end. */

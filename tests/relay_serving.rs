@@ -39,7 +39,7 @@ pub fn websocket(url: &str, headers: &[(&'static str, &str)]) -> Result<Client, 
         request.headers_mut().append(*name, value.parse().unwrap());
     }
     match runtime.block_on(tokio_tungstenite::connect_async(request)) {
-        Ok((socket, _)) => Ok(Client { socket: Some(socket), closed: false, runtime }),
+        Ok((socket, _)) => Ok(Client { socket: Some(socket), closed: false, ended: None, runtime }),
         Err(SocketError::Http(response)) => Err(response.status()),
         Err(error) => panic!("{url}: {error}"),
     }
@@ -52,19 +52,22 @@ pub struct Client {
     socket: Option<Socket>,
     /// Whether the relay has said good-bye.
     closed: bool,
+    /// The code and the reason with which it did.
+    pub ended: Option<(u16, String)>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Client {
     /// The next text; none where the relay has closed.
-    fn text(&mut self) -> Option<String> {
+    pub fn text(&mut self) -> Option<String> {
         use futures::StreamExt;
         let socket = self.socket.as_mut()?;
         let next = async { tokio::time::timeout(DEADLINE, socket.next()).await.expect("in time") };
         match self.runtime.block_on(next) {
             Some(Ok(Message::Text(text))) => Some(text.as_str().to_owned()),
-            Some(Ok(Message::Close(_))) => {
+            Some(Ok(Message::Close(close))) => {
                 self.closed = true;
+                self.ended = close.map(|close| (close.code.into(), close.reason.as_str().to_owned()));
                 None
             }
             _ => None,

@@ -23,6 +23,7 @@ mod history_usage;
 mod isolate;
 mod keyring_secret_service;
 mod official_peers;
+mod relay_accounts;
 mod relay_durability;
 mod relay_outside;
 mod relay_proxies;

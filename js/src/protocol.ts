@@ -39,6 +39,15 @@ export interface Written {
   bytes: number;
 }
 
+/** How much one account may store on a relay; null: as much as it likes. */
+export interface Limits {
+  bytesPerAccount: number | null;
+  valuesPerAccount: number | null;
+}
+
+/** Who may write through a relay's connection: everybody, or one account; null: the first that does. */
+export type MayWrite = "anyone" | { account: string | null };
+
 export interface Requests {
   /** Opens the account, or makes it where `create` is set. Must be the first request of a client. */
   open: {
@@ -111,9 +120,11 @@ export interface Requests {
   /** Drops CoValues from memory; they stay in the store. */
   release: { params: { ids: string[] }; result: Record<string, never> };
   /** Becomes a relay. Must be the first request of a relay's isolate. */
-  serve: { params: Record<string, never>; result: Record<string, never> };
+  serve: { params: Limits; result: Record<string, never> };
   /** Relay: a connection was accepted. */
-  accept: { params: { socket: number }; result: Record<string, never> };
+  accept: { params: { socket: number; mayWrite: MayWrite }; result: Record<string, never> };
+  /** Relay: erases everything that belongs to an account, and begins anew with what is left: every connection ends. */
+  forget: { params: { account: string }; result: { values: number } };
   /** Relay: answers when its turn has come; says how large the heap is where that is asked, for which all of it is walked. */
   measure: { params: { memory: boolean }; result: { heapBytes: number | null } };
   /** Writes what is outstanding and closes every connection. */

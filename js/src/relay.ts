@@ -9,25 +9,34 @@ import { LocalNode } from "cojson";
 import { createWebSocketPeer } from "cojson-transport-ws";
 import { CaroCrypto } from "./crypto";
 import { awaitDependencies } from "./dependencies";
-import type { Handlers } from "./protocol";
+import { eraseHoldings, keepHoldings } from "./holdings";
+import type { Handlers, Limits, MayWrite } from "./protocol";
 import { onStorageRefusal, openStorage } from "./storage";
 import { HostSocket } from "./websocket";
+import { Writers } from "./writers";
 
 export class Relay {
   private readonly crypto = new CaroCrypto();
   private readonly sockets = new Set<HostSocket>();
-  private node = this.newNode();
+  private node: LocalNode;
+  private writers: Writers;
 
-  constructor() {
+  constructor(private readonly limits: Limits) {
+    [this.node, this.writers] = this.newNode();
     onStorageRefusal(() => this.startOver());
   }
 
   readonly handlers: Handlers = {
-    accept: async ({ socket }) => {
-      this.accept(HostSocket.accepted(socket));
+    accept: async ({ socket, mayWrite }) => {
+      this.accept(HostSocket.accepted(socket), mayWrite);
       return {};
     },
     measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null }),
+    forget: async ({ account }) => {
+      // What somebody has in memory of it would be confirmed, and given to others.
+      this.startOver();
+      return { values: eraseHoldings(account) };
+    },
     close: async () => {
       await this.node.storage?.eraseAllDeletedCoValues();
       await this.node.gracefulShutdown();
@@ -35,32 +44,36 @@ export class Relay {
     },
   };
 
-  private newNode(): LocalNode {
+  private newNode(): [LocalNode, Writers] {
     const secret = this.crypto.newRandomAgentSecret();
     const node = new LocalNode(secret, this.crypto.newRandomSessionID(this.crypto.getAgentID(secret)), this.crypto);
     node.setStorage(openStorage());
+    keepHoldings();
+    const writers = new Writers(node, this.limits);
     awaitDependencies(node);
     node.enableGarbageCollector();
-    return node;
+    return [node, writers];
   }
 
   /**
-   * The store refused a change that this node holds in memory already, and would confirm. Whoever sent it
-   * gets no confirmation but has to come again, to a node that knows what the store holds and no more.
+   * The store does not hold what this node has in memory, and would confirm: it refused a change, or something was erased.
+   * Whoever sent it gets no confirmation but has to come again, to a node that knows what the store holds and no more.
    */
   private startOver(): void {
     for (const socket of this.sockets) socket.abandon();
     this.sockets.clear();
     const failed = this.node;
-    this.node = this.newNode();
+    [this.node, this.writers] = this.newNode();
     void failed.gracefulShutdown();
   }
 
-  private accept(websocket: HostSocket): void {
+  private accept(websocket: HostSocket, mayWrite: MayWrite): void {
     this.sockets.add(websocket);
     websocket.addEventListener("close", () => this.sockets.delete(websocket));
+    const id = `client-${this.crypto.uniquenessForHeader()}`;
+    this.writers.add(id, websocket, mayWrite);
     const peer = createWebSocketPeer({
-      id: `client-${this.crypto.uniquenessForHeader()}`,
+      id,
       role: "client",
       websocket,
       expectPings: false,

@@ -77,6 +77,19 @@ export class HostSocket {
     this.close();
   }
 
+  /** Ends at once, with a reason that the client hears; what was not sent yet never is. */
+  refuse(code: number): void {
+    if (this.readyState >= CLOSING) return;
+    this.unsent = [];
+    this.readyState = CLOSING;
+    if (this.handle !== undefined) ops().op_socket_refuse(this.handle, code);
+  }
+
+  /** Whether an account may write through this connection. */
+  claim(account: string): boolean {
+    return this.handle !== undefined && ops().op_socket_claim(this.handle, account);
+  }
+
   close(): void {
     if (this.readyState >= CLOSING) return;
     this.flush();

@@ -4,7 +4,7 @@
 //! of his own. Whatever goes wrong is told in plain words, without those of the libraries underneath.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deno_core::url::Url;
@@ -13,14 +13,14 @@ use futures::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
 use super::proxy::{Proxies, Stream, connect};
-use super::pump::{Frame, MAX_FRAME_BYTES, frames_for};
+use super::pump::{Frame, MAX_FRAME_BYTES, WireMessage, frames_for};
 use super::ssh::Login;
-use crate::runtime::{Dialer, Frames};
+use crate::runtime::{Dialer, Ending, Frames, HangUp};
 
 /// How long one attempt may take at the most, from the name's look-up to the end of the handshake.
 const ATTEMPT: Duration = Duration::from_secs(10);
@@ -139,8 +139,41 @@ impl RelayAddress {
     }
 }
 
-/// Why the last attempt to dial failed, in plain words.
-pub type LastFailure = Arc<Mutex<Option<String>>>;
+/// Why the relay cannot be used, as far as it is known.
+#[derive(Clone, Default)]
+pub struct LastFailure(Arc<Mutex<Option<Failure>>>);
+
+#[derive(Clone)]
+enum Failure {
+    /// It could not be dialled; in plain words.
+    Dialling(String),
+    /// It was reached, and would not go on.
+    Refused(Ending),
+}
+
+impl LastFailure {
+    /// What it was, in plain words.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()? {
+            Failure::Dialling(reason) => Some(reason),
+            Failure::Refused(ending) => Some(ending.in_words().into()),
+        }
+    }
+
+    fn dialled(&self, failure: Option<&String>) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (failure, &*last) {
+            // It lets in whom it refuses as soon as he says something.
+            (None, Some(Failure::Refused(_))) => {}
+            (failure, _) => *last = failure.cloned().map(Failure::Dialling),
+        }
+    }
+
+    fn refused(&self, ending: Ending) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Failure::Refused(ending));
+    }
+}
 
 /// A relay that is being dialled ahead of the isolate, so that both get ready at the same time.
 pub struct Connection {
@@ -155,16 +188,13 @@ impl Connection {
             let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
             let dialling = runtime.spawn(async move {
                 let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
-                    Ok(Ok(socket)) => {
-                        Ok(frames_for(socket, Message::text::<String>, to_frame, &handle, None, None, ()))
-                    }
+                    Ok(Ok(socket)) => Ok(socket),
                     Ok(Err(reason)) => Err(reason),
                     Err(_) => Err("it did not answer in time".into()),
                 };
-                if let Ok(mut failure) = last_failure.lock() {
-                    *failure = dialled.as_ref().err().cloned();
-                }
-                dialled
+                last_failure.dialled(dialled.as_ref().err());
+                let at_end = move |ending: Option<Ending>| ending.into_iter().for_each(|it| last_failure.refused(it));
+                dialled.map(|socket| frames_for(socket, &handle, None, None, HangUp::new(), at_end))
             });
             dialling.map(|joined| joined.unwrap_or_else(|_| Err("the program is ending".into()))).boxed()
         };
@@ -194,11 +224,21 @@ impl Connection {
     }
 }
 
-fn to_frame(message: Message) -> Frame {
-    match message {
-        Message::Text(text) => Frame::Text(text.as_str().to_owned()),
-        Message::Close(_) => Frame::Close,
-        _ => Frame::Other,
+impl WireMessage for Message {
+    fn text(text: String) -> Self {
+        Self::text(text)
+    }
+
+    fn close(code: u16, reason: &'static str) -> Self {
+        Self::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+    }
+
+    fn into_frame(self) -> Frame {
+        match self {
+            Self::Text(text) => Frame::Text(text.as_str().to_owned()),
+            Self::Close(close) => Frame::Close(close.map(|close| close.code.into())),
+            _ => Frame::Other,
+        }
     }
 }
 
@@ -262,9 +302,10 @@ fn in_words(error: &SocketError) -> String {
         SocketError::Io(error) => plain(error),
         SocketError::Tls(_) => "no secure connection could be agreed on".into(),
         SocketError::Http(response) => match response.status().as_u16() {
-            401 | 403 => "it refused us: its operator wants a token in the address".into(),
+            401 | 403 => "it refused us: its operator wants a token in the address, and one that still counts".into(),
             404 => "it answers, but has no relay at that path".into(),
-            429 | 503 => "it is too busy at the moment".into(),
+            429 => "there are too many connections to it from here, or from your account".into(),
+            503 => "it is too busy at the moment".into(),
             status => format!("it answers, but not as a relay (HTTP {status})"),
         },
         SocketError::Protocol(ProtocolError::HandshakeIncomplete) => "it closed the connection".into(),

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use dial::{AddressError, Connection, LastFailure, RelayAddress};
 pub use examine::{Examination, Step, examine};
 pub use proxy::Proxies;
-pub(crate) use pump::{Frame, KeepAlive, MAX_FRAME_BYTES, frames_for};
+pub(crate) use pump::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 
 /// The network thread: a small runtime that ends with its owner, or when it is cut.
 pub struct Network {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::runtime::{Frames, Queue, Received, Waiting};
+use crate::runtime::{Ending, Frames, HangUp, Queue, Received, Waiting};
 
 /// The largest frame taken: the SDK can merge many messages into one frame.
 pub const MAX_FRAME_BYTES: usize = 64 << 20;
@@ -24,14 +24,24 @@ const STALLED: Duration = Duration::from_secs(600);
 /// How long a closing connection may take to send what is queued.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A frame of either WebSocket implementation in use, as far as the pump cares.
+/// A message of either WebSocket implementation in use, as far as the pump cares.
+pub trait WireMessage: Send + Sized + 'static {
+    /// One that carries text, the only kind the protocol uses.
+    fn text(text: String) -> Self;
+    /// One that ends the connection with a code and a reason.
+    fn close(code: u16, reason: &'static str) -> Self;
+    /// What it says.
+    fn into_frame(self) -> Frame;
+}
+
+/// What a message says.
 pub enum Frame {
-    /// Text, the only kind the protocol uses.
+    /// Text.
     Text(String),
     /// Anything that carries no text: control frames are dealt with by the implementation.
     Other,
-    /// The other side closes.
-    Close,
+    /// The other side closes, with a code where it gave one.
+    Close(Option<u16>),
 }
 
 /// A frame that says nothing but that we are here.
@@ -43,22 +53,32 @@ pub struct KeepAlive {
     pub text: fn() -> String,
 }
 
-/// Starts the two tasks of a connection and gives its queues to be handed to an isolate.
+/// How a connection ended.
+enum End {
+    /// The script has closed it.
+    Closed,
+    /// The other side has, or the network.
+    Lost(Option<Ending>),
+    /// It was ended from here.
+    Refused(Ending),
+}
+
+/// Starts the task of a connection and gives its queues to be handed to an isolate.
 ///
-/// `keep_alive` says how the other side hears that this one is there, `queue` counts the frames that wait for the script.
-/// `until_end` is dropped once, when the connection is over in both directions.
+/// `keep_alive` says how the other side hears that this one is there, `queue` counts the frames that wait for the script,
+/// `hang_up` ends the connection. `at_end` is called once, when the connection is over in both directions, with the reason
+/// where either side would not go on.
 pub fn frames_for<S, M, E>(
     socket: S,
-    to_message: fn(String) -> M,
-    to_frame: fn(M) -> Frame,
     runtime: &tokio::runtime::Handle,
     keep_alive: Option<KeepAlive>,
     queue: Option<Arc<dyn Queue>>,
-    until_end: impl Send + 'static,
+    hang_up: HangUp,
+    at_end: impl FnOnce(Option<Ending>) + Send + 'static,
 ) -> Frames
 where
     S: Stream<Item = Result<M, E>> + Sink<M, Error = E> + Send + Unpin + 'static,
-    M: Send + 'static,
+    M: WireMessage,
     E: std::fmt::Display + Send + 'static,
 {
     let (mut sink, mut stream) = socket.split();
@@ -66,69 +86,107 @@ where
     let (received, incoming) = mpsc::channel(INCOMING_QUEUE);
     let buffered = Arc::new(AtomicUsize::new(0));
 
-    let room = Arc::new(Semaphore::new(INCOMING_KIB as usize));
-    let counter = buffered.clone();
+    let (counter, ending) = (buffered.clone(), hang_up.clone());
     runtime.spawn(async move {
-        let writer = async move {
-            loop {
-                let next = match keep_alive {
-                    Some(keep_alive) => match tokio::time::timeout(keep_alive.after, queued.recv()).await {
-                        Ok(next) => next,
-                        Err(_) => {
-                            let text = (keep_alive.text)();
-                            counter.fetch_add(text.len(), Ordering::Relaxed);
-                            Some(text)
+        let end = {
+            let writing = write(&mut sink, &mut queued, keep_alive, &counter);
+            let reading = read(&mut stream, &received, queue.as_ref());
+            // Either end ends both: the queues close, and the script sees a closed socket.
+            tokio::select! {
+                end = writing => end,
+                end = reading => end,
+                ending = ending.asked() => End::Refused(ending),
+            }
+        };
+        drop((received, queued));
+        let ending = match end {
+            End::Closed => {
+                // Say so, but wait for nobody.
+                let _ = tokio::time::timeout(LINGER, sink.close()).await;
+                None
+            }
+            End::Lost(ending) => ending,
+            End::Refused(ending) => {
+                let farewell = async {
+                    if sink.send(M::close(ending.code(), ending.reason())).await.is_ok() {
+                        // What comes has to be read: the system would reset the connection, and the reason be lost.
+                        while let Some(Ok(message)) = stream.next().await {
+                            if matches!(message.into_frame(), Frame::Close(_)) {
+                                break;
+                            }
                         }
-                    },
-                    None => queued.recv().await,
+                    }
                 };
-                let Some(text) = next else { break };
-                let bytes = text.len();
-                let sent = tokio::time::timeout(STALLED, sink.send(to_message(text))).await;
-                counter.fetch_sub(bytes, Ordering::Relaxed);
-                match sent {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "connection lost while sending");
-                        return;
-                    }
-                    Err(_) => {
-                        tracing::debug!("the other side does not read; giving it up");
-                        return;
-                    }
-                }
-            }
-            // The script has closed; say so, but wait for nobody.
-            let _ = tokio::time::timeout(LINGER, sink.close()).await;
-        };
-        let reader = async move {
-            while let Some(message) = stream.next().await {
-                match message.map(to_frame) {
-                    Ok(Frame::Text(text)) => {
-                        let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
-                        let Ok(room) = room.clone().acquire_many_owned(size.min(INCOMING_KIB)).await else { return };
-                        let waiting = queue.clone().map(|queue| Waiting::begin(queue, text.len()));
-                        if received.send(Received { text, room, waiting }).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(Frame::Other) => {}
-                    Ok(Frame::Close) => return,
-                    Err(error) => {
-                        tracing::debug!(%error, "connection lost while receiving");
-                        return;
-                    }
-                }
+                let _ = tokio::time::timeout(LINGER, farewell).await;
+                Some(ending)
             }
         };
-        // Either end ends both: the queues close, and the script sees a closed socket.
-        tokio::pin!(writer);
-        tokio::pin!(reader);
-        tokio::select! {
-            () = &mut writer => {}
-            () = &mut reader => {}
-        }
-        drop(until_end);
+        at_end(ending);
     });
-    Frames { outgoing, buffered, incoming }
+    Frames { outgoing, buffered, incoming, hang_up, claim: None }
+}
+
+/// Sends what is queued, until the script closes or nothing can be sent.
+async fn write<M: WireMessage, E: std::fmt::Display>(
+    sink: &mut (impl Sink<M, Error = E> + Unpin),
+    queued: &mut mpsc::UnboundedReceiver<String>,
+    keep_alive: Option<KeepAlive>,
+    counter: &AtomicUsize,
+) -> End {
+    loop {
+        let next = match keep_alive {
+            Some(keep_alive) => match tokio::time::timeout(keep_alive.after, queued.recv()).await {
+                Ok(next) => next,
+                Err(_) => {
+                    let text = (keep_alive.text)();
+                    counter.fetch_add(text.len(), Ordering::Relaxed);
+                    Some(text)
+                }
+            },
+            None => queued.recv().await,
+        };
+        let Some(text) = next else { return End::Closed };
+        let bytes = text.len();
+        let sent = tokio::time::timeout(STALLED, sink.send(M::text(text))).await;
+        counter.fetch_sub(bytes, Ordering::Relaxed);
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "connection lost while sending");
+                return End::Lost(None);
+            }
+            Err(_) => {
+                tracing::debug!("the other side does not read; giving it up");
+                return End::Lost(None);
+            }
+        }
+    }
+}
+
+/// Queues what comes for the script, until nothing comes any more.
+async fn read<M: WireMessage, E: std::fmt::Display>(
+    stream: &mut (impl Stream<Item = Result<M, E>> + Unpin),
+    received: &mpsc::Sender<Received>,
+    queue: Option<&Arc<dyn Queue>>,
+) -> End {
+    let room = Arc::new(Semaphore::new(INCOMING_KIB as usize));
+    while let Some(message) = stream.next().await {
+        match message.map(M::into_frame) {
+            Ok(Frame::Text(text)) => {
+                let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
+                let Ok(room) = room.clone().acquire_many_owned(size.min(INCOMING_KIB)).await else { break };
+                let waiting = queue.map(|queue| Waiting::begin(queue.clone(), text.len()));
+                if received.send(Received { text, room, waiting }).await.is_err() {
+                    break;
+                }
+            }
+            Ok(Frame::Other) => {}
+            Ok(Frame::Close(code)) => return End::Lost(code.and_then(Ending::of)),
+            Err(error) => {
+                tracing::debug!(%error, "connection lost while receiving");
+                break;
+            }
+        }
+    }
+    End::Lost(None)
 }

@@ -1,7 +1,8 @@
-//! Who may use a relay: everybody, or those who know a token; and from which web pages.
+//! Who may use a relay: everybody, those who know a token, or those who were invited; and from which web pages.
 //!
 //! A token stands in the address (`wss://relay.example/TOKEN`, or `?token=TOKEN`) or in a header
-//! (`Authorization: Bearer TOKEN`). Only hashes of tokens are kept and compared, in a time that does not depend on them.
+//! (`Authorization: Bearer TOKEN`). Only hashes of tokens are kept and compared: shared ones in a time that does not depend
+//! on them, those of invitations by looking them up, which tells nobody anything about 32 random bytes.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -12,54 +13,145 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 use super::RelayError;
+use super::accounts::Accounts;
+use super::refusal::Refusal;
+use crate::runtime::protocol::MayWrite;
 
 /// A shorter token could be guessed.
 const SHORTEST: usize = 16;
 
-type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
+
+/// Who may use a relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessRule {
+    /// Everybody who reaches it.
+    Open,
+    /// Who knows one of the tokens in this file.
+    Tokens(PathBuf),
+    /// Who was invited, each with an account of his own.
+    Accounts,
+}
+
+/// What a connection was let in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Nothing: everybody is, or it came through the socket of this user.
+    None,
+    /// A token that several may share.
+    Token(Hash),
+    /// The token of an invitation.
+    Invitation(Hash),
+}
+
+enum Rule {
+    Open,
+    Tokens { file: PathBuf, tokens: RwLock<Vec<Hash>> },
+    Accounts(Accounts),
+}
 
 /// The rules of admission.
 pub(super) struct Access {
-    file: Option<PathBuf>,
-    tokens: RwLock<Vec<Hash>>,
+    rule: Rule,
     origins: Vec<String>,
 }
 
 impl Access {
-    /// Reads the tokens from a file, one in a line; without one, everybody is admitted. `origins` are the web sites whose
-    /// pages may connect; without any, all may.
-    pub(super) fn load(file: Option<PathBuf>, origins: Vec<String>) -> Result<Self, RelayError> {
-        let tokens = file.as_deref().map(read).transpose().map_err(RelayError::Tokens)?.unwrap_or_default();
-        Ok(Self { file, tokens: RwLock::new(tokens), origins })
+    /// Reads what is needed to tell who may come in. `data_dir` is where the list of invitations is; `origins` are the web
+    /// sites whose pages may connect; without any, all may.
+    pub(super) fn load(rule: AccessRule, data_dir: Option<&Path>, origins: Vec<String>) -> Result<Self, RelayError> {
+        let rule = match rule {
+            AccessRule::Open => Rule::Open,
+            AccessRule::Tokens(file) => {
+                let tokens = RwLock::new(read(&file).map_err(RelayError::Tokens)?);
+                Rule::Tokens { file, tokens }
+            }
+            AccessRule::Accounts => Rule::Accounts(Accounts::open(data_dir.ok_or(RelayError::Nowhere)?)?),
+        };
+        Ok(Self { rule, origins })
+    }
+
+    /// The list of invitations, where that is what counts.
+    pub(super) fn accounts(&self) -> Option<&Accounts> {
+        match &self.rule {
+            Rule::Accounts(accounts) => Some(accounts),
+            _ => None,
+        }
     }
 
     /// Reads the tokens again. Where the file cannot be used, those that were read before stay.
     pub(super) fn renew(&self) {
-        let Some(file) = &self.file else { return };
+        let Rule::Tokens { file, tokens } = &self.rule else { return };
         match read(file) {
-            Ok(tokens) => *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens,
+            Ok(renewed) => *tokens.write().unwrap_or_else(PoisonError::into_inner) = renewed,
             Err(reason) => tracing::error!("{reason}; the tokens that were read before go on"),
         }
     }
 
-    /// Whether a request carries a token, where one is needed. `path` is what follows the relay's own path.
-    pub(super) fn admits(&self, path: &str, uri: &Uri, headers: &HeaderMap) -> bool {
-        if self.file.is_none() {
-            return true;
-        }
+    /// What a request is let in with, and who may write then. `path` is what follows the relay's own path.
+    pub(super) fn admit(&self, path: &str, uri: &Uri, headers: &HeaderMap) -> Result<(Pass, MayWrite), Refusal> {
         let in_path = path.trim_matches('/');
         let in_query = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("token="));
         let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        let mut known = Choice::from(0);
-        for given in in_query.chain([in_path]).chain(bearer) {
-            let given = hash(given.trim());
-            for token in tokens.iter() {
-                known |= token.ct_eq(&given);
+        let given = in_query.chain([in_path]).chain(bearer).map(|given| hash(given.trim()));
+        match &self.rule {
+            Rule::Open => Ok((Pass::None, MayWrite::Anyone)),
+            Rule::Tokens { tokens, .. } => {
+                let tokens = tokens.read().unwrap_or_else(PoisonError::into_inner);
+                let mut found = None;
+                for given in given {
+                    if is_one_of(&tokens, &given) {
+                        found = Some((Pass::Token(given), MayWrite::Anyone));
+                    }
+                }
+                found.ok_or(Refusal::Token)
+            }
+            Rule::Accounts(accounts) => {
+                for given in given {
+                    let found = accounts.find(&given).and_then(|found| {
+                        if found.is_some() {
+                            accounts.seen(&given)?;
+                        }
+                        Ok(found)
+                    });
+                    match found {
+                        Ok(None) => {}
+                        Ok(Some(found)) => return Ok((Pass::Invitation(given), MayWrite::Account(found.account))),
+                        Err(error) => {
+                            tracing::error!("{error}");
+                            return Err(Refusal::Unknown);
+                        }
+                    }
+                }
+                Err(Refusal::Token)
             }
         }
-        known.into()
+    }
+
+    /// Whether what a connection was let in with counts now. What cannot be found out changes nothing.
+    pub(super) fn still_admits(&self, pass: &Pass) -> bool {
+        match (&self.rule, pass) {
+            (Rule::Tokens { tokens, .. }, Pass::Token(token)) => {
+                is_one_of(&tokens.read().unwrap_or_else(PoisonError::into_inner), token)
+            }
+            (Rule::Accounts(accounts), Pass::Invitation(token)) => accounts.find(token).map_or(true, |it| it.is_some()),
+            _ => true,
+        }
+    }
+
+    /// Whether an account may write with what a connection was let in with; the invitation is for it from now on.
+    pub(super) fn claim(&self, pass: &Pass, account: &str) -> bool {
+        match (&self.rule, pass) {
+            (Rule::Accounts(accounts), Pass::Invitation(token)) => match accounts.claim(token, account) {
+                Ok(may) => may,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    false
+                }
+            },
+            _ => true,
+        }
     }
 
     /// Whether a request is from a web page that may connect, or from no web page.
@@ -94,7 +186,11 @@ fn read(file: &Path) -> Result<Vec<Hash>, String> {
     if tokens.is_empty() { Err(format!("there is no token in {}", file.display())) } else { Ok(tokens) }
 }
 
-fn hash(text: &str) -> Hash {
+fn is_one_of(tokens: &[Hash], given: &Hash) -> bool {
+    tokens.iter().fold(Choice::from(0), |known, token| known | token.ct_eq(given)).into()
+}
+
+pub(super) fn hash(text: &str) -> Hash {
     Sha256::digest(text).into()
 }
 
@@ -107,7 +203,7 @@ mod tests {
     fn access(text: &str) -> Result<Access, RelayError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        Access::load(Some(file.path().to_owned()), Vec::new())
+        Access::load(AccessRule::Tokens(file.path().to_owned()), None, Vec::new())
     }
 
     fn bearer(token: &str) -> HeaderMap {
@@ -117,7 +213,8 @@ mod tests {
     #[test]
     fn a_token_counts_in_the_path_the_query_and_the_header() {
         let access = access(&format!("# for me\nanother-token-of-mine\n{TOKEN}\n")).unwrap();
-        let admits = |path: &str, uri: &str, headers: &HeaderMap| access.admits(path, &uri.parse().unwrap(), headers);
+        let admits =
+            |path: &str, uri: &str, headers: &HeaderMap| access.admit(path, &uri.parse().unwrap(), headers).is_ok();
         let none = HeaderMap::new();
         assert!(admits(&format!("/{TOKEN}"), "/", &none) && admits(&format!("/{TOKEN}/"), "/", &none));
         assert!(admits("/", &format!("/?a=b&token={TOKEN}"), &none));
@@ -133,10 +230,27 @@ mod tests {
     }
 
     #[test]
+    fn an_invitation_counts_until_it_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::load(AccessRule::Accounts, Some(folder.path()), Vec::new()).unwrap();
+        let accounts = access.accounts().unwrap();
+        let (_, token) = accounts.invite(Some("ann")).unwrap();
+        let admit = || access.admit(&format!("/{token}"), &"/".parse().unwrap(), &HeaderMap::new());
+        let (pass, may_write) = admit().unwrap();
+        assert_eq!(may_write, MayWrite::Account(None));
+        assert!(access.claim(&pass, "co_zAnn") && !access.claim(&pass, "co_zBob"));
+        assert_eq!(admit().unwrap().1, MayWrite::Account(Some("co_zAnn".into())));
+        assert!(access.still_admits(&pass));
+        accounts.revoke("ann", false).unwrap();
+        assert!(!access.still_admits(&pass) && !access.claim(&pass, "co_zAnn"));
+        assert_eq!(admit(), Err(Refusal::Token));
+    }
+
+    #[test]
     fn pages_of_other_sites_are_kept_out_where_sites_are_named() {
         let from = |origin: &str| HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())]);
-        let all = Access::load(None, Vec::new()).unwrap();
-        let one = Access::load(None, vec!["https://app.example".into()]).unwrap();
+        let all = Access::load(AccessRule::Open, None, Vec::new()).unwrap();
+        let one = Access::load(AccessRule::Open, None, vec!["https://app.example".into()]).unwrap();
         assert!(all.admits_origin(&from("https://evil.example")) && one.admits_origin(&HeaderMap::new()));
         assert!(one.admits_origin(&from("https://app.example")) && !one.admits_origin(&from("https://evil.example")));
     }

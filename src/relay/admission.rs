@@ -15,6 +15,8 @@ pub struct ConnectionLimits {
     pub total: usize,
     /// From one address; those from this machine are not counted.
     pub per_address: usize,
+    /// With one invitation, and so of one account.
+    pub per_account: usize,
 }
 
 /// The connections that there are.
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn one_address_cannot_take_all_the_room() {
-        let admission = Admission::new(ConnectionLimits { total: 3, per_address: 2 });
+        let admission = Admission::new(ConnectionLimits { total: 3, per_address: 2, per_account: 9 });
         let of = |text: &str| Client::at(text.parse().unwrap());
         let (one, two) = (of("198.51.100.7"), of("198.51.100.8"));
         let held: Vec<_> = (0..2).map(|_| admission.admit(one).ok().unwrap()).collect();
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn who_is_on_this_machine_is_counted_in_all_only() {
-        let admission = Admission::new(ConnectionLimits { total: 3, per_address: 1 });
+        let admission = Admission::new(ConnectionLimits { total: 3, per_address: 1, per_account: 9 });
         let held: Vec<_> = (0..3).map(|_| admission.admit(Client::Local).ok().unwrap()).collect();
         assert_eq!(admission.admit(Client::Local).err(), Some(Full::Relay));
         drop(held);

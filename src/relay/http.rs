@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -32,15 +32,16 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tower_service::Service as _;
 
-use super::access::Access;
+use super::access::{Access, Pass};
 use super::admission::{Admission, Admitted};
 use super::client::{Client, Via, behind, nearest};
 use super::listener::Stream;
+use super::members::{Member, Members};
 use super::outside::{self, Counts, Outside, Pseudonyms, State as Doing};
 use super::refusal::Refusal;
-use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, frames_for};
-use crate::runtime::Isolate;
-use crate::runtime::protocol::Accept;
+use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
+use crate::runtime::protocol::{Accept, MayWrite};
+use crate::runtime::{Ending, HangUp, Isolate};
 
 /// How long the isolate may take to greet a connection.
 const GREETING: Duration = Duration::from_secs(30);
@@ -65,6 +66,10 @@ pub(super) struct Shared {
     pub access: Access,
     /// The WebSockets.
     pub admission: Arc<Admission>,
+    /// The same, by what they were let in with.
+    pub members: Arc<Members>,
+    /// How many of them one account may have.
+    pub connections_per_account: usize,
     /// Those who have not become one yet.
     pub asking: Arc<Admission>,
     pub trusted_proxies: Vec<IpNet>,
@@ -168,8 +173,8 @@ async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, "this is a relay: connect with a WebSocket\n").into_response();
     };
     let client = behind(via, &headers, &shared.trusted_proxies);
-    let admitted = match admit(&shared, client, via, below, &uri, &headers) {
-        Ok(admitted) => admitted,
+    let guest = match admit(&shared, client, via, below, &uri, &headers) {
+        Ok(guest) => guest,
         Err(why) => return shared.refuse(client, why).into_response(),
     };
     if let Some(pseudonyms) = &shared.pseudonyms {
@@ -179,10 +184,19 @@ async fn upgrade(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
-        .on_upgrade(move |socket| connected(shared, socket, admitted))
+        .on_upgrade(move |socket| connected(shared, socket, guest))
 }
 
-/// Whether somebody may come in; `below` is what follows the relay's own path.
+/// Who is at the other end of a WebSocket, counted until this is dropped.
+struct Guest {
+    pass: Pass,
+    may_write: MayWrite,
+    hang_up: HangUp,
+    _admitted: Admitted,
+    _member: Member,
+}
+
+/// Lets somebody in, if he may; `below` is what follows the relay's own path.
 fn admit(
     shared: &Shared,
     client: Client,
@@ -190,21 +204,30 @@ fn admit(
     below: &str,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Admitted, Refusal> {
+) -> Result<Guest, Refusal> {
     // Whoever can open the socket of this user needs no token.
-    if via != Via::User && !shared.access.admits(below, uri, headers) {
-        return Err(Refusal::Token);
-    }
+    let (pass, may_write) = match via {
+        Via::User => (Pass::None, MayWrite::Anyone),
+        _ => shared.access.admit(below, uri, headers)?,
+    };
     if !shared.access.admits_origin(headers) {
         return Err(Refusal::Origin);
     }
-    Ok(shared.admission.admit(client)?)
+    let admitted = shared.admission.admit(client)?;
+    let hang_up = HangUp::new();
+    let member = shared.members.enter(pass, hang_up.clone(), shared.connections_per_account);
+    let member = member.ok_or(Refusal::Account)?;
+    // It may have been taken back since it was looked at.
+    if !shared.access.still_admits(&pass) {
+        return Err(Refusal::Token);
+    }
+    Ok(Guest { pass, may_write, hang_up, _admitted: admitted, _member: member })
 }
 
 /// Waits for the first word of a client, then hands it over to the isolate: one that says nothing costs it nothing.
-async fn connected(shared: Arc<Shared>, mut socket: WebSocket, admitted: Admitted) {
+async fn connected(shared: Arc<Shared>, mut socket: WebSocket, guest: Guest) {
     let counts = shared.outside.counts.clone();
-    let until_end = (admitted, counts.connected());
+    let connected = counts.connected();
     let mut signs_of_life = tokio::time::interval(KEEP_ALIVE.after);
     let mut closing = shared.closing.subscribe();
     let first = loop {
@@ -222,15 +245,21 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, admitted: Admitte
                 Some(Ok(_)) => {}
             },
             () = async { drop(closing.wait_for(|closing| *closing).await) } => return farewell(socket).await,
+            ending = guest.hang_up.asked() => return end(socket, ending).await,
         }
     };
     let runtime = tokio::runtime::Handle::current();
     let begun = Begun { first: Some(first), socket, counts: counts.clone() };
-    let to_message = |text: String| Message::Text(text.into());
-    let frames = frames_for(begun, to_message, to_frame, &runtime, Some(KEEP_ALIVE), Some(counts), until_end);
+    let (pass, may_write, hang_up) = (guest.pass, guest.may_write.clone(), guest.hang_up.clone());
+    let until_end = (guest, connected);
+    let mut frames = frames_for(begun, &runtime, Some(KEEP_ALIVE), Some(counts), hang_up, move |_| drop(until_end));
+    if may_write != MayWrite::Anyone {
+        let shared = shared.clone();
+        frames.claim = Some(Box::new(move |account| shared.access.claim(&pass, account)));
+    }
     let greeted = async {
         let socket = shared.isolate.add_connection(frames).await?;
-        shared.isolate.call_async(&Accept { socket }, GREETING).await
+        shared.isolate.call_async(&Accept { socket, may_write }, GREETING).await
     };
     match greeted.await {
         Ok(_) => tracing::debug!("a client came"),
@@ -244,17 +273,37 @@ async fn farewell(mut socket: WebSocket) {
     let _ = tokio::time::timeout(FAREWELL, socket.close()).await;
 }
 
+/// Ends one with the reason why.
+async fn end(mut socket: WebSocket, ending: Ending) {
+    let said = async {
+        // Who has gone already hears nothing.
+        let _ = socket.send(Message::close(ending.code(), ending.reason())).await;
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    let _ = tokio::time::timeout(FAREWELL, said).await;
+}
+
 /// What the SDK's client takes for a sign of life.
 fn ping() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!(r#"{{"type":"ping","time":{now},"dc":"caro"}}"#)
 }
 
-fn to_frame(message: Message) -> Frame {
-    match message {
-        Message::Text(text) => Frame::Text(text.as_str().to_owned()),
-        Message::Close(_) => Frame::Close,
-        _ => Frame::Other,
+impl WireMessage for Message {
+    fn text(text: String) -> Self {
+        Self::Text(text.into())
+    }
+
+    fn close(code: u16, reason: &'static str) -> Self {
+        Self::Close(Some(CloseFrame { code, reason: reason.into() }))
+    }
+
+    fn into_frame(self) -> Frame {
+        match self {
+            Self::Text(text) => Frame::Text(text.as_str().to_owned()),
+            Self::Close(close) => Frame::Close(close.map(|close| close.code)),
+            _ => Frame::Other,
+        }
     }
 }
 

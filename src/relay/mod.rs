@@ -5,14 +5,18 @@
 //! know addresses. A change is acknowledged when it is on disk.
 
 mod access;
+mod accounts;
 mod address;
 mod admission;
 mod certificate;
 mod client;
+mod holdings;
 mod http;
 mod listener;
+mod members;
 mod outside;
 mod refusal;
+mod revocation;
 mod store;
 mod upkeep;
 
@@ -25,10 +29,14 @@ use ipnet::IpNet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+pub use access::AccessRule;
+pub use accounts::{Accounts, AccountsError, Invitation};
 pub use address::ListenAddress;
 pub use admission::ConnectionLimits;
 pub use certificate::CertificateFiles;
+pub use holdings::{Held, holdings};
 pub use outside::{Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
+pub use revocation::erase_at_rest;
 pub use store::Durability;
 pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, quarantine, restore};
 
@@ -50,7 +58,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// How often the certificate's files are looked at.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 /// Clients that may be asking for something, none of them for long, in all and from one address.
-const ASKING: ConnectionLimits = ConnectionLimits { total: 4096, per_address: 64 };
+const ASKING: ConnectionLimits = ConnectionLimits { total: 4096, per_address: 64, per_account: usize::MAX };
 /// How long clients may take to read the last that they are sent.
 const LINGER: Duration = Duration::from_secs(5);
 /// Heap of the relay's isolate. Values that nobody has touched for a while leave it.
@@ -70,8 +78,10 @@ pub struct RelayOptions {
     pub certificate: Option<CertificateFiles>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
     pub path: String,
-    /// The file of its tokens; without one, everybody may use it.
-    pub token_file: Option<PathBuf>,
+    /// Who may use it.
+    pub access: AccessRule,
+    /// How much one account may store.
+    pub storage: Serve,
     /// The web sites whose pages may connect; without any, all may.
     pub origins: Vec<String>,
     /// The proxies that are believed about whom they stand for.
@@ -136,6 +146,12 @@ pub enum RelayError {
     /// The file of tokens cannot be used.
     #[error("the tokens cannot be used: {0}")]
     Tokens(String),
+    /// The list of invitations cannot be used.
+    #[error(transparent)]
+    Accounts(AccountsError),
+    /// A relay in memory has no place for invitations.
+    #[error("a relay that keeps everything in memory cannot keep invitations")]
+    Nowhere,
     /// The store's folder or file cannot be used.
     #[error("cannot use the relay's store in {}: {reason}", folder.display())]
     Store {
@@ -209,7 +225,7 @@ pub fn connect_privately(data_dir: &Path) -> Option<std::os::unix::net::UnixStre
 /// See [`RelayError`].
 pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), RelayError> {
     let certificate = options.certificate.map(Certificate::load).transpose()?;
-    let access = Access::load(options.token_file, options.origins)?;
+    let access = Access::load(options.access, options.data_dir.as_deref(), options.origins)?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let private = options.data_dir.as_deref().map(private_socket);
     let store = store::open(options.data_dir.clone(), options.durability)?;
@@ -220,7 +236,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         dialer: None,
         memory_limit: MEMORY_LIMIT,
     })?);
-    isolate.call(&Serve {}, PATIENCE)?;
+    isolate.call(&options.storage, PATIENCE)?;
 
     network.block_on(async {
         let mut listeners = Vec::new();
@@ -254,6 +270,8 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             path: options.path,
             access,
             admission: admission.clone(),
+            members: Arc::default(),
+            connections_per_account: options.connections.per_account,
             asking: Admission::new(ASKING),
             trusted_proxies: options.trusted_proxies,
             draining: AtomicBool::new(false),
@@ -266,7 +284,8 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             let shared = shared.clone();
             tokio::spawn(listener.run(move |stream, via| http::serve(router.clone(), shared.clone(), stream, via)))
         };
-        let mut tasks = vec![tokio::spawn(outside::watch(shared.clone()))];
+        let mut tasks =
+            vec![tokio::spawn(outside::watch(shared.clone())), tokio::spawn(revocation::follow(shared.clone()))];
         tasks.extend(listeners.into_iter().map(|listener| serve_at(listener, http::for_clients(&shared))));
         tasks.extend(at_own.map(|listener| serve_at(listener, http::for_its_user(&shared))));
         tasks.extend(watching.into_iter().map(|listener| serve_at(listener, http::for_watching(&shared))));
@@ -290,6 +309,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                     Asked::Reload => {
                         tell(Told::Reloading);
                         shared.access.renew();
+                        shared.members.review(|pass| shared.access.still_admits(pass));
                         certificate.iter().for_each(|certificate| certificate.renew());
                         tell(Told::Reloaded);
                     }

@@ -16,13 +16,18 @@ pub(super) enum Refusal {
     Full,
     /// There are too many from his address.
     Address,
+    /// There are too many of his account.
+    Account,
+    /// Whether he was invited cannot be found out now.
+    Unknown,
     /// Too many are asking at the same time; he hears nothing.
     Asking,
 }
 
 impl Refusal {
     /// All of them; each is at the place that its number says.
-    pub(super) const ALL: [Self; 5] = [Self::Token, Self::Origin, Self::Full, Self::Address, Self::Asking];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Token, Self::Origin, Self::Full, Self::Address, Self::Account, Self::Unknown, Self::Asking];
 
     /// One word.
     pub(super) const fn name(self) -> &'static str {
@@ -31,6 +36,8 @@ impl Refusal {
             Self::Origin => "origin",
             Self::Full => "full",
             Self::Address => "address",
+            Self::Account => "account",
+            Self::Unknown => "unknown",
             Self::Asking => "asking",
         }
     }
@@ -52,6 +59,8 @@ impl IntoResponse for Refusal {
             Self::Origin => (StatusCode::FORBIDDEN, "this relay is not for pages of this site\n"),
             Self::Full | Self::Asking => (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n"),
             Self::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connections from your address\n"),
+            Self::Account => (StatusCode::TOO_MANY_REQUESTS, "too many connections of your account\n"),
+            Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "try again later\n"),
         };
         (status, said).into_response()
     }

@@ -6,6 +6,7 @@
 
 mod boot;
 pub mod crypto;
+mod ending;
 mod isolate;
 mod listen;
 mod ops;
@@ -14,12 +15,13 @@ mod store_check;
 
 #[doc(hidden)]
 pub use boot::{BootOptions, boot};
+pub use ending::{Ending, HangUp};
 #[doc(hidden)]
 pub use isolate::TestHooks;
 pub use isolate::{Isolate, IsolateError, IsolateOptions, Work};
 #[doc(hidden)]
 pub use listen::{Listener, listen};
-pub use ops::socket::{Dialer, Frames, Queue, Received, Waiting};
+pub use ops::socket::{Claim, Dialer, Frames, Queue, Received, Waiting};
 pub use ops::storage::{flush_database, open_database, open_database_deferred};
 #[doc(hidden)]
 pub use ops::storage::{query_for_script, run_for_script};

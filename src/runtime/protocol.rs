@@ -337,15 +337,34 @@ pub struct Release {
 request!(Release, "release", Done);
 
 /// Becomes a relay. The first request of a relay's isolate.
-#[derive(Serialize)]
-pub struct Serve {}
+#[derive(Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Serve {
+    /// Bytes that one account may store; none: as many as it likes.
+    pub bytes_per_account: Option<u64>,
+    /// CoValues that one account may own; none: as many as it likes.
+    pub values_per_account: Option<u64>,
+}
 request!(Serve, "serve", Done);
+
+/// Who may write through a connection.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum MayWrite {
+    /// Everybody.
+    Anyone,
+    /// This account; where there is none yet, the first that does.
+    Account(Option<String>),
+}
 
 /// Hands an accepted connection to the relay.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Accept {
     /// The handle that the isolate gave it.
     pub socket: u32,
+    /// Who may write through it.
+    pub may_write: MayWrite,
 }
 request!(Accept, "accept", Done);
 
@@ -364,6 +383,21 @@ pub struct Measured {
     pub heap_bytes: Option<u64>,
 }
 request!(Measure, "measure", Measured);
+
+/// Erases everything that belongs to an account, and begins anew with what is left: every connection ends.
+#[derive(Serialize)]
+pub struct Forget {
+    /// Whose it is.
+    pub account: String,
+}
+
+/// What was erased.
+#[derive(Debug, Deserialize)]
+pub struct Forgotten {
+    /// How many CoValues.
+    pub values: u64,
+}
+request!(Forget, "forget", Forgotten);
 
 /// Writes what is outstanding and closes every connection.
 #[derive(Serialize)]

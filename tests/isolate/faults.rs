@@ -326,7 +326,7 @@ fn dropping_the_handle_ends_a_loop_that_nobody_waits_for() {
 #[test]
 fn a_relays_isolate_with_its_timers_ends_as_quickly() {
     let isolate = start("");
-    isolate.call(&Serve {}, DEADLINE).unwrap();
+    isolate.call(&Serve::default(), DEADLINE).unwrap();
     let begun = Instant::now();
     drop(isolate);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());

@@ -48,14 +48,17 @@ fn answers_that_are_not_those_of_a_relay() {
     for (given, said) in [
         (
             "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
-            "it refused us: its operator wants a token in the address",
+            "it refused us: its operator wants a token in the address, and one that still counts",
         ),
         (
             "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
-            "it refused us: its operator wants a token in the address",
+            "it refused us: its operator wants a token in the address, and one that still counts",
         ),
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "it answers, but has no relay at that path"),
-        ("HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n", "it is too busy at the moment"),
+        (
+            "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n",
+            "there are too many connections to it from here, or from your account",
+        ),
         ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "it is too busy at the moment"),
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", "it answers, but not as a relay (HTTP 200)"),
         (
@@ -96,7 +99,7 @@ fn the_next_attempt_may_succeed_and_then_the_failure_is_forgotten() {
     let listener = network.block_on(tokio::net::TcpListener::bind(there)).unwrap();
     network.handle().spawn(async move { echo(listener.accept().await.unwrap().0).await });
     assert!(network.block_on((dialled.dialer)()).is_ok());
-    assert_eq!(*dialled.last_failure.lock().unwrap(), None);
+    assert_eq!(dialled.last_failure.reason(), None);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The other side of a connection: servers on the loopback interface, and the dialling of them.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caro::net::{Connection, LastFailure, Network, Proxies, RelayAddress};
@@ -82,7 +81,7 @@ pub fn address(url: &str) -> RelayAddress {
 
 /// Dials, and waits for the outcome of the first attempt.
 pub fn dial(network: &Network, address: RelayAddress) -> Dialled {
-    let last_failure: LastFailure = Arc::new(Mutex::new(None));
+    let last_failure = LastFailure::default();
     let (dialer, first) = Connection::begin(address, network.handle(), last_failure.clone()).split();
     let first = network.block_on(async { tokio::time::timeout(DEADLINE, first).await.expect("an outcome") });
     Dialled { dialer, first, last_failure }
@@ -100,7 +99,7 @@ pub fn connect(network: &Network, address: RelayAddress) -> Frames {
 pub fn failure(network: &Network, address: RelayAddress) -> String {
     let dialled = dial(network, address);
     let said = dialled.first.expect_err("it must not connect");
-    assert_eq!(dialled.last_failure.lock().unwrap().as_deref(), Some(said.as_str()));
+    assert_eq!(dialled.last_failure.reason(), Some(said.clone()));
     said
 }
 

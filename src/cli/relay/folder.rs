@@ -22,12 +22,20 @@ pub(super) struct FolderArgs {
 impl FolderArgs {
     /// The folder.
     pub(super) fn folder(self, home: &Home) -> Result<PathBuf, CliError> {
-        let file = settings::file(self.config, home)?;
-        let settings = Settings { data_dir: self.data_dir, ..Settings::default() };
-        let settings = settings.complete(file.as_deref(), home, &[])?;
-        settings.data_dir.filter(|_| !settings.in_memory).ok_or_else(|| {
-            CliError::usage("the settings say that this relay keeps everything in memory")
-                .hinted("Name a store with --data-dir.")
-        })
+        folder(self.settings(home, None)?)
     }
+
+    /// What that relay is told, as far as it stands in its file; `relay_url` counts before that.
+    pub(super) fn settings(self, home: &Home, relay_url: Option<String>) -> Result<Settings, CliError> {
+        let file = settings::file(self.config, home)?;
+        Settings { data_dir: self.data_dir, relay_url, ..Settings::default() }.complete(file.as_deref(), home, &[])
+    }
+}
+
+/// The folder of a relay that is told this.
+pub(super) fn folder(settings: Settings) -> Result<PathBuf, CliError> {
+    settings.data_dir.filter(|_| !settings.in_memory).ok_or_else(|| {
+        CliError::usage("the settings say that this relay keeps everything in memory")
+            .hinted("Name a store with --data-dir.")
+    })
 }

@@ -1,5 +1,6 @@
 //! `caro relay …`: a relay of your own.
 
+mod accounts;
 mod backup;
 mod check;
 mod folder;
@@ -22,6 +23,9 @@ pub(super) enum Command {
     Backup(backup::BackupArgs),
     Restore(restore::RestoreArgs),
     Check(check::CheckArgs),
+    Invite(accounts::InviteArgs),
+    Accounts(accounts::AccountsArgs),
+    Revoke(accounts::RevokeArgs),
 }
 
 impl Command {
@@ -32,6 +36,9 @@ impl Command {
             Self::Backup(args) => backup::run(ui, home, args),
             Self::Restore(args) => restore::run(ui, home, args),
             Self::Check(args) => check::run(ui, home, args),
+            Self::Invite(args) => accounts::invite(ui, home, args),
+            Self::Accounts(args) => accounts::list(ui, home, args),
+            Self::Revoke(args) => accounts::revoke(ui, home, args),
         }
     }
 
@@ -44,6 +51,7 @@ impl Command {
 impl From<RelayError> for CliError {
     fn from(error: RelayError) -> Self {
         let (kind, hint) = match &error {
+            RelayError::Nowhere => (Kind::Usage, "Name a folder with --data-dir, or leave out --access accounts."),
             RelayError::Damaged(_) => (
                 Kind::Damaged,
                 "`caro relay restore` puts a backup back; without one, `caro relay check --quarantine` builds the store anew \

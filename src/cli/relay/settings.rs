@@ -13,7 +13,10 @@ use toml::{Table, Value};
 use crate::cli::log::Format;
 use crate::cli::{CliError, Home};
 use crate::nearest::{edits, nearest};
-use crate::relay::{self, CertificateFiles, ConnectionLimits, Inherited, ListenAddress, Mishaps, RelayOptions};
+use crate::relay::{
+    self, AccessRule, CertificateFiles, ConnectionLimits, Inherited, ListenAddress, Mishaps, RelayOptions,
+};
+use crate::runtime::protocol::Serve;
 
 /// Where the settings are looked for that no flag and no variable names.
 const FILE: &str = "relay.toml";
@@ -73,6 +76,11 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 
+    /// Who may use it: everybody, who has a token of the file, or who was invited (`caro relay invite`)
+    #[arg(long, value_name = "WHO", env = "CARO_RELAY_ACCESS", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+
     /// File with tokens, one in a line: only who has one in the address may connect
     #[arg(long, value_name = "FILE", env = "CARO_RELAY_TOKEN_FILE", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +112,26 @@ pub(super) struct Settings {
     #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_CONNECTIONS_PER_ADDRESS", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_address: Option<u32>,
+
+    /// Connections at the same time of one account, where accounts are invited
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_CONNECTIONS_PER_ACCOUNT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_account: Option<u32>,
+
+    /// MiB that one account may store; as many as it likes unless given
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_STORED_MIB_PER_ACCOUNT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_stored_mib_per_account: Option<u32>,
+
+    /// CoValues (segments of a history, and a dozen others) that one account may own; as many as it likes unless given
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_COVALUES_PER_ACCOUNT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_covalues_per_account: Option<u32>,
+
+    /// The address by which clients reach it, for invitations; the first of `listen` unless given
+    #[arg(long, value_name = "URL", env = "CARO_RELAY_URL", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay_url: Option<String>,
 
     /// Seconds to go on serving after being asked to stop, while `/ready` already says no
     #[arg(long, value_name = "SECONDS", env = "CARO_RELAY_DRAIN", hide_env_values = true)]
@@ -151,6 +179,18 @@ pub(super) enum Durability {
     Process,
 }
 
+/// Who may use a relay, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Access {
+    /// Everybody who reaches it
+    Open,
+    /// Who has a token of the file
+    Token,
+    /// Who was invited, each with an account of his own
+    Accounts,
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
     let single = || text.parse().map(|address: std::net::IpAddr| address.into()).ok();
     text.parse().ok().or_else(single).ok_or_else(|| "a network looks like 10.0.0.0/8, an address like 10.0.0.1".into())
@@ -165,6 +205,7 @@ impl Settings {
             path: Some("/".into()),
             max_connections: Some(10_000),
             max_connections_per_address: Some(256),
+            max_connections_per_account: Some(64),
             drain: Some(0),
             durability: Some(Durability::Disk),
             log_format: Some(Format::default()),
@@ -221,6 +262,18 @@ impl Settings {
                     .hinted("Name both: --tls-certificate FILE --tls-key FILE"));
             }
         };
+        let access = match (self.access, self.token_file) {
+            (Some(Access::Open) | None, None) => AccessRule::Open,
+            (Some(Access::Token) | None, Some(file)) => AccessRule::Tokens(file),
+            (Some(Access::Accounts), None) => AccessRule::Accounts,
+            (Some(Access::Token), None) => {
+                return Err(CliError::usage("there is no file with the tokens").hinted("Name it: --token-file FILE"));
+            }
+            (Some(Access::Open | Access::Accounts), Some(_)) => {
+                return Err(CliError::usage("a file with tokens is for a relay with --access token")
+                    .hinted("Leave out either of both."));
+            }
+        };
         let path = self.path.unwrap_or_default();
         let seconds = |seconds: u32| std::time::Duration::from_secs(seconds.into());
         let many = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
@@ -237,12 +290,17 @@ impl Settings {
                 "" => String::new(),
                 path => format!("/{path}"),
             },
-            token_file: self.token_file,
+            access,
+            storage: Serve {
+                bytes_per_account: self.max_stored_mib_per_account.map(|mib| u64::from(mib) << 20),
+                values_per_account: self.max_covalues_per_account.map(u64::from),
+            },
             origins: self.origin,
             trusted_proxies: self.trusted_proxy,
             connections: ConnectionLimits {
                 total: many(self.max_connections),
                 per_address: many(self.max_connections_per_address),
+                per_account: many(self.max_connections_per_account),
             },
             drain: self.drain.map_or_else(Default::default, seconds),
             idle_exit: self.idle_exit.map(seconds),
@@ -250,6 +308,22 @@ impl Settings {
             log_addresses: self.log_addresses,
             mishaps: Mishaps::default(),
         })
+    }
+}
+
+impl Settings {
+    /// Where clients reach the relay, without a slash at the end.
+    pub(super) fn reached_at(&self) -> Option<String> {
+        let path = self.path.as_deref().unwrap_or_default().trim_matches('/');
+        let url = match (&self.relay_url, self.listen.first()) {
+            (Some(url), _) => return Some(url.trim_end_matches('/').to_owned()),
+            (None, Some(ListenAddress::Tcp(address))) if !address.ip().is_unspecified() && address.port() != 0 => {
+                let scheme = if self.tls_certificate.is_some() { "wss" } else { "ws" };
+                format!("{scheme}://{address}/{path}")
+            }
+            _ => return None,
+        };
+        Some(url.trim_end_matches('/').to_owned())
     }
 }
 

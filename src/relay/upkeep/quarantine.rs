@@ -13,6 +13,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::check::{Checked, examine};
 use super::replace::{beside, discard, free_name, replace};
 use super::{Trouble, database, failed};
+use crate::relay::holdings::leave_out_counts;
 use crate::relay::store;
 use crate::relay::{MEMORY_LIMIT, RelayError};
 use crate::runtime::protocol::{Close, Serve};
@@ -140,6 +141,7 @@ fn rebuild(path: &Path, new: &Path) -> Result<(), RelayError> {
         let db = Connection::open(new)?;
         // It is worth nothing until it is whole.
         db.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF;")?;
+        leave_out_counts(&db)?;
         let pages = Pages::open(path, &beside(path, "-wal"))?;
         fill(&db, &pages)?;
         drop(db);
@@ -166,7 +168,7 @@ fn make_empty(path: &Path) -> Result<(), Empty> {
     let database = open_database(Some(path)).map_err(|error| Empty::Trouble(error.into()))?;
     let isolate = Isolate::start(IsolateOptions { database, dialer: None, memory_limit: MEMORY_LIMIT });
     let isolate = isolate.map_err(Empty::Engine)?;
-    isolate.call(&Serve {}, PATIENCE).map_err(Empty::Engine)?;
+    isolate.call(&Serve::default(), PATIENCE).map_err(Empty::Engine)?;
     isolate.call(&Close {}, PATIENCE).map_err(Empty::Engine)?;
     Ok(())
 }

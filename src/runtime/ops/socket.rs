@@ -17,9 +17,13 @@ use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::{exception, guarded_async, text};
+use crate::runtime::ending::{Ending, HangUp};
 
 /// Dials the configured relay; the error is in plain words.
 pub type Dialer = Box<dyn Fn() -> BoxFuture<'static, Result<Frames, String>> + Send>;
+
+/// Says whether an account may write through a connection, and keeps the connection's invitation for it if nobody has it yet.
+pub type Claim = Box<dyn Fn(&str) -> bool + Send>;
 
 /// The program's two queues of one connection, as the script's side holds them.
 pub struct Frames {
@@ -29,6 +33,10 @@ pub struct Frames {
     pub buffered: Arc<AtomicUsize>,
     /// Frames received; ends when the connection has.
     pub incoming: mpsc::Receiver<Received>,
+    /// Ends the connection with a reason.
+    pub hang_up: HangUp,
+    /// What an account has to be let through by that wants to write; none where anybody may.
+    pub claim: Option<Claim>,
 }
 
 /// A frame that was received, and the room that it takes up until it is dropped.
@@ -76,6 +84,8 @@ struct Socket {
     outgoing: Option<mpsc::UnboundedSender<String>>,
     buffered: Arc<AtomicUsize>,
     incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<Received>>>,
+    hang_up: HangUp,
+    claim: Option<Claim>,
 }
 
 /// The isolate's connections.
@@ -100,6 +110,8 @@ impl Sockets {
                 outgoing: Some(frames.outgoing),
                 buffered: frames.buffered,
                 incoming: Rc::new(tokio::sync::Mutex::new(frames.incoming)),
+                hang_up: frames.hang_up,
+                claim: frames.claim,
             },
         );
         handle
@@ -166,4 +178,20 @@ pub fn op_socket_close(state: &mut OpState, #[smi] socket: u32) {
     if let Some(socket) = state.borrow_mut::<Sockets>().open.get_mut(&socket) {
         socket.outgoing = None;
     }
+}
+
+/// Ends a connection at once with a reason that its client hears; what is queued is never sent.
+#[op2(fast)]
+pub fn op_socket_refuse(state: &mut OpState, #[smi] socket: u32, #[smi] code: u32) {
+    let Some(socket) = state.borrow_mut::<Sockets>().open.get_mut(&socket) else { return };
+    let ending = u16::try_from(code).ok().and_then(Ending::of).unwrap_or(Ending::Malformed);
+    socket.hang_up.end(ending);
+    socket.outgoing = None;
+}
+
+/// Whether an account may write through a connection. Its invitation is that account's from then on.
+#[op2(fast)]
+pub fn op_socket_claim(state: &mut OpState, #[smi] socket: u32, #[string] account: &str) -> bool {
+    let Some(socket) = state.borrow::<Sockets>().open.get(&socket) else { return false };
+    socket.claim.as_ref().is_none_or(|claim| claim(account))
 }

@@ -108,7 +108,7 @@ impl Engine {
 
     /// The relay stopped answering.
     pub(in crate::sync) fn lost_relay(&self) -> SyncError {
-        let reason = self.last_failure.lock().ok().and_then(|failure| failure.clone());
+        let reason = self.last_failure.reason();
         if reason.is_none() && self.store_is_damaged() {
             // What it says to the relay makes no sense, and so there is no answer.
             return SyncError::StoreDamaged;

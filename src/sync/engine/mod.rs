@@ -10,7 +10,7 @@ mod soundness;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::history::{History, UnixNanos};
 use crate::identity::{KeyEncryptionKey, PreferenceNameKey};
-use crate::net::{Network, RelayAddress};
+use crate::net::{LastFailure, Network, RelayAddress};
 use crate::prefs::{PreferenceStore, Settings};
 use crate::runtime::Isolate;
 use crate::runtime::protocol::{Event, Registries, Watch};
@@ -82,7 +82,7 @@ pub struct Engine {
     paths: SyncPaths,
     relay: Option<RelayAddress>,
     patience: Duration,
-    last_failure: Arc<Mutex<Option<String>>>,
+    last_failure: LastFailure,
     /// Which index was read last, and the name of the state it was in.
     index_state: Option<(String, String)>,
     /// What this exchange has written, to be confirmed by the relay in the end.

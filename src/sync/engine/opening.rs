@@ -4,14 +4,13 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
 use super::ending::remember;
 use super::{Engine, Setting};
 use crate::identity::MasterKey;
-use crate::net::{Connection, Network, RelayAddress};
+use crate::net::{Connection, LastFailure, Network, RelayAddress};
 use crate::runtime::protocol::{Open, Positions, Registries};
 use crate::runtime::{Isolate, IsolateOptions, open_database_deferred};
 use crate::sync::consent::Watch as ConsentWatch;
@@ -136,7 +135,7 @@ impl Engine {
         ahead: &Positions,
     ) -> Result<Self, SyncError> {
         let network = Network::start()?;
-        let last_failure = Arc::new(Mutex::new(None));
+        let last_failure = LastFailure::default();
         let connection = setting
             .relay
             .clone()

@@ -1,0 +1,119 @@
+/**
+ * What each account has on a relay: kept by the database itself, beside the SDK's tables, so that it is right after every
+ * change and erasure, whoever makes it.
+ *
+ * A CoValue belongs to an account by its header, which nobody can change: an account to itself, a group to whoever made it,
+ * everything else to the owner of its group. Bytes count for the account that wrote them, as the session's name says whose
+ * signature they carry; what an account writes as its agent, before it has a session, counts for the account it is in.
+ */
+
+import type { LocalNode, RawCoID } from "cojson";
+import { HostDatabase } from "./storage";
+
+/** What an account has. */
+export interface Held {
+  bytes: number;
+  values: number;
+}
+
+type Header = { ruleset: { type: string; initialAdmin?: string; group?: string }; meta: unknown };
+
+/** Whose a CoValue is, from its header as JSON and its id; names of columns. */
+const ownerOf = (header: string, id: string) => `
+  CASE
+    WHEN json_extract(${header}, '$.meta.type') = 'account' THEN ${id}
+    WHEN json_extract(${header}, '$.ruleset.type') = 'group' THEN json_extract(${header}, '$.ruleset.initialAdmin')
+    ELSE COALESCE((SELECT account FROM caro_owners JOIN coValues AS groups ON groups.rowID = caro_owners.coValue
+                   WHERE groups.id = json_extract(${header}, '$.ruleset.group')), '')
+  END`;
+
+/** Who wrote a session; names of columns. */
+const authorOf = (session: string, value: string) => `
+  CASE
+    WHEN ${session} LIKE 'co\\_z%' ESCAPE '\\' THEN substr(${session}, 1, instr(${session}, '_session_') - 1)
+    ELSE COALESCE((SELECT account FROM caro_owners WHERE coValue = ${value}), '')
+  END`;
+
+const TABLES = [
+  "CREATE TABLE caro_owners (coValue INTEGER PRIMARY KEY, account TEXT NOT NULL)",
+  "CREATE INDEX caro_owners_by_account ON caro_owners (account)",
+  "CREATE TABLE caro_written (ses INTEGER PRIMARY KEY, account TEXT NOT NULL, bytes INTEGER NOT NULL)",
+  "CREATE INDEX caro_written_by_account ON caro_written (account)",
+  // What a store of an earlier version holds: groups before what is in them.
+  ...["= 'group'", "<> 'group'"].map(
+    (which) => `INSERT INTO caro_owners SELECT rowID, ${ownerOf("coValues.header", "coValues.id")} FROM coValues
+                WHERE json_extract(coValues.header, '$.ruleset.type') ${which}`,
+  ),
+  `INSERT INTO caro_written SELECT rowID, ${authorOf("sessionID", "sessions.coValue")},
+     (SELECT COALESCE(SUM(length(tx)), 0) FROM transactions WHERE ses = sessions.rowID) FROM sessions`,
+  `CREATE TRIGGER caro_value_stored AFTER INSERT ON coValues BEGIN
+     INSERT INTO caro_owners VALUES (NEW.rowID, ${ownerOf("NEW.header", "NEW.id")});
+   END`,
+  `CREATE TRIGGER caro_value_gone AFTER DELETE ON coValues BEGIN
+     DELETE FROM caro_owners WHERE coValue = OLD.rowID;
+   END`,
+  `CREATE TRIGGER caro_session_stored AFTER INSERT ON sessions BEGIN
+     INSERT INTO caro_written VALUES (NEW.rowID, ${authorOf("NEW.sessionID", "NEW.coValue")}, 0);
+   END`,
+  `CREATE TRIGGER caro_session_gone AFTER DELETE ON sessions BEGIN
+     DELETE FROM caro_written WHERE ses = OLD.rowID;
+   END`,
+  `CREATE TRIGGER caro_transaction_stored AFTER INSERT ON transactions BEGIN
+     UPDATE caro_written SET bytes = bytes + length(NEW.tx) WHERE ses = NEW.ses;
+   END`,
+];
+
+/** Has the database of this isolate, which the SDK has opened, keep account of what it holds. */
+export function keepHoldings(): void {
+  const database = new HostDatabase();
+  const known = "SELECT 1 AS known FROM sqlite_master WHERE name = 'caro_owners'";
+  if (database.get(known, [])) return;
+  database.transaction(() => {
+    for (const statement of TABLES) database.run(statement, []);
+  });
+}
+
+/** What an account has now. */
+export function held(account: string): Held {
+  const database = new HostDatabase();
+  const written = database.get<{ bytes: number }>(
+    "SELECT COALESCE(SUM(bytes), 0) AS bytes FROM caro_written WHERE account = ?",
+    [account],
+  );
+  const owned = database.get<{ amount: number }>("SELECT COUNT(*) AS amount FROM caro_owners WHERE account = ?", [account]);
+  return { bytes: written?.bytes ?? 0, values: owned?.amount ?? 0 };
+}
+
+export function isStored(id: string): boolean {
+  return new HostDatabase().get("SELECT 1 AS stored FROM coValues WHERE id = ?", [id]) !== undefined;
+}
+
+/** Erases everything that belongs to an account; how many CoValues. Nobody may have them in memory any more. */
+export function eraseHoldings(account: string): number {
+  const database = new HostDatabase();
+  const rows = database.query<{ coValue: number; id: string }>(
+    "SELECT coValue, id FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE account = ?",
+    [account],
+  );
+  database.transaction(() => {
+    for (const { coValue, id } of rows) {
+      const sessions = "(SELECT rowID FROM sessions WHERE coValue = ?)";
+      database.run(`DELETE FROM transactions WHERE ses IN ${sessions}`, [coValue]);
+      database.run(`DELETE FROM signatureAfter WHERE ses IN ${sessions}`, [coValue]);
+      database.run("DELETE FROM sessions WHERE coValue = ?", [coValue]);
+      database.run("DELETE FROM deletedCoValues WHERE coValueID = ?", [id]);
+      database.run("DELETE FROM coValues WHERE rowID = ?", [coValue]);
+    }
+  });
+  return rows.length;
+}
+
+/** Whose a CoValue is; undefined where its group is not known, or it is nobody's. */
+export function ownerIn(node: LocalNode, id: string, header: Header): string | undefined {
+  if ((header.meta as { type?: unknown } | null)?.type === "account") return id;
+  if (header.ruleset.type === "group") return header.ruleset.initialAdmin;
+  const group = header.ruleset.type === "ownedByGroup" ? header.ruleset.group : undefined;
+  if (!group || !node.hasCoValue(group as RawCoID)) return undefined;
+  const above = node.getCoValue(group as RawCoID).verified?.header;
+  return above?.ruleset.type === "group" ? ownerIn(node, group, above as Header) : undefined;
+}

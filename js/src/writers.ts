@@ -1,0 +1,204 @@
+/**
+ * Who may write on a relay, and how much.
+ *
+ * Where clients are invited, one connection is for one account: what other accounts have signed is not taken through it. Who
+ * comes with an invitation that nobody has used yet names his account in the first message, and proves it by what it
+ * signs; only then is the invitation his. Everybody who was let in may read what he knows the id of, since accounts share
+ * groups, and an id is as hard to guess as a key.
+ *
+ * What is refused is never confirmed. A client that cannot go on hears why; what it brings of others without need, as
+ * devices do that share something, is left out.
+ */
+
+import { cojsonInternals, type LocalNode, type RawCoID } from "cojson";
+import { type Held, held, isStored, ownerIn } from "./holdings";
+import type { Limits, MayWrite } from "./protocol";
+import type { HostSocket } from "./websocket";
+
+type Handle = LocalNode["syncManager"]["handleNewContent"];
+type Message = Parameters<Handle>[0];
+type Core = ReturnType<LocalNode["getCoValue"]>;
+
+/** The codes of `src/runtime/ending.rs` that are decided on here. */
+const MALFORMED = 4400;
+const OTHER_ACCOUNT = 4409;
+const TOO_LARGE = 4413;
+const NO_ROOM = 4507;
+const TOO_MANY_VALUES = 4508;
+
+/** The largest transaction, in characters: the SDK makes none of more than 1 MiB before it encrypts it. */
+const LARGEST_TRANSACTION = 2 << 20;
+/** What is no larger may go a sixteenth beyond the limit: settings and the names of devices go on. */
+const SMALL = 4 << 10;
+/** About as many characters does a transaction have in the store besides what it says. */
+const FRAME = 200;
+/** How long a client whose account is full is still heard: what fits gets through before it hears why. */
+const LENIENCE_MS = 2_000;
+/** Accounts of which it is remembered what they hold. */
+const REMEMBERED = 10_000;
+
+/** One connection. */
+interface Guest {
+  socket: HostSocket;
+  /** The account that alone may write; null until it is known, undefined where all may. */
+  account: string | null | undefined;
+  /** What its first message was about: a client begins with its account. */
+  first: string | undefined;
+}
+
+export class Writers {
+  /** By the name that the SDK has for the connection. */
+  private readonly guests = new Map<string, Guest>();
+  private readonly holdings = new Map<string, Held>();
+
+  /** Takes part in what a node does with content from outside. */
+  constructor(
+    private readonly node: LocalNode,
+    private readonly limits: Limits,
+  ) {
+    const sync = node.syncManager;
+    const push = sync.pushMessage.bind(sync);
+    sync.pushMessage = (message, peer) => {
+      const guest = this.guests.get(peer.id);
+      if (guest) guest.first ??= message.id;
+      push(message, peer);
+    };
+    const handle: Handle = sync.handleNewContent.bind(sync);
+    sync.handleNewContent = (message, from) => {
+      const guest = from === "storage" || from === "import" ? undefined : this.guests.get(from.id);
+      if (!guest) return handle(message, from);
+      if (!isWellFormed(message)) return guest.socket.refuse(MALFORMED);
+      this.take(message, guest, (admitted) => handle(admitted, from));
+    };
+  }
+
+  add(peer: string, socket: HostSocket, mayWrite: MayWrite): void {
+    this.guests.set(peer, { socket, account: mayWrite === "anyone" ? undefined : mayWrite.account, first: undefined });
+    socket.addEventListener("close", () => this.guests.delete(peer));
+  }
+
+  private take(message: Message, guest: Guest, handle: (message: Message) => void): void {
+    const own = guest.account === undefined ? message : this.ofAccount(message, guest);
+    if (!own) return;
+    const refusal = this.exceeds(own);
+    if (refusal === TOO_LARGE) return guest.socket.refuse(refusal);
+    if (refusal) {
+      setTimeout(() => guest.socket.refuse(refusal), LENIENCE_MS);
+      return;
+    }
+    const before = this.counts(own);
+    handle(own);
+    const after = this.counts(own);
+    if (guest.account === null && Object.keys(own.new).some((session) => (after[session] ?? 0) > (before[session] ?? 0))) {
+      const account = this.writer(guest);
+      // What was taken is confirmed only later.
+      if (account && guest.socket.claim(account)) guest.account = account;
+      else guest.socket.refuse(OTHER_ACCOUNT);
+    }
+  }
+
+  /** The account whose writing is taken from a guest. */
+  private writer(guest: Guest): string | undefined {
+    return guest.account ?? guest.first;
+  }
+
+  /** The part of a message that the guest's account has written; undefined where there is none. */
+  private ofAccount(message: Message, guest: Guest): Message | undefined {
+    const writer = this.writer(guest);
+    const sessions = Object.entries(message.new);
+    const own = sessions.filter(([session]) => this.authorOf(session, message) === writer);
+    const isNew = message.header !== undefined && guest.account !== null;
+    const owns = isNew && ownerIn(this.node, message.id, message.header as never) === writer;
+    if (own.length > 0 || (sessions.length === 0 && owns)) return { ...message, new: Object.fromEntries(own) };
+    if (guest.account && guest.first !== guest.account) guest.socket.refuse(OTHER_ACCOUNT);
+    else console.debug("left out what another account has written");
+    return undefined;
+  }
+
+  /** The account that has signed a session. */
+  private authorOf(session: string, message: Message): string | undefined {
+    const author = session.slice(0, session.indexOf("_session_"));
+    if (author.startsWith("co_")) return author;
+    // An agent is that of the account which it made, and of no other.
+    const header = message.header ?? this.core(message.id)?.verified?.header;
+    const ruleset = header?.ruleset;
+    if (ruleset?.type === "group" && ruleset.initialAdmin === author) return ownerIn(this.node, message.id, header as never);
+    const standard = { type: "comap", ruleset: { type: "group", initialAdmin: author }, meta: { type: "account" }, createdAt: null, uniqueness: null };
+    return cojsonInternals.idforHeader(standard as never, this.node.crypto);
+  }
+
+  private core(id: RawCoID): Core | undefined {
+    return this.node.hasCoValue(id) ? this.node.getCoValue(id) : undefined;
+  }
+
+  private counts(message: Message): Record<string, number> {
+    const core = this.core(message.id);
+    return core?.isAvailable() ? { ...core.knownState().sessions } : {};
+  }
+
+  /** Why a message is too much; undefined where it is not. */
+  private exceeds(message: Message): number | undefined {
+    const written = new Map<string, number>();
+    for (const [session, { newTransactions }] of Object.entries(message.new)) {
+      let bytes = 0;
+      for (const transaction of newTransactions) {
+        const size = transaction.privacy === "private" ? transaction.encryptedChanges.length : transaction.changes.length;
+        if (size > LARGEST_TRANSACTION) return TOO_LARGE;
+        bytes += size + FRAME;
+      }
+      const author = this.authorOf(session, message);
+      // Deleting makes room.
+      if (author && !session.endsWith("$")) written.set(author, (written.get(author) ?? 0) + bytes);
+    }
+    return this.exceedsBytes(written) ?? this.exceedsValues(message);
+  }
+
+  private exceedsBytes(written: Map<string, number>): number | undefined {
+    const limit = this.limits.bytesPerAccount;
+    if (limit === null) return undefined;
+    for (const [account, bytes] of written) {
+      const most = bytes <= SMALL ? limit + Math.floor(limit / 16) : limit;
+      const fits = (holding: Held) => holding.bytes + bytes <= most;
+      if (!fits(this.holding(account)) && !fits(this.lookUp(account))) return NO_ROOM;
+      this.holding(account).bytes += bytes;
+    }
+    return undefined;
+  }
+
+  private exceedsValues(message: Message): number | undefined {
+    const limit = this.limits.valuesPerAccount;
+    if (limit === null || !message.header || this.core(message.id)?.isAvailable() || isStored(message.id)) return undefined;
+    const owner = ownerIn(this.node, message.id, message.header as never);
+    if (owner === undefined) return undefined;
+    const fits = (holding: Held) => holding.values + 1 <= limit;
+    if (!fits(this.holding(owner)) && !fits(this.lookUp(owner))) return TOO_MANY_VALUES;
+    this.holding(owner).values += 1;
+    return undefined;
+  }
+
+  /** What an account holds, or a little more: what was refused afterwards or came twice is counted in. */
+  private holding(account: string): Held {
+    return this.holdings.get(account) ?? this.lookUp(account);
+  }
+
+  private lookUp(account: string): Held {
+    if (this.holdings.size >= REMEMBERED) this.holdings.clear();
+    const found = held(account);
+    this.holdings.set(account, found);
+    return found;
+  }
+}
+
+/** Whether a message has what is looked at here; the SDK sees to the rest. */
+function isWellFormed(message: Message): boolean {
+  if (typeof message.new !== "object" || message.new === null) return false;
+  return Object.values(message.new).every(
+    (session) =>
+      Array.isArray(session?.newTransactions) &&
+      session.newTransactions.every((transaction) =>
+        transaction?.privacy === "private"
+          ? typeof transaction.encryptedChanges === "string"
+          : transaction?.privacy === "trusting" && typeof transaction.changes === "string",
+      ),
+  );
+}

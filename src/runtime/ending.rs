@@ -1,0 +1,141 @@
+//! Why a relay ends a connection, as the other side hears it, and how that is done from wherever it is found out.
+//!
+//! Both sides have this list: a relay sends the code and the reason, a client of ours knows the code and says in its own
+//! words what to do. Codes from 4000 on are for whoever uses WebSockets.
+
+use tokio::sync::watch;
+
+/// What is wrong with a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// What it says is not the protocol, or nested deeper than anything of it.
+    Malformed,
+    /// What it was let in with counts no more.
+    Revoked,
+    /// A frame did not arrive in its time.
+    TooSlow,
+    /// It writes as another account than its invitation is for.
+    OtherAccount,
+    /// A message or a transaction is larger than those that are taken.
+    TooLarge,
+    /// The account has stored as many bytes as it may.
+    NoRoom,
+    /// The account has stored as many CoValues as it may.
+    TooManyValues,
+}
+
+impl Ending {
+    const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::Revoked,
+        Self::TooSlow,
+        Self::OtherAccount,
+        Self::TooLarge,
+        Self::NoRoom,
+        Self::TooManyValues,
+    ];
+
+    /// The code of the WebSocket's end.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Malformed => 4400,
+            Self::Revoked => 4403,
+            Self::TooSlow => 4408,
+            Self::OtherAccount => 4409,
+            Self::TooLarge => 4413,
+            Self::NoRoom => 4507,
+            Self::TooManyValues => 4508,
+        }
+    }
+
+    /// The ending of a code; none of codes that mean something else.
+    #[must_use]
+    pub fn of(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|ending| ending.code() == code)
+    }
+
+    /// What a relay says with the code.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed => "this is not the Jazz protocol",
+            Self::Revoked => "your token or invitation counts no more",
+            Self::TooSlow => "a frame took too long to arrive",
+            Self::OtherAccount => "this invitation is for another account",
+            Self::TooLarge => "a message or transaction is too large",
+            Self::NoRoom => "your account has stored as many bytes as it may",
+            Self::TooManyValues => "your account has stored as many CoValues as it may",
+        }
+    }
+
+    /// What a client tells its user: what happened, and what to do.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Malformed => "it did not understand this version of caro; a newer one may help",
+            Self::Revoked => "its operator has taken the token in the address back; ask for a new address",
+            Self::TooSlow => "what was sent took too long to arrive; try a better connection",
+            Self::OtherAccount => "the address was given to another account; ask its operator for one of your own",
+            Self::TooLarge => "it takes nothing as large as what was sent; ask its operator to allow more",
+            Self::NoRoom => "your account is full there; ask its operator for more room",
+            Self::TooManyValues => "your account has too many parts there; ask its operator to allow more",
+        }
+    }
+}
+
+/// Ends one connection from anywhere, with the reason; the first one counts.
+#[derive(Clone, Debug)]
+pub struct HangUp(watch::Sender<Option<Ending>>);
+
+impl HangUp {
+    /// One for a connection that goes on until somebody says otherwise.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// Ends the connection.
+    pub fn end(&self, ending: Ending) {
+        self.0.send_if_modified(|asked| asked.is_none() && asked.replace(ending).is_none());
+    }
+
+    /// Resolves once the connection is to end.
+    pub async fn asked(&self) -> Ending {
+        let mut asked = self.0.subscribe();
+        match asked.wait_for(Option::is_some).await.map(|ending| *ending) {
+            Ok(Some(ending)) => ending,
+            // The sender is here.
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+impl Default for HangUp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_says_what_it_is_and_others_say_nothing() {
+        for ending in Ending::ALL {
+            assert_eq!(Ending::of(ending.code()), Some(ending));
+            assert!(ending.reason().len() <= 123, "a WebSocket carries no longer reason");
+        }
+        assert_eq!(Ending::of(1000), None);
+    }
+
+    #[test]
+    fn the_first_reason_counts() {
+        let hang_up = HangUp::new();
+        hang_up.end(Ending::Revoked);
+        hang_up.clone().end(Ending::NoRoom);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime.block_on(hang_up.asked()), Ending::Revoked);
+    }
+}
