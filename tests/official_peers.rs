@@ -79,13 +79,18 @@ fn unknown_account(relay: &str) {
 
 /// What one device writes reaches a subscribed one without being asked for, in both directions.
 fn live_update(relay: &str) {
-    let (mut a, account) = OfficialClient::with_new_account(relay);
+    live_update_between([relay; 2]);
+}
+
+/// The same with each of them at its own relay.
+pub(crate) fn live_update_between([first, second]: [&str; 2]) {
+    let (mut a, account) = OfficialClient::with_new_account(first);
     let group = a.create_group();
     let map = a.create_map(&group, &json!({ "from": "nobody" }));
     let stream = a.create_stream(&group);
     a.wait_for_sync();
 
-    let mut b = OfficialClient::with_account(relay, &account);
+    let mut b = OfficialClient::with_account(second, &account);
     assert_eq!(b.load(&map).value, json!({ "from": "nobody" }));
     assert_eq!(b.load(&stream).value, json!([]));
 
@@ -104,11 +109,16 @@ fn live_update(relay: &str) {
 
 /// Devices that write while cut off agree once they are back, and neither loses anything.
 fn offline_writes(relay: &str) {
-    let (mut a, account) = OfficialClient::with_new_account(relay);
+    offline_writes_between([relay; 2]);
+}
+
+/// The same with each of them at its own relay.
+pub(crate) fn offline_writes_between([first, second]: [&str; 2]) {
+    let (mut a, account) = OfficialClient::with_new_account(first);
     let group = a.create_group();
     let stream = a.create_stream(&group);
     a.wait_for_sync();
-    let mut b = OfficialClient::with_account(relay, &account);
+    let mut b = OfficialClient::with_account(second, &account);
     assert_eq!(b.load(&stream).value, json!([]));
 
     a.disconnect();

@@ -11,13 +11,13 @@ use crate::common::home::wait_until;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 
 /// A file that packagers are given.
-fn packaged(name: &str) -> String {
+pub(crate) fn packaged(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/relay").join(name);
     std::fs::read_to_string(path).expect("it is there")
 }
 
 /// Replaces what is different on this machine; every part has to be there.
-fn adapted(text: &str, changes: &[(&str, &str)]) -> String {
+pub(crate) fn adapted(text: &str, changes: &[(&str, &str)]) -> String {
     changes.iter().fold(text.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "{from} is missing in {text}");
         text.replace(from, to)
@@ -70,13 +70,32 @@ impl Behind {
 }
 
 /// The program of a package, unless it is not installed.
-fn installed(name: &str) -> Option<PathBuf> {
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let found = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(|folder| Path::new(folder).join(name));
     let found = found.into_iter().find(|path| path.exists());
     if found.is_none() {
         println!("skipped: there is no {name} here");
     }
     found
+}
+
+/// nginx with these servers, and everything that it writes in a folder.
+pub(crate) fn nginx(program: &Path, folder: &Path, servers: &str) -> Command {
+    // Run by root, its workers would be another user, who sees nothing of the test's folder.
+    let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {};\n", folder.join(kind).display()))
+        .concat();
+    let whole = format!(
+        "{user} daemon off; pid {}; error_log stderr; worker_processes 1;\nevents {{}}\nhttp {{\n{temporary}{servers}}}\n",
+        folder.join("pid").display()
+    );
+    std::fs::write(folder.join("nginx.conf"), whole).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-c").arg(folder.join("nginx.conf")).arg("-p").arg(folder);
+    // One process, so that it ends whole.
+    command.args(["-g", "master_process off;"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 #[test]
@@ -93,21 +112,7 @@ fn behind_nginx_it_works_as_the_example_says() {
             ("/etc/ssl/relay.example/privkey.pem", behind.key.to_str().unwrap()),
         ],
     );
-    // Run by root, its workers would be another user, who sees nothing of the test's folder.
-    let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {};\n", behind.at(kind).display()))
-        .concat();
-    let whole = format!(
-        "{user} daemon off; pid {}; error_log stderr; worker_processes 1;\nevents {{}}\nhttp {{\n{temporary}{server}}}\n",
-        behind.at("pid").display()
-    );
-    std::fs::write(behind.at("nginx.conf"), whole).unwrap();
-    let mut command = Command::new(program);
-    command.arg("-c").arg(behind.at("nginx.conf")).arg("-p").arg(behind.folder.path());
-    // One process, so that it ends whole.
-    command.args(["-g", "master_process off;"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    behind.works(command.spawn().unwrap());
+    behind.works(nginx(&program, behind.folder.path(), &server).spawn().unwrap());
 }
 
 #[test]

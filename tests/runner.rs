@@ -26,6 +26,7 @@ mod official_peers;
 mod relay_accounts;
 mod relay_durability;
 mod relay_outside;
+mod relay_postgres;
 mod relay_proxies;
 mod relay_serving;
 mod relay_settings;

@@ -39,8 +39,8 @@ async function run(): Promise<void> {
     begin(client.handlers);
     return { account: client.account, session: client.session };
   };
-  handlers.serve = async (limits) => {
-    begin(new Relay(limits).handlers);
+  handlers.serve = async (setting) => {
+    begin(new Relay(setting).handlers);
     return {};
   };
   await serveHost(handlers);

@@ -45,6 +45,14 @@ export interface Limits {
   valuesPerAccount: number | null;
 }
 
+/** What a relay is told at its start. */
+export interface Serving extends Limits {
+  /** With a `stored` event what it has stored, since other engines use the same store. */
+  tells: boolean;
+  /** Whether the store is a database that other relays use too: what each account holds is not kept there. */
+  isShared: boolean;
+}
+
 /** Who may write through a relay's connection: everybody, or one account; null: the first that does. */
 export type MayWrite = "anyone" | { account: string | null };
 
@@ -120,7 +128,9 @@ export interface Requests {
   /** Drops CoValues from memory; they stay in the store. */
   release: { params: { ids: string[] }; result: Record<string, never> };
   /** Becomes a relay. Must be the first request of a relay's isolate. */
-  serve: { params: Limits; result: Record<string, never> };
+  serve: { params: Serving; result: Record<string, never> };
+  /** Relay: looks whether the store holds more of these than it knows, or of all that it has in memory. */
+  refresh: { params: { ids: string[] | null }; result: Record<string, never> };
   /** Relay: a connection was accepted. */
   accept: { params: { socket: number; mayWrite: MayWrite }; result: Record<string, never> };
   /** Relay: erases everything that belongs to an account, and begins anew with what is left: every connection ends. */
@@ -137,6 +147,7 @@ export type Handlers = { [M in Method]?: Handler<M> };
 
 export type Event =
   | { type: "changed"; id: string }
+  | { type: "stored"; id: string }
   | { type: "connected" }
   | { type: "disconnected" };
 

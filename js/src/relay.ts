@@ -5,12 +5,13 @@
  * them), and, unlike stock relays, erases the content of deleted values and names its peers at random.
  */
 
-import { LocalNode } from "cojson";
+import { LocalNode, type RawCoID } from "cojson";
 import { createWebSocketPeer } from "cojson-transport-ws";
 import { CaroCrypto } from "./crypto";
 import { awaitDependencies } from "./dependencies";
 import { eraseHoldings, keepHoldings } from "./holdings";
-import type { Handlers, Limits, MayWrite } from "./protocol";
+import { refresh, tellWhatIsStored } from "./others";
+import type { Handlers, MayWrite, Serving } from "./protocol";
 import { onStorageRefusal, openStorage } from "./storage";
 import { HostSocket } from "./websocket";
 import { Writers } from "./writers";
@@ -21,7 +22,7 @@ export class Relay {
   private node: LocalNode;
   private writers: Writers;
 
-  constructor(private readonly limits: Limits) {
+  constructor(private readonly setting: Serving) {
     [this.node, this.writers] = this.newNode();
     onStorageRefusal(() => this.startOver());
   }
@@ -37,6 +38,10 @@ export class Relay {
       this.startOver();
       return { values: eraseHoldings(account) };
     },
+    refresh: async ({ ids }) => {
+      await refresh(this.node, ids as RawCoID[] | null);
+      return {};
+    },
     close: async () => {
       await this.node.storage?.eraseAllDeletedCoValues();
       await this.node.gracefulShutdown();
@@ -47,9 +52,11 @@ export class Relay {
   private newNode(): [LocalNode, Writers] {
     const secret = this.crypto.newRandomAgentSecret();
     const node = new LocalNode(secret, this.crypto.newRandomSessionID(this.crypto.getAgentID(secret)), this.crypto);
-    node.setStorage(openStorage());
-    keepHoldings();
-    const writers = new Writers(node, this.limits);
+    const storage = openStorage();
+    if (this.setting.tells) tellWhatIsStored(storage);
+    node.setStorage(storage);
+    if (!this.setting.isShared) keepHoldings();
+    const writers = new Writers(node, this.setting);
     awaitDependencies(node);
     node.enableGarbageCollector();
     return [node, writers];

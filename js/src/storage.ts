@@ -26,7 +26,20 @@ export function onStorageRefusal(listener: () => void): void {
   listeners.add(listener);
 }
 
+/** How often a transaction is tried that meets others. */
+const ATTEMPTS = 5;
+
+/** Whether the host says that the same may succeed now (`StoreError::Conflict` in `src/runtime/store.rs`). */
+function isConflict(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("conflict: ");
+}
+
+/** The error that was told of last: it passes several places that tell. */
+let told: unknown;
+
 function refused(error: unknown): void {
+  if (error === told) return;
+  told = error;
   refusal = error instanceof Error ? error.message : String(error);
   for (const listener of listeners) listener();
 }
@@ -48,26 +61,37 @@ export class HostDatabase implements SQLiteDatabaseDriver {
     return this.query<T>(sql, params)[0];
   }
 
-  /** Takes the write lock at once; an inner transaction joins the outer one. */
+  /**
+   * Takes the write lock at once; an inner transaction joins the outer one. One that met somebody else's, in a store that
+   * others use too, begins again: what it does follows from what it reads.
+   */
   transaction(callback: () => unknown): void {
     if (this.depth > 0) {
       callback();
       return;
     }
-    try {
-      this.run("BEGIN IMMEDIATE", []);
-      this.depth += 1;
+    for (let attempt = 1; ; attempt += 1) {
       try {
-        callback();
-        this.run("COMMIT", []);
-        if (this.erased) setTimeout(() => this.emptyLog(), 0);
-      } finally {
-        this.depth -= 1;
+        this.attempt(callback);
+        return;
+      } catch (error) {
+        this.rollBack();
+        if (attempt < ATTEMPTS && isConflict(error)) continue;
+        refused(error);
+        throw error;
       }
-    } catch (error) {
-      this.rollBack();
-      refused(error);
-      throw error;
+    }
+  }
+
+  private attempt(callback: () => unknown): void {
+    this.run("BEGIN IMMEDIATE", []);
+    this.depth += 1;
+    try {
+      callback();
+      this.run("COMMIT", []);
+      if (this.erased) setTimeout(() => this.emptyLog(), 0);
+    } finally {
+      this.depth -= 1;
     }
   }
 
@@ -146,6 +170,16 @@ export function openStorage(): StorageAPI {
       waiting = undefined;
       storage.eraseAllDeletedCoValues().catch((error: unknown) => console.error("erasure failed, and will be tried again", error));
     }, ERASE_AFTER_MS);
+  };
+  const store = storage.store.bind(storage);
+  storage.store = (...change) => {
+    try {
+      return store(...change);
+    } catch (error) {
+      // Also what fails before anything is written: the SDK has the change in memory by now.
+      refused(error);
+      throw error;
+    }
   };
   const markDeleteAsValid = storage.markDeleteAsValid.bind(storage);
   storage.markDeleteAsValid = (id) => {

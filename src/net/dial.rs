@@ -257,7 +257,11 @@ pub(super) async fn dial(address: &RelayAddress) -> Result<Socket, String> {
             Err(error) => Err(ending.reason().await.unwrap_or_else(|| in_words(&error))),
         };
     }
-    let connector = if address.is_secure() { Connector::Rustls(Arc::new(tls(address)?)) } else { Connector::Plain };
+    let connector = if address.is_secure() {
+        Connector::Rustls(Arc::new(client_tls(address.root_certificate.as_deref())?))
+    } else {
+        Connector::Plain
+    };
     let (host, port) = address.target();
     let stream = connect(&host, port, address.is_secure(), &address.proxies).await?;
     let (socket, _) = client_async_tls_with_config(address.url(), stream, Some(config), Some(connector))
@@ -266,10 +270,10 @@ pub(super) async fn dial(address: &RelayAddress) -> Result<Socket, String> {
     Ok(socket)
 }
 
-/// Which certificates are believed.
-fn tls(address: &RelayAddress) -> Result<rustls::ClientConfig, String> {
+/// TLS for a client that believes the certificates in a file, or those that the system does.
+pub(crate) fn client_tls(root_certificate: Option<&Path>) -> Result<rustls::ClientConfig, String> {
     let mut roots = rustls::RootCertStore::empty();
-    match &address.root_certificate {
+    match root_certificate {
         Some(path) => {
             let certificates = CertificateDer::pem_file_iter(path)
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)

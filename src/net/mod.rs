@@ -12,6 +12,7 @@ mod ssh;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use dial::client_tls;
 pub use dial::{AddressError, Connection, LastFailure, RelayAddress};
 pub use examine::{Examination, Step, examine};
 pub use proxy::Proxies;

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | the relay's path, and whatever follows it | a WebSocket of the Jazz protocol |
 //! | `/health` | 200 while the engine does its work |
-//! | `/ready` | 200 while it takes new connections: not while it is stopping |
+//! | `/ready` | 200 while it takes new connections: not while it is stopping or its database is away |
 //!
 //! What is told to those who watch it is in `outside`.
 
@@ -35,13 +35,15 @@ use tower_service::Service as _;
 use super::access::{Access, Pass};
 use super::admission::{Admission, Admitted};
 use super::client::{Client, Via, behind, nearest};
+use super::engines::Engines;
 use super::listener::Stream;
 use super::members::{Member, Members};
 use super::outside::{self, Counts, Outside, Pseudonyms, State as Doing};
+use super::postgres::Database;
 use super::refusal::Refusal;
 use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 use crate::runtime::protocol::{Accept, MayWrite};
-use crate::runtime::{Ending, HangUp, Isolate};
+use crate::runtime::{Ending, HangUp};
 
 /// How long the isolate may take to greet a connection.
 const GREETING: Duration = Duration::from_secs(30);
@@ -60,7 +62,9 @@ const READ_BUFFER: usize = 4 << 10;
 
 /// What all answers share.
 pub(super) struct Shared {
-    pub isolate: Arc<Isolate>,
+    pub engines: Arc<Engines>,
+    /// The database that it shares with others, where there is one.
+    pub database: Option<Arc<Database>>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
     pub path: String,
     pub access: Access,
@@ -83,6 +87,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Whether the database answers, where it has one.
+    pub(super) fn reaches_database(&self) -> bool {
+        self.database.as_ref().is_none_or(|database| database.answers())
+    }
+
     /// Somebody is not taken in.
     fn refuse(&self, client: Client, why: Refusal) -> Refusal {
         self.outside.counts.refused(why);
@@ -140,7 +149,8 @@ pub(super) async fn serve(router: Router, shared: Arc<Shared>, stream: Box<dyn S
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     match outside::state(&shared) {
-        Doing::Serving | Doing::Stopping => "ok\n".into_response(),
+        // A database that is away comes back by itself, whatever is done to this process.
+        Doing::Serving | Doing::Stopping | Doing::Away => "ok\n".into_response(),
         Doing::Stuck => {
             (StatusCode::SERVICE_UNAVAILABLE, "the sync engine has been busy with one thing for too long\n")
                 .into_response()
@@ -152,6 +162,8 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
 async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     if outside::state(&shared) == Doing::Stopping {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
+    } else if !shared.reaches_database() {
+        (StatusCode::SERVICE_UNAVAILABLE, "its database does not answer\n").into_response()
     } else {
         health(State(shared)).await
     }
@@ -213,6 +225,9 @@ fn admit(
     if !shared.access.admits_origin(headers) {
         return Err(Refusal::Origin);
     }
+    if !shared.reaches_database() {
+        return Err(Refusal::Database);
+    }
     let admitted = shared.admission.admit(client)?;
     let hang_up = HangUp::new();
     let member = shared.members.enter(pass, hang_up.clone(), shared.connections_per_account);
@@ -240,7 +255,7 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, guest: Guest) {
                 }
             }
             message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => break Message::Text(text),
+                Some(Ok(Message::Text(text))) => break text,
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return farewell(socket).await,
                 Some(Ok(_)) => {}
             },
@@ -249,7 +264,8 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, guest: Guest) {
         }
     };
     let runtime = tokio::runtime::Handle::current();
-    let begun = Begun { first: Some(first), socket, counts: counts.clone() };
+    let isolate = shared.engines.of(&first).clone();
+    let begun = Begun { first: Some(Message::Text(first)), socket, counts: counts.clone() };
     let (pass, may_write, hang_up) = (guest.pass, guest.may_write.clone(), guest.hang_up.clone());
     let until_end = (guest, connected);
     let mut frames = frames_for(begun, &runtime, Some(KEEP_ALIVE), Some(counts), hang_up, move |_| drop(until_end));
@@ -258,8 +274,8 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, guest: Guest) {
         frames.claim = Some(Box::new(move |account| shared.access.claim(&pass, account)));
     }
     let greeted = async {
-        let socket = shared.isolate.add_connection(frames).await?;
-        shared.isolate.call_async(&Accept { socket, may_write }, GREETING).await
+        let socket = isolate.add_connection(frames).await?;
+        isolate.call_async(&Accept { socket, may_write }, GREETING).await
     };
     match greeted.await {
         Ok(_) => tracing::debug!("a client came"),

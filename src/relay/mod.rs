@@ -10,11 +10,13 @@ mod address;
 mod admission;
 mod certificate;
 mod client;
+mod engines;
 mod holdings;
 mod http;
 mod listener;
 mod members;
 mod outside;
+mod postgres;
 mod refusal;
 mod revocation;
 mod store;
@@ -36,6 +38,7 @@ pub use admission::ConnectionLimits;
 pub use certificate::CertificateFiles;
 pub use holdings::{Held, holdings};
 pub use outside::{Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
+pub use postgres::DatabaseAddress;
 pub use revocation::erase_at_rest;
 pub use store::Durability;
 pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, quarantine, restore};
@@ -43,13 +46,15 @@ pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, 
 use self::access::Access;
 use self::admission::Admission;
 use self::certificate::Certificate;
+use self::engines::Engines;
 use self::http::Shared;
 use self::listener::Listener;
 use self::outside::{Outside, Pseudonyms};
+use self::postgres::Database;
 use crate::local_socket;
 use crate::net::Network;
-use crate::runtime::protocol::{Close, Serve};
-use crate::runtime::{Isolate, IsolateError, IsolateOptions};
+use crate::runtime::IsolateError;
+use crate::runtime::protocol::Serve;
 
 /// How long the isolate may take to start, and at the end to write what is outstanding.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -74,6 +79,10 @@ pub struct RelayOptions {
     pub data_dir: Option<PathBuf>,
     /// What it waits for before it confirms a change.
     pub durability: Durability,
+    /// The database that is its store in place of a file, and the certificates that it is checked with.
+    pub database: Option<(DatabaseAddress, Option<PathBuf>)>,
+    /// How many engines it has.
+    pub engines: usize,
     /// The certificate with which it speaks TLS on addresses of the network.
     pub certificate: Option<CertificateFiles>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
@@ -185,6 +194,14 @@ pub enum RelayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The database cannot be used.
+    #[error("cannot use the database at {address}: {reason}")]
+    Database {
+        /// Where it is, without a password.
+        address: DatabaseAddress,
+        /// What it says.
+        reason: String,
+    },
     /// Another relay uses the same folder.
     #[error("another relay is using {}", .0.display())]
     InUse(PathBuf),
@@ -228,17 +245,14 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     let access = Access::load(options.access, options.data_dir.as_deref(), options.origins)?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
     let private = options.data_dir.as_deref().map(private_socket);
-    let store = store::open(options.data_dir.clone(), options.durability)?;
     raise_descriptors();
     let network = Network::start()?;
-    let isolate = Arc::new(Isolate::start(IsolateOptions {
-        database: store.database,
-        dialer: None,
-        memory_limit: MEMORY_LIMIT,
-    })?);
-    isolate.call(&options.storage, PATIENCE)?;
+    let database = options.database.map(|(address, root)| find(&network, address, root)).transpose()?;
+    let mut opened = store::open(options.data_dir.as_deref(), database.as_ref(), options.durability, options.engines)?;
+    let stores = std::mem::take(&mut opened.stores);
 
     network.block_on(async {
+        let engines = Arc::new(Engines::start(stores, database.clone(), options.storage)?);
         let mut listeners = Vec::new();
         for inherited in options.inherited {
             listeners.push(Listener::inherit(inherited, tls.as_ref())?);
@@ -266,7 +280,8 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
 
         let admission = Admission::new(options.connections);
         let shared = Arc::new(Shared {
-            isolate: isolate.clone(),
+            engines: engines.clone(),
+            database,
             path: options.path,
             access,
             admission: admission.clone(),
@@ -316,7 +331,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                 },
                 _ = renew.tick() => certificate.iter().for_each(|certificate| certificate.renew_if_changed()),
                 _ = watch_every.tick() => {
-                    look(&isolate)?;
+                    engines.look()?;
                     tell(Told::Alive);
                 }
             }
@@ -333,7 +348,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                 // Who asks a second time means it.
                 asked = signals.next() => if matches!(asked, Asked::Stop) { break },
                 _ = watch_every.tick() => {
-                    look(&isolate)?;
+                    engines.look()?;
                     tell(Told::Alive);
                 }
             }
@@ -345,7 +360,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         shared.closing.send_replace(true);
         tracing::info!("stopping: writing what is outstanding");
-        isolate.call_async(&Close {}, PATIENCE).await?;
+        engines.close().await?;
         // Who does not read has had his time.
         let _ = tokio::time::timeout(LINGER, admission.none_left()).await;
         tracing::info!("stopped");
@@ -353,10 +368,15 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     })
 }
 
-/// Ends a script that hangs, and says so where it has ended.
-fn look(isolate: &Isolate) -> Result<(), RelayError> {
-    isolate.stop_endless_turn();
-    if isolate.has_ended() { Err(isolate.stopped().into()) } else { Ok(()) }
+/// The database at an address, ready to be used.
+fn find(
+    network: &Network,
+    address: DatabaseAddress,
+    root_certificate: Option<PathBuf>,
+) -> Result<Arc<Database>, RelayError> {
+    let found = Database::at(&address, root_certificate, network.handle());
+    let prepared = found.and_then(|database| network.block_on(database.prepare()).map(|()| database));
+    prepared.map_err(|reason| RelayError::Database { address, reason })
 }
 
 /// The signals that a relay obeys, from the moment it listens for them and not only once they are awaited.

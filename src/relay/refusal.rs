@@ -22,12 +22,22 @@ pub(super) enum Refusal {
     Unknown,
     /// Too many are asking at the same time; he hears nothing.
     Asking,
+    /// The relay's database is away.
+    Database,
 }
 
 impl Refusal {
     /// All of them; each is at the place that its number says.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Token, Self::Origin, Self::Full, Self::Address, Self::Account, Self::Unknown, Self::Asking];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Token,
+        Self::Origin,
+        Self::Full,
+        Self::Address,
+        Self::Account,
+        Self::Unknown,
+        Self::Asking,
+        Self::Database,
+    ];
 
     /// One word.
     pub(super) const fn name(self) -> &'static str {
@@ -39,6 +49,7 @@ impl Refusal {
             Self::Account => "account",
             Self::Unknown => "unknown",
             Self::Asking => "asking",
+            Self::Database => "database",
         }
     }
 }
@@ -58,6 +69,7 @@ impl IntoResponse for Refusal {
             Self::Token => (StatusCode::FORBIDDEN, "this relay is for those who know its token\n"),
             Self::Origin => (StatusCode::FORBIDDEN, "this relay is not for pages of this site\n"),
             Self::Full | Self::Asking => (StatusCode::SERVICE_UNAVAILABLE, "too many connections\n"),
+            Self::Database => (StatusCode::SERVICE_UNAVAILABLE, "the relay's database does not answer\n"),
             Self::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connections from your address\n"),
             Self::Account => (StatusCode::TOO_MANY_REQUESTS, "too many connections of your account\n"),
             Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "try again later\n"),

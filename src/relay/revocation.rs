@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::{Accounts, AccountsError};
+use super::engines::Engines;
 use super::http::Shared;
 use super::{Durability, MEMORY_LIMIT, PATIENCE, RelayError, store};
 use crate::runtime::protocol::{Close, Forget, Serve};
@@ -36,7 +37,7 @@ pub(super) async fn follow(shared: Arc<Shared>) {
             continue;
         }
         shared.members.review(|pass| shared.access.still_admits(pass));
-        match erase(accounts, &shared.isolate).await {
+        match erase(accounts, &shared.engines).await {
             Ok(()) => known = Some(version),
             // It is tried again.
             Err(reason) => tracing::error!("what an account stored could not be erased: {reason}"),
@@ -44,13 +45,18 @@ pub(super) async fn follow(shared: Arc<Shared>) {
     }
 }
 
-/// Erases the accounts that are to be.
-async fn erase(accounts: &Accounts, isolate: &Isolate) -> Result<(), String> {
+/// Erases the accounts that are to be. Each engine forgets what it has of them in memory, and erases what another one has
+/// stored meanwhile.
+async fn erase(accounts: &Accounts, engines: &Engines) -> Result<(), String> {
     for account in accounts.to_erase().map_err(|error| error.to_string())? {
         let forget = Forget { account };
-        let forgotten = isolate.call_async(&forget, ERASURE).await.map_err(|error| error.to_string())?;
+        let mut values = 0;
+        for isolate in engines.all() {
+            let forgotten = isolate.call_async(&forget, ERASURE).await.map_err(|error| error.to_string())?;
+            values += forgotten.values;
+        }
         accounts.erased(&forget.account).map_err(|error| error.to_string())?;
-        tracing::info!(values = forgotten.values, "an account was erased");
+        tracing::info!(values, "an account was erased");
     }
     Ok(())
 }
@@ -62,9 +68,9 @@ async fn erase(accounts: &Accounts, isolate: &Isolate) -> Result<(), String> {
 /// [`RelayError::InUse`] where it is; otherwise what the store or the engine says.
 pub fn erase_at_rest(data_dir: &Path) -> Result<(), RelayError> {
     let accounts = Accounts::open(data_dir)?;
-    let store = store::open(Some(data_dir.to_owned()), Durability::Disk)?;
-    let options = IsolateOptions { database: store.database, dialer: None, memory_limit: MEMORY_LIMIT };
-    let isolate = Isolate::start(options)?;
+    let _lock = store::lock(data_dir)?;
+    let store = Box::new(store::open_file(Some(data_dir), Durability::Disk)?);
+    let isolate = Isolate::start(IsolateOptions { store, dialer: None, memory_limit: MEMORY_LIMIT })?;
     isolate.call(&Serve::default(), PATIENCE)?;
     for account in accounts.to_erase()? {
         let forget = Forget { account };

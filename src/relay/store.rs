@@ -1,18 +1,20 @@
-//! The relay's store: one database in a folder that only one relay may use at a time.
+//! The relay's store: one database in a folder that only one relay may use at a time, or one that several share.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use super::RelayError;
+use super::postgres::{Database, PostgresStore};
 use crate::private_file;
-use crate::runtime::{is_malformed, open_database, open_database_deferred};
+use crate::runtime::{Store, is_malformed, open_database, open_database_deferred};
 
-/// The opened database; the lock is held as long as it lives.
-pub(super) struct Store {
-    pub database: Connection,
+/// The opened stores, one for each engine; the lock is held as long as this lives.
+pub(super) struct Opened {
+    pub stores: Vec<Box<dyn Store>>,
     _lock: Option<File>,
 }
 
@@ -37,6 +39,41 @@ pub(super) fn is_locked(folder: &Path) -> bool {
     File::open(folder.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
+/// Opens the store for so many engines: in a database that others use too, in a folder, or in memory. The folder is the
+/// relay's own in any case.
+pub(super) fn open(
+    folder: Option<&Path>,
+    shared: Option<&Arc<Database>>,
+    durability: Durability,
+    engines: usize,
+) -> Result<Opened, RelayError> {
+    let lock = folder.map(lock).transpose()?;
+    let opened: Result<Vec<Box<dyn Store>>, RelayError> = (0..engines)
+        .map(|_| match (shared, folder) {
+            (Some(database), _) => Ok(Box::new(PostgresStore::new(database.clone())) as Box<dyn Store>),
+            (None, folder) => Ok(Box::new(open_file(folder, durability)?) as Box<dyn Store>),
+        })
+        .collect();
+    Ok(Opened { stores: opened?, _lock: lock })
+}
+
+/// Opens the database in a folder, or one in memory.
+pub(super) fn open_file(folder: Option<&Path>, durability: Durability) -> Result<Connection, RelayError> {
+    let failed = |folder: &Path, reason: String| RelayError::Store { folder: folder.to_owned(), reason };
+    let Some(folder) = folder else {
+        return open_database(None).map_err(|error| failed(Path::new(":memory:"), error.to_string()));
+    };
+    let path = folder.join(DATABASE);
+    let opened = match durability {
+        Durability::Disk => open_database(Some(&path)),
+        Durability::Process => open_database_deferred(&path),
+    };
+    opened.map_err(|error| match is_malformed(&path) {
+        true => RelayError::Damaged(folder.to_owned()),
+        false => failed(folder, error.to_string()),
+    })
+}
+
 /// Takes the lock of a folder, which is made where there is none; held as long as the result lives.
 pub(super) fn lock(folder: &Path) -> Result<File, RelayError> {
     let failed = |reason: String| RelayError::Store { folder: folder.to_owned(), reason };
@@ -54,26 +91,6 @@ pub(super) fn lock(folder: &Path) -> Result<File, RelayError> {
     Ok(lock)
 }
 
-/// Opens the store in a folder, or one in memory.
-pub(super) fn open(folder: Option<PathBuf>, durability: Durability) -> Result<Store, RelayError> {
-    let Some(folder) = folder else {
-        let database = open_database(None)
-            .map_err(|e| RelayError::Store { folder: PathBuf::from(":memory:"), reason: e.to_string() })?;
-        return Ok(Store { database, _lock: None });
-    };
-    let lock = lock(&folder)?;
-    let path = folder.join(DATABASE);
-    let opened = match durability {
-        Durability::Disk => open_database(Some(&path)),
-        Durability::Process => open_database_deferred(&path),
-    };
-    let database = opened.map_err(|e| match is_malformed(&path) {
-        true => RelayError::Damaged(folder.clone()),
-        false => RelayError::Store { folder: folder.clone(), reason: e.to_string() },
-    })?;
-    Ok(Store { database, _lock: Some(lock) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,8 +99,8 @@ mod tests {
     fn what_is_waited_for_is_what_was_asked_for() {
         for (durability, expected) in [(Durability::Process, 1), (Durability::Disk, 2)] {
             let folder = tempfile::tempdir().unwrap();
-            let store = open(Some(folder.path().to_owned()), durability).unwrap();
-            let synchronous: i64 = store.database.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+            let store = open_file(Some(folder.path()), durability).unwrap();
+            let synchronous: i64 = store.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
             assert_eq!(synchronous, expected, "{durability:?}");
         }
     }

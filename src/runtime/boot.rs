@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use deno_core::{JsRuntime, RuntimeOptions, v8};
-use rusqlite::Connection;
 
 use super::ops;
 use super::ops::clock::Started;
 use super::ops::session_map::SessionMaps;
 use super::ops::socket::{Dialer, Sockets};
 use super::ops::storage::Database;
+use super::store::Store;
 
 /// The heap with the script loaded, made by `build.rs`.
 static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/isolate.snapshot"));
@@ -28,7 +28,7 @@ const ROOM_TO_UNWIND: usize = 4 << 30;
 /// What a bare engine needs; public for the test target that runs the SDK's own suite.
 #[doc(hidden)]
 pub struct BootOptions {
-    pub database: Connection,
+    pub store: Box<dyn Store>,
     pub dialer: Option<Dialer>,
     pub memory_limit: usize,
     pub extensions: Vec<deno_core::Extension>,
@@ -62,7 +62,7 @@ pub fn boot(options: BootOptions) -> Result<JsRuntime, String> {
     let mut state = state.borrow_mut();
     state.put(MemoryExhausted(exhausted));
     state.put(Started(Instant::now()));
-    state.put(Database(Rc::new(options.database)));
+    state.put(Database(Rc::from(options.store)));
     state.put(Sockets::new(options.dialer));
     state.put(SessionMaps::default());
     drop(state);

@@ -15,7 +15,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use deno_core::{JsRuntime, PollEventLoopOptions, v8};
-use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
@@ -24,6 +23,7 @@ use super::boot::{BootOptions, boot, call, forget, is_stopped, let_go};
 use super::ops::socket::{Dialer, Frames, Sockets};
 use super::ops::{Host, HostMessage};
 use super::protocol::{Event, Failure, Request};
+use super::store::Store;
 
 /// A single turn of the event loop that takes longer is an endless loop: the SDK yields every 50 ms.
 const LONGEST_TURN: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ const STACK_BYTES: usize = 16 << 20;
 /// What an isolate is given at its start.
 pub struct IsolateOptions {
     /// The store of the SDK.
-    pub database: Connection,
+    pub store: Box<dyn Store>,
     /// How to reach the relay; none: it can dial nothing.
     pub dialer: Option<Dialer>,
     /// Bytes of heap beyond which the script is stopped.
@@ -469,7 +469,7 @@ fn run(parts: Parts, shared: &Shared) -> Result<(), String> {
         let Parts { options, script, request_receiver, mut accepted, message_sender, started } = parts;
         let memory_limit = options.memory_limit;
         let mut runtime =
-            boot(BootOptions { database: options.database, dialer: options.dialer, memory_limit, extensions: vec![] })?;
+            boot(BootOptions { store: options.store, dialer: options.dialer, memory_limit, extensions: vec![] })?;
         *lock(&shared.engine) = Some(runtime.v8_isolate().thread_safe_handle());
         let state = runtime.op_state();
         state

@@ -344,8 +344,20 @@ pub struct Serve {
     pub bytes_per_account: Option<u64>,
     /// CoValues that one account may own; none: as many as it likes.
     pub values_per_account: Option<u64>,
+    /// Whether it tells with [`Event::Stored`] what it has stored, since other engines use the same store.
+    pub tells: bool,
+    /// Whether the store is a database that other relays use too: what each account holds is not kept there.
+    pub is_shared: bool,
 }
 request!(Serve, "serve", Done);
+
+/// Has a relay look whether the store holds more than it knows, since others have written to it.
+#[derive(Serialize)]
+pub struct Refresh {
+    /// Of which CoValues; none: of all that it has in memory.
+    pub ids: Option<Vec<String>>,
+}
+request!(Refresh, "refresh", Done);
 
 /// Who may write through a connection.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
@@ -410,6 +422,11 @@ request!(Close, "close", Done);
 pub enum Event {
     /// A watched CoValue changed.
     Changed {
+        /// Which one.
+        id: String,
+    },
+    /// A relay has stored something of a CoValue.
+    Stored {
         /// Which one.
         id: String,
     },

@@ -124,7 +124,7 @@ fn boot_once() {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event queue");
     let _inside = tokio.enter();
     let options = BootOptions {
-        database: open_database(None).expect("a database"),
+        store: Box::new(open_database(None).expect("a database")),
         dialer: None,
         memory_limit: 1 << 30,
         extensions: vec![],

@@ -135,7 +135,7 @@ impl Device {
         let peer = address.fingerprint();
         let (dialer, dialled) = Connection::begin(address, network.handle(), Default::default()).split();
         let isolate = Isolate::start(IsolateOptions {
-            database: open_database_deferred(database).expect("a database"),
+            store: Box::new(open_database_deferred(database).expect("a database")),
             dialer: Some(dialer),
             memory_limit: 1 << 30,
         })

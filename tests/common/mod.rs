@@ -7,6 +7,7 @@ pub mod line;
 #[allow(dead_code, reason = "the benchmarks use more of the peers")]
 pub mod node;
 pub mod peers;
+pub mod postgres;
 pub mod pty;
 pub mod random;
 pub mod secret_set;

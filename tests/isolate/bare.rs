@@ -27,7 +27,8 @@ impl Bare {
     pub fn boot_with(database: Connection, dialer: Option<Dialer>, memory_limit: usize) -> Self {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event queue");
         let entered = tokio.enter();
-        let engine = boot(BootOptions { database, dialer, memory_limit, extensions: vec![] }).expect("it boots");
+        let engine = boot(BootOptions { store: Box::new(database), dialer, memory_limit, extensions: vec![] })
+            .expect("it boots");
         drop(entered);
         Self { engine, tokio }
     }

@@ -34,7 +34,7 @@ macro_rules! when_asked_to_watch {
 }
 
 fn options(memory_limit: usize, dialer: Option<Dialer>) -> IsolateOptions {
-    IsolateOptions { database: open_database(None).unwrap(), dialer, memory_limit }
+    IsolateOptions { store: Box::new(open_database(None).unwrap()), dialer, memory_limit }
 }
 
 fn start_with(script: &'static str, longest_turn: Duration) -> Isolate {

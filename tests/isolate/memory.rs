@@ -102,7 +102,10 @@ fn an_engine_that_was_closed_gives_its_memory_back() {
 fn process_that_opens_and_drops() {
     let open_and_drop = || {
         let database = open_database(None).unwrap();
-        drop(Isolate::start(IsolateOptions { database, dialer: None, memory_limit: 256 << 20 }).unwrap());
+        drop(
+            Isolate::start(IsolateOptions { store: Box::new(database), dialer: None, memory_limit: 256 << 20 })
+                .unwrap(),
+        );
     };
     (0..10).for_each(|_| open_and_drop());
     let before = resident_kib();

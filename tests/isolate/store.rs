@@ -137,7 +137,7 @@ fn open_with(
     session: Option<&str>,
     script: &'static str,
 ) -> (Isolate, String) {
-    let options = IsolateOptions { database, dialer: None, memory_limit: 256 << 20 };
+    let options = IsolateOptions { store: Box::new(database), dialer: None, memory_limit: 256 << 20 };
     let hooks = TestHooks { script, longest_turn: Duration::from_secs(30) };
     let isolate = Isolate::start_with(options, hooks).unwrap();
     isolate
@@ -266,7 +266,8 @@ fn a_segment_without_entries_goes_to_a_relay_that_lacks_it() {
         let dialled = dial(&network, address(&relay.url()));
         dialled.first.unwrap();
         let (database, dialer) = (open_database(Some(&path)).unwrap(), Some(dialled.dialer));
-        let isolate = Isolate::start(IsolateOptions { database, dialer, memory_limit: 256 << 20 }).unwrap();
+        let isolate =
+            Isolate::start(IsolateOptions { store: Box::new(database), dialer, memory_limit: 256 << 20 }).unwrap();
         let open = Open {
             agent_secret: &secret,
             session: None,

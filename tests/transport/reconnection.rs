@@ -40,7 +40,8 @@ impl Client {
         network.block_on(first).unwrap();
         let database = open_database(None).unwrap();
         let isolate =
-            Isolate::start(IsolateOptions { database, dialer: Some(dialer), memory_limit: 256 << 20 }).unwrap();
+            Isolate::start(IsolateOptions { store: Box::new(database), dialer: Some(dialer), memory_limit: 256 << 20 })
+                .unwrap();
         let open = Open {
             agent_secret: &agent_secret(),
             session: None,

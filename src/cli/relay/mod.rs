@@ -68,6 +68,9 @@ impl From<RelayError> for CliError {
             RelayError::Tokens(_) => {
                 (Kind::Usage, "Write one token in each line, such as `openssl rand -hex 32` makes.")
             }
+            RelayError::Database { .. } => {
+                (Kind::Failed, "Look whether it runs, and whether the address and its user are right.")
+            }
             RelayError::Store { .. } => (Kind::Failed, "Make the folder writable, or name another with --data-dir."),
             RelayError::Silent(_) => (
                 Kind::Unreachable,

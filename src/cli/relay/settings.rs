@@ -14,9 +14,13 @@ use crate::cli::log::Format;
 use crate::cli::{CliError, Home};
 use crate::nearest::{edits, nearest};
 use crate::relay::{
-    self, AccessRule, CertificateFiles, ConnectionLimits, Inherited, ListenAddress, Mishaps, RelayOptions,
+    self, AccessRule, CertificateFiles, ConnectionLimits, DatabaseAddress, Inherited, ListenAddress, Mishaps,
+    RelayOptions,
 };
 use crate::runtime::protocol::Serve;
+
+/// More engines than any machine has use for.
+const MOST_ENGINES: usize = 64;
 
 /// Where the settings are looked for that no flag and no variable names.
 const FILE: &str = "relay.toml";
@@ -60,6 +64,22 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durability: Option<Durability>,
+
+    /// A PostgreSQL database in place of the store in the folder: postgres://user:password@host/name
+    #[arg(long, value_name = "URL", conflicts_with = "in_memory", env = "CARO_RELAY_DATABASE", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseAddress>,
+
+    /// PEM file with the certificates that the database is checked with; those of the system unless given
+    #[arg(long, value_name = "FILE", env = "CARO_RELAY_DATABASE_CA", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_ca: Option<PathBuf>,
+
+    /// How many engines share the work, each on a core of its own
+    #[arg(long, value_name = "N", env = "CARO_RELAY_ENGINES", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engines: Option<u32>,
 
     /// PEM file with the certificate, and those up to its root: the relay then speaks TLS by itself
     #[arg(long, value_name = "FILE", env = "CARO_RELAY_TLS_CERTIFICATE", hide_env_values = true)]
@@ -203,6 +223,7 @@ impl Settings {
             listen: vec![ListenAddress::Tcp(([127, 0, 0, 1], 4200).into())],
             data_dir: Some(home.data_dir.join("relay")),
             path: Some("/".into()),
+            engines: Some(1),
             max_connections: Some(10_000),
             max_connections_per_address: Some(256),
             max_connections_per_account: Some(64),
@@ -274,6 +295,16 @@ impl Settings {
                     .hinted("Leave out either of both."));
             }
         };
+        let counts_accounts = self.max_stored_mib_per_account.is_some() || self.max_covalues_per_account.is_some();
+        if self.database.is_some() && (counts_accounts || matches!(access, AccessRule::Accounts)) {
+            return Err(CliError::usage("what belongs to which account is only known where the store is a file")
+                .hinted("Leave out --database, or invitations and the limits of accounts."));
+        }
+        let engines = self.engines.map_or(1, |engines| engines as usize).clamp(1, MOST_ENGINES);
+        if self.in_memory && engines > 1 {
+            return Err(CliError::usage("engines share what is in a store, not what is in memory")
+                .hinted("Leave out --in-memory or --engines."));
+        }
         let path = self.path.unwrap_or_default();
         let seconds = |seconds: u32| std::time::Duration::from_secs(seconds.into());
         let many = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
@@ -285,6 +316,8 @@ impl Settings {
                 Some(Durability::Process) => relay::Durability::Process,
                 Some(Durability::Disk) | None => relay::Durability::Disk,
             },
+            database: self.database.map(|address| (address, self.database_ca)),
+            engines,
             certificate,
             path: match path.trim_matches('/') {
                 "" => String::new(),
@@ -294,6 +327,7 @@ impl Settings {
             storage: Serve {
                 bytes_per_account: self.max_stored_mib_per_account.map(|mib| u64::from(mib) << 20),
                 values_per_account: self.max_covalues_per_account.map(u64::from),
+                ..Serve::default()
             },
             origins: self.origin,
             trusted_proxies: self.trusted_proxy,

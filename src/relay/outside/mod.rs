@@ -38,10 +38,10 @@ pub(super) use stored::stored_in;
 pub use stored::{Stored, stored};
 
 use self::stored::Inventory;
+use super::engines::Engines;
 use super::http::Shared;
 use crate::clock;
 use crate::history::UnixNanos;
-use crate::runtime::Isolate;
 use crate::runtime::protocol::Measure;
 
 /// A step of the engine that takes longer is told: its clients take it for gone by then.
@@ -114,9 +114,11 @@ impl Kept {
 
 /// What a relay is doing.
 pub(super) fn state(shared: &Shared) -> State {
-    if shared.isolate.has_ended() {
+    if shared.engines.has_ended() {
         State::Ended
-    } else if is_stuck(&shared.isolate) {
+    } else if !shared.reaches_database() {
+        State::Away
+    } else if is_stuck(&shared.engines) {
         State::Stuck
     } else if shared.draining.load(Ordering::Relaxed) {
         State::Stopping
@@ -125,8 +127,8 @@ pub(super) fn state(shared: &Shared) -> State {
     }
 }
 
-fn is_stuck(isolate: &Isolate) -> bool {
-    isolate.turn().is_some_and(|turn| turn > LONGEST_TURN)
+fn is_stuck(engines: &Engines) -> bool {
+    engines.longest_turn() > LONGEST_TURN
 }
 
 /// How a relay does now.
@@ -136,7 +138,7 @@ async fn status(shared: &Shared) -> Status {
     // The disk may be slow, and others are to be served meanwhile.
     let stored = move || inventory.lock().unwrap_or_else(PoisonError::into_inner).stored();
     let stored = tokio::task::spawn_blocking(stored).await.ok().flatten();
-    let work = shared.isolate.work();
+    let work = shared.engines.work();
     let frames = |traffic: &counts::Traffic| Frames { frames: traffic.frames.get(), bytes: traffic.bytes.get() };
     Status {
         schema_version: status::SCHEMA_VERSION,
@@ -159,7 +161,7 @@ async fn status(shared: &Shared) -> Status {
         work: Engine {
             turns: work.turns,
             busy_ns: nanos(work.busy),
-            turn_ns: shared.isolate.turn().map_or(0, nanos),
+            turn_ns: nanos(shared.engines.longest_turn()),
             heap_bytes: counts.heap.get(),
             hangs: counts.hangs.get(),
         },
@@ -210,14 +212,18 @@ async fn ask_the_engine(shared: &Shared) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in (0..MEASURE_EVERY).cycle() {
         every.tick().await;
-        let asked = Instant::now();
-        let answer = shared.isolate.call_async(&Measure { memory: round == 0 }, ANSWER).await;
-        // One that never came took at least as long.
-        counts.answers.observe(asked.elapsed().as_secs_f64());
-        match answer {
-            Ok(measured) => measured.heap_bytes.into_iter().for_each(|bytes| counts.heap.set(bytes)),
-            Err(error) => tracing::debug!(%error, "the engine was not measured"),
+        let mut heap = None;
+        for engine in shared.engines.all() {
+            let asked = Instant::now();
+            let answer = engine.call_async(&Measure { memory: round == 0 }, ANSWER).await;
+            // One that never came took at least as long.
+            counts.answers.observe(asked.elapsed().as_secs_f64());
+            match answer {
+                Ok(measured) => heap = measured.heap_bytes.map(|bytes| bytes + heap.unwrap_or(0)).or(heap),
+                Err(error) => tracing::debug!(%error, "the engine was not measured"),
+            }
         }
+        heap.into_iter().for_each(|bytes| counts.heap.set(bytes));
     }
 }
 
@@ -226,7 +232,7 @@ async fn look_for_hangs(shared: &Shared) {
     let mut was_stuck = false;
     loop {
         every.tick().await;
-        let is_stuck = is_stuck(&shared.isolate);
+        let is_stuck = is_stuck(&shared.engines);
         if is_stuck && !was_stuck {
             shared.outside.counts.hangs.add(1);
             tracing::warn!("its engine has been busy with one thing for {} s", LONGEST_TURN.as_secs());

@@ -61,6 +61,8 @@ pub enum State {
     Stopping,
     /// Its engine has been busy with one thing for too long, and answers nobody.
     Stuck,
+    /// The database that it shares with others does not answer.
+    Away,
     /// Its engine has ended.
     Ended,
 }
@@ -73,6 +75,7 @@ impl State {
             Self::Serving => "serving",
             Self::Stopping => "stopping",
             Self::Stuck => "its engine has been busy with one thing for too long",
+            Self::Away => "its database does not answer",
             Self::Ended => "its engine has stopped",
         }
     }

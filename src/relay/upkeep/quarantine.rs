@@ -166,7 +166,8 @@ enum Empty {
 /// Has the engine make an empty store: its tables are the business of the SDK.
 fn make_empty(path: &Path) -> Result<(), Empty> {
     let database = open_database(Some(path)).map_err(|error| Empty::Trouble(error.into()))?;
-    let isolate = Isolate::start(IsolateOptions { database, dialer: None, memory_limit: MEMORY_LIMIT });
+    let isolate =
+        Isolate::start(IsolateOptions { store: Box::new(database), dialer: None, memory_limit: MEMORY_LIMIT });
     let isolate = isolate.map_err(Empty::Engine)?;
     isolate.call(&Serve::default(), PATIENCE).map_err(Empty::Engine)?;
     isolate.call(&Close {}, PATIENCE).map_err(Empty::Engine)?;

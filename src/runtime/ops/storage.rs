@@ -1,6 +1,6 @@
 //! SQL on the one database that was opened for this isolate.
 //!
-//! The SDK owns the schema; we own the file: private to the user, write-ahead logged, and
+//! The SDK owns the schema; we own the file of SQLite: private to the user, write-ahead logged, and
 //! overwriting what is deleted. No statement reaches any other file. A transaction is on disk when it has been committed
 //! (`synchronous = FULL`), unless its owner takes that upon itself.
 
@@ -18,6 +18,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 
 use super::{exception, guarded, text};
+use crate::runtime::store::{Rows, Store};
 
 /// Statements kept prepared; the SDK has about 50 different ones.
 const CACHED_STATEMENTS: usize = 128;
@@ -26,9 +27,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The isolate's database. An op holds a count of its own and nothing else of the isolate's state,
 /// since reading its parameters may run the script, and with it other ops.
-pub(crate) struct Database(pub Rc<Connection>);
+pub(crate) struct Database(pub Rc<dyn Store>);
 
-fn database(state: &RefCell<OpState>) -> Rc<Connection> {
+fn database(state: &RefCell<OpState>) -> Rc<dyn Store> {
     state.borrow().borrow::<Database>().0.clone()
 }
 
@@ -109,7 +110,7 @@ pub fn op_sql_run<'s, 'i>(
     #[string] sql: &str,
     params: v8::Local<'s, v8::Array>,
 ) -> Result<(), JsErrorBox> {
-    run_for_script(scope, &database(&state), sql, params)
+    run_for_script(scope, &*database(&state), sql, params)
 }
 
 /// All rows of a query, as objects keyed by column name.
@@ -120,7 +121,7 @@ pub fn op_sql_query<'s, 'i>(
     #[string] sql: &str,
     params: v8::Local<'s, v8::Array>,
 ) -> Result<v8::Local<'s, v8::Array>, JsErrorBox> {
-    query_for_script(scope, &database(&state), sql, params)
+    query_for_script(scope, &*database(&state), sql, params)
 }
 
 /// What [`op_sql_run`] does, on any database; public for the test target that runs the SDK's own suite.
@@ -131,12 +132,12 @@ pub fn op_sql_query<'s, 'i>(
 #[doc(hidden)]
 pub fn run_for_script<'s>(
     scope: &mut v8::PinScope<'s, '_>,
-    database: &Connection,
+    database: &dyn Store,
     sql: &str,
     params: v8::Local<'s, v8::Array>,
 ) -> Result<(), JsErrorBox> {
     let params = parameters(scope, params)?;
-    guarded(|| run(database, sql, &params).map_err(exception))
+    guarded(|| database.run(sql, &params).map_err(exception))
 }
 
 /// What [`op_sql_query`] does, on any database; public as [`run_for_script`] is.
@@ -147,12 +148,12 @@ pub fn run_for_script<'s>(
 #[doc(hidden)]
 pub fn query_for_script<'s>(
     scope: &mut v8::PinScope<'s, '_>,
-    database: &Connection,
+    database: &dyn Store,
     sql: &str,
     params: v8::Local<'s, v8::Array>,
 ) -> Result<v8::Local<'s, v8::Array>, JsErrorBox> {
     let params = parameters(scope, params)?;
-    let (columns, rows) = guarded(|| query(database, sql, &params).map_err(exception))?;
+    let (columns, rows) = guarded(|| database.query(sql, &params).map_err(exception))?;
 
     let mut names = Vec::with_capacity(columns.len());
     for column in &columns {
@@ -179,8 +180,6 @@ pub(crate) fn run(database: &Connection, sql: &str, params: &[Value]) -> rusqlit
     while rows.next()?.is_some() {}
     Ok(())
 }
-
-type Rows = (Vec<String>, Vec<Vec<Value>>);
 
 /// Runs a query and reads everything it gives.
 pub(crate) fn query(database: &Connection, sql: &str, params: &[Value]) -> rusqlite::Result<Rows> {

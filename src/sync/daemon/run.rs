@@ -388,7 +388,8 @@ impl Loop {
             }
             Wake::Relay(number, _) if number != self.engines => {}
             Wake::Relay(_, Event::Changed { .. }) => self.due = self.due.or(Some("relay")),
-            Wake::Relay(_, Event::Connected) => {}
+            // The second is what a relay's engine tells.
+            Wake::Relay(_, Event::Connected | Event::Stored { .. }) => {}
             Wake::Relay(_, Event::Disconnected) => {
                 if self.engine.take().is_some() {
                     self.due = Some("reconnect");

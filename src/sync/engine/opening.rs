@@ -148,7 +148,7 @@ impl Engine {
             }
             None => (None, None),
         };
-        let isolate = Isolate::start(IsolateOptions { database, dialer, memory_limit: MEMORY_LIMIT })?;
+        let isolate = Isolate::start(IsolateOptions { store: Box::new(database), dialer, memory_limit: MEMORY_LIMIT })?;
         let consent = watch_consent(&setting.paths.state, &network, &isolate)?;
         let keys = master.keys()?;
         if let (Some(dialled), Some(relay)) = (dialled, &setting.relay) {

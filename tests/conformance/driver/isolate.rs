@@ -158,7 +158,7 @@ fn in_isolate(
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     tokio.block_on(async {
         let mut runtime = boot(BootOptions {
-            database: open_database(None).map_err(|e| e.to_string())?,
+            store: Box::new(open_database(None).map_err(|e| e.to_string())?),
             dialer: None,
             memory_limit: MEMORY_LIMIT,
             extensions: vec![ops::extension()],

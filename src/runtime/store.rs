@@ -1,0 +1,47 @@
+//! What runs the SQL of the SDK: the isolate's store, whatever keeps it.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+/// The names of the columns of what was read, and the values of each row.
+pub type Rows = (Vec<String>, Vec<Vec<Value>>);
+
+/// Why a store did not do what it was asked for; goes to the script as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else changed the same at the same time, or the connection was lost: the transaction may be tried again.
+    /// The script knows it by how it begins.
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A store for one isolate, which alone uses it.
+pub trait Store: Send {
+    /// Runs one statement for its effect.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError>;
+
+    /// Runs a query and reads everything that it gives.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError>;
+}
+
+/// SQLite, which is what the SDK's SQL is written for.
+impl Store for Connection {
+    fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+        super::ops::storage::run(self, sql, params).map_err(|error| StoreError::Failed(error.to_string()))
+    }
+
+    fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError> {
+        super::ops::storage::query(self, sql, params).map_err(|error| StoreError::Failed(error.to_string()))
+    }
+}
