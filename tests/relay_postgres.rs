@@ -146,7 +146,7 @@ fn connections(relay: &Relay) -> u64 {
     status.args(["relay", "status", "--json", "--data-dir"]).arg(relay.data());
     let output = status.output().unwrap();
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a status");
-    said["connections"]["now"].as_u64().expect("a number")
+    said["relay"]["connections"]["now"].as_u64().expect("a number")
 }
 
 /// What a relay answers to the question whether it takes connections.
