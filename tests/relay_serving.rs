@@ -58,6 +58,13 @@ pub struct Client {
 }
 
 impl Client {
+    /// Sends a text; one that was ended meanwhile does not hear it.
+    pub fn send(&mut self, text: &str) {
+        use futures::SinkExt;
+        let socket = self.socket.as_mut().expect("it is there");
+        drop(self.runtime.block_on(socket.send(Message::text(text))));
+    }
+
     /// The next text; none where the relay has closed.
     pub fn text(&mut self) -> Option<String> {
         use futures::StreamExt;

@@ -25,6 +25,7 @@ mod keyring_secret_service;
 mod official_peers;
 mod relay_accounts;
 mod relay_durability;
+mod relay_hostile;
 mod relay_outside;
 mod relay_postgres;
 mod relay_proxies;

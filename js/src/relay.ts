@@ -13,6 +13,7 @@ import { eraseHoldings, keepHoldings } from "./holdings";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
 import { onStorageRefusal, openStorage } from "./storage";
+import { Turns } from "./turns";
 import { HostSocket } from "./websocket";
 import { Writers } from "./writers";
 
@@ -21,6 +22,7 @@ export class Relay {
   private readonly sockets = new Set<HostSocket>();
   private node: LocalNode;
   private writers: Writers;
+  private turns!: Turns;
 
   constructor(private readonly setting: Serving) {
     [this.node, this.writers] = this.newNode();
@@ -57,6 +59,7 @@ export class Relay {
     node.setStorage(storage);
     if (!this.setting.isShared) keepHoldings();
     const writers = new Writers(node, this.setting);
+    this.turns = new Turns(node);
     awaitDependencies(node);
     node.enableGarbageCollector();
     return [node, writers];
@@ -79,6 +82,8 @@ export class Relay {
     websocket.addEventListener("close", () => this.sockets.delete(websocket));
     const id = `client-${this.crypto.uniquenessForHeader()}`;
     this.writers.add(id, websocket, mayWrite);
+    const turns = this.turns;
+    websocket.mayGoOn = () => turns.over(id, websocket);
     const peer = createWebSocketPeer({
       id,
       role: "client",

@@ -22,6 +22,8 @@ export class HostSocket {
   readyState = CONNECTING;
   private handle: number | undefined;
   private unsent: string[] = [];
+  /** Resolves when the next frame may be read; none where that is now. */
+  mayGoOn: (() => Promise<void> | undefined) | undefined;
   private readonly listeners = new Map<EventName, Listener[]>();
 
   /** Wraps a connection that is open already. */
@@ -44,6 +46,10 @@ export class HostSocket {
         },
       );
     return socket;
+  }
+
+  get isOpen(): boolean {
+    return this.readyState === OPEN;
   }
 
   get bufferedAmount(): number {
@@ -131,6 +137,8 @@ export class HostSocket {
       }
       if (text === null) break;
       if (this.readyState === OPEN) this.emit("message", { data: text });
+      const wait = this.mayGoOn?.();
+      if (wait) await wait;
     }
     this.closed();
   }

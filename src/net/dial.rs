@@ -194,7 +194,7 @@ impl Connection {
                 };
                 last_failure.dialled(dialled.as_ref().err());
                 let at_end = move |ending: Option<Ending>| ending.into_iter().for_each(|it| last_failure.refused(it));
-                dialled.map(|socket| frames_for(socket, &handle, None, None, HangUp::new(), at_end))
+                dialled.map(|socket| frames_for(socket, &handle, None, None, None, HangUp::new(), at_end))
             });
             dialling.map(|joined| joined.unwrap_or_else(|_| Err("the program is ending".into()))).boxed()
         };

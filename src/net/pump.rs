@@ -17,8 +17,8 @@ use crate::runtime::{Ending, Frames, HangUp, Queue, Received, Waiting};
 pub const MAX_FRAME_BYTES: usize = 64 << 20;
 /// Incoming frames that may wait for the script.
 const INCOMING_QUEUE: usize = 64;
-/// Kibibytes that they may have together: those of the largest frame.
-const INCOMING_KIB: u32 = 64 << 10;
+/// Kibibytes that they may have together; one that is larger waits alone.
+const INCOMING_KIB: u32 = 1 << 10;
 /// How long the other side may take to read one frame. A side that never reads would let its queue grow for ever.
 const STALLED: Duration = Duration::from_secs(600);
 /// How long a closing connection may take to send what is queued.
@@ -65,7 +65,7 @@ enum End {
 
 /// Starts the task of a connection and gives its queues to be handed to an isolate.
 ///
-/// `keep_alive` says how the other side hears that this one is there, `queue` counts the frames that wait for the script,
+/// What waits for the script takes up some of `room` besides, where many connections share some. `keep_alive` says how the other side hears that this one is there, `queue` counts the frames that wait for the script,
 /// `hang_up` ends the connection. `at_end` is called once, when the connection is over in both directions, with the reason
 /// where either side would not go on.
 pub fn frames_for<S, M, E>(
@@ -73,6 +73,7 @@ pub fn frames_for<S, M, E>(
     runtime: &tokio::runtime::Handle,
     keep_alive: Option<KeepAlive>,
     queue: Option<Arc<dyn Queue>>,
+    room: Option<Arc<Semaphore>>,
     hang_up: HangUp,
     at_end: impl FnOnce(Option<Ending>) + Send + 'static,
 ) -> Frames
@@ -90,12 +91,14 @@ where
     runtime.spawn(async move {
         let end = {
             let writing = write(&mut sink, &mut queued, keep_alive, &counter);
-            let reading = read(&mut stream, &received, queue.as_ref());
+            let reading = read(&mut stream, &received, queue.as_ref(), room.as_ref());
             // Either end ends both: the queues close, and the script sees a closed socket.
             tokio::select! {
+                // In this order: who is to go with a reason hears it.
+                biased;
+                ending = ending.asked() => End::Refused(ending),
                 end = writing => end,
                 end = reading => end,
-                ending = ending.asked() => End::Refused(ending),
             }
         };
         drop((received, queued));
@@ -168,13 +171,19 @@ async fn read<M: WireMessage, E: std::fmt::Display>(
     stream: &mut (impl Stream<Item = Result<M, E>> + Unpin),
     received: &mpsc::Sender<Received>,
     queue: Option<&Arc<dyn Queue>>,
+    of_all: Option<&Arc<Semaphore>>,
 ) -> End {
-    let room = Arc::new(Semaphore::new(INCOMING_KIB as usize));
+    let own = Arc::new(Semaphore::new(INCOMING_KIB as usize));
     while let Some(message) = stream.next().await {
         match message.map(M::into_frame) {
             Ok(Frame::Text(text)) => {
                 let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
-                let Ok(room) = room.clone().acquire_many_owned(size.min(INCOMING_KIB)).await else { break };
+                let Ok(own) = own.clone().acquire_many_owned(size.min(INCOMING_KIB)).await else { break };
+                let mut room = vec![own];
+                if let Some(of_all) = of_all {
+                    let Ok(shared) = of_all.clone().acquire_many_owned(size).await else { break };
+                    room.push(shared);
+                }
                 let waiting = queue.map(|queue| Waiting::begin(queue.clone(), text.len()));
                 if received.send(Received { text, room, waiting }).await.is_err() {
                     break;

@@ -8,10 +8,8 @@
 //!
 //! What is told to those who watch it is in `outside`.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -22,23 +20,26 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures::{Sink, SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tower_service::Service as _;
 
 use super::access::{Access, Pass};
 use super::admission::{Admission, Admitted};
 use super::client::{Client, Via, behind, nearest};
 use super::engines::Engines;
+use super::gauge::{Budget, Gauge, Metered};
+use super::inlet::Inlet;
 use super::listener::Stream;
 use super::members::{Member, Members};
-use super::outside::{self, Counts, Outside, Pseudonyms, State as Doing};
+use super::outside::{self, Outside, Pseudonyms, State as Doing};
+use super::pace::{Pace, Paces};
 use super::postgres::Database;
 use super::refusal::Refusal;
 use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
@@ -74,6 +75,13 @@ pub(super) struct Shared {
     pub members: Arc<Members>,
     /// How many of them one account may have.
     pub connections_per_account: usize,
+    /// How fast they may send.
+    pub paces: Paces,
+    /// What unfinished frames may take up, and in what time they have to arrive.
+    pub budget: Budget,
+    pub frame_time: Duration,
+    /// What waits for the engine may take up so many KiB.
+    pub waiting: Arc<Semaphore>,
     /// Those who have not become one yet.
     pub asking: Arc<Admission>,
     pub trusted_proxies: Vec<IpNet>,
@@ -128,8 +136,10 @@ pub(super) async fn serve(router: Router, shared: Arc<Shared>, stream: Box<dyn S
         shared.refuse(client, Refusal::Asking);
         return;
     };
+    let (stream, gauge) = Metered::new(stream, shared.budget.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(via);
+        request.extensions_mut().insert(gauge.clone());
         router.clone().call(request.map(Body::new))
     });
     let serving = http1::Builder::new()
@@ -172,6 +182,7 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
 async fn upgrade(
     State(shared): State<Arc<Shared>>,
     Extension(via): Extension<Via>,
+    Extension(gauge): Extension<Gauge>,
     uri: Uri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -196,7 +207,7 @@ async fn upgrade(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
-        .on_upgrade(move |socket| connected(shared, socket, guest))
+        .on_upgrade(move |socket| connected(shared, socket, gauge, guest))
 }
 
 /// Who is at the other end of a WebSocket, counted until this is dropped.
@@ -204,6 +215,7 @@ struct Guest {
     pass: Pass,
     may_write: MayWrite,
     hang_up: HangUp,
+    pace: Option<Arc<Pace>>,
     _admitted: Admitted,
     _member: Member,
 }
@@ -236,17 +248,23 @@ fn admit(
     if !shared.access.still_admits(&pass) {
         return Err(Refusal::Token);
     }
-    Ok(Guest { pass, may_write, hang_up, _admitted: admitted, _member: member })
+    let pace = shared.paces.of(&pass, client);
+    Ok(Guest { pass, may_write, hang_up, pace, _admitted: admitted, _member: member })
 }
 
 /// Waits for the first word of a client, then hands it over to the isolate: one that says nothing costs it nothing.
-async fn connected(shared: Arc<Shared>, mut socket: WebSocket, guest: Guest) {
+async fn connected(shared: Arc<Shared>, socket: WebSocket, gauge: Gauge, guest: Guest) {
     let counts = shared.outside.counts.clone();
     let connected = counts.connected();
+    let (pace, hang_up) = (guest.pace.clone(), guest.hang_up.clone());
+    let mut socket = Inlet::new(socket, gauge, shared.frame_time, pace, counts.clone(), hang_up);
     let mut signs_of_life = tokio::time::interval(KEEP_ALIVE.after);
     let mut closing = shared.closing.subscribe();
-    let first = loop {
+    let isolate = loop {
         tokio::select! {
+            // In this order: a connection that is to end with a reason may have ended without one by itself too.
+            biased;
+            ending = guest.hang_up.asked() => return end(socket, ending).await,
             // The first one at once: whoever only wants to know whether this is a relay need not wait.
             _ = signs_of_life.tick() => {
                 let sent = tokio::time::timeout(HEADERS, socket.send(Message::Text(ping().into()))).await;
@@ -255,20 +273,29 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, guest: Guest) {
                 }
             }
             message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => break text,
+                Some(Ok(Message::Text(text))) => {
+                    let isolate = shared.engines.of(text.as_str()).clone();
+                    socket.put_back(text.as_str().to_owned());
+                    break isolate;
+                }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return farewell(socket).await,
                 Some(Ok(_)) => {}
             },
             () = async { drop(closing.wait_for(|closing| *closing).await) } => return farewell(socket).await,
-            ending = guest.hang_up.asked() => return end(socket, ending).await,
         }
     };
     let runtime = tokio::runtime::Handle::current();
-    let isolate = shared.engines.of(&first).clone();
-    let begun = Begun { first: Some(Message::Text(first)), socket, counts: counts.clone() };
     let (pass, may_write, hang_up) = (guest.pass, guest.may_write.clone(), guest.hang_up.clone());
     let until_end = (guest, connected);
-    let mut frames = frames_for(begun, &runtime, Some(KEEP_ALIVE), Some(counts), hang_up, move |_| drop(until_end));
+    let mut frames = frames_for(
+        socket,
+        &runtime,
+        Some(KEEP_ALIVE),
+        Some(counts),
+        Some(shared.waiting.clone()),
+        hang_up,
+        move |_| drop(until_end),
+    );
     if may_write != MayWrite::Anyone {
         let shared = shared.clone();
         frames.claim = Some(Box::new(move |account| shared.access.claim(&pass, account)));
@@ -284,13 +311,13 @@ async fn connected(shared: Arc<Shared>, mut socket: WebSocket, guest: Guest) {
 }
 
 /// Ends a connection in good order, if the other side takes part in that.
-async fn farewell(mut socket: WebSocket) {
+async fn farewell(mut socket: Inlet) {
     // Who has gone already hears nothing.
     let _ = tokio::time::timeout(FAREWELL, socket.close()).await;
 }
 
 /// Ends one with the reason why.
-async fn end(mut socket: WebSocket, ending: Ending) {
+async fn end(mut socket: Inlet, ending: Ending) {
     let said = async {
         // Who has gone already hears nothing.
         let _ = socket.send(Message::close(ending.code(), ending.reason())).await;
@@ -320,50 +347,5 @@ impl WireMessage for Message {
             Self::Close(close) => Frame::Close(close.map(|close| close.code)),
             _ => Frame::Other,
         }
-    }
-}
-
-/// A socket of which one message was read already, and whose messages are counted.
-struct Begun {
-    first: Option<Message>,
-    socket: WebSocket,
-    counts: Arc<Counts>,
-}
-
-impl futures::Stream for Begun {
-    type Item = Result<Message, axum::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let next = match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
-            None => self.socket.poll_next_unpin(cx),
-        };
-        if let Poll::Ready(Some(Ok(Message::Text(text)))) = &next {
-            self.counts.incoming.passed(text.len());
-        }
-        next
-    }
-}
-
-impl Sink<Message> for Begun {
-    type Error = axum::Error;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.socket.poll_ready_unpin(cx)
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
-        if let Message::Text(text) = &message {
-            self.counts.outgoing.passed(text.len());
-        }
-        self.socket.start_send_unpin(message)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.socket.poll_flush_unpin(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.socket.poll_close_unpin(cx)
     }
 }

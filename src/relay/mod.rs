@@ -11,11 +11,14 @@ mod admission;
 mod certificate;
 mod client;
 mod engines;
+mod gauge;
 mod holdings;
 mod http;
+mod inlet;
 mod listener;
 mod members;
 mod outside;
+mod pace;
 mod postgres;
 mod refusal;
 mod revocation;
@@ -29,7 +32,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use access::AccessRule;
 pub use accounts::{Accounts, AccountsError, Invitation};
@@ -37,7 +40,9 @@ pub use address::ListenAddress;
 pub use admission::ConnectionLimits;
 pub use certificate::CertificateFiles;
 pub use holdings::{Held, holdings};
+pub use inlet::FrameLimits;
 pub use outside::{Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
+pub use pace::Rates;
 pub use postgres::DatabaseAddress;
 pub use revocation::erase_at_rest;
 pub use store::Durability;
@@ -47,9 +52,11 @@ use self::access::Access;
 use self::admission::Admission;
 use self::certificate::Certificate;
 use self::engines::Engines;
+use self::gauge::Budget;
 use self::http::Shared;
 use self::listener::Listener;
 use self::outside::{Outside, Pseudonyms};
+use self::pace::Paces;
 use self::postgres::Database;
 use crate::local_socket;
 use crate::net::Network;
@@ -64,6 +71,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 /// Clients that may be asking for something, none of them for long, in all and from one address.
 const ASKING: ConnectionLimits = ConnectionLimits { total: 4096, per_address: 64, per_account: usize::MAX };
+/// What waits for the engine of all connections together, in KiB.
+const WAITING_KIB: usize = 256 << 10;
 /// How long clients may take to read the last that they are sent.
 const LINGER: Duration = Duration::from_secs(5);
 /// Heap of the relay's isolate. Values that nobody has touched for a while leave it.
@@ -91,6 +100,10 @@ pub struct RelayOptions {
     pub access: AccessRule,
     /// How much one account may store.
     pub storage: Serve,
+    /// How fast one account or address may send.
+    pub rates: Rates,
+    /// What unfinished frames may take up.
+    pub frames: FrameLimits,
     /// The web sites whose pages may connect; without any, all may.
     pub origins: Vec<String>,
     /// The proxies that are believed about whom they stand for.
@@ -287,6 +300,10 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             admission: admission.clone(),
             members: Arc::default(),
             connections_per_account: options.connections.per_account,
+            paces: Paces::new(options.rates),
+            budget: Budget::new(options.frames.memory_mib),
+            frame_time: options.frames.time,
+            waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             asking: Admission::new(ASKING),
             trusted_proxies: options.trusted_proxies,
             draining: AtomicBool::new(false),

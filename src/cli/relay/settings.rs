@@ -14,13 +14,17 @@ use crate::cli::log::Format;
 use crate::cli::{CliError, Home};
 use crate::nearest::{edits, nearest};
 use crate::relay::{
-    self, AccessRule, CertificateFiles, ConnectionLimits, DatabaseAddress, Inherited, ListenAddress, Mishaps,
-    RelayOptions,
+    self, AccessRule, CertificateFiles, ConnectionLimits, DatabaseAddress, FrameLimits, Inherited, ListenAddress,
+    Mishaps, Rates, RelayOptions,
 };
 use crate::runtime::protocol::Serve;
 
 /// More engines than any machine has use for.
 const MOST_ENGINES: usize = 64;
+
+/// What is usual where a relay needs a number.
+const FRAME_MEMORY_MIB: u32 = 512;
+const FRAME_TIMEOUT: u32 = 30;
 
 /// Where the settings are looked for that no flag and no variable names.
 const FILE: &str = "relay.toml";
@@ -138,6 +142,26 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections_per_account: Option<u32>,
 
+    /// Messages a second from one account, or from one address where accounts are not invited; who sends more is read more slowly
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_MESSAGES_PER_SECOND", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_messages_per_second: Option<u32>,
+
+    /// The same for bytes
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_BYTES_PER_SECOND", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes_per_second: Option<u32>,
+
+    /// MiB of memory for frames that have not arrived whole, of all connections together; at least 65
+    #[arg(long, value_name = "N", env = "CARO_RELAY_FRAME_MEMORY_MIB", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_memory_mib: Option<u32>,
+
+    /// Seconds within which a frame has to arrive, or at least 16 KiB of it for each of them
+    #[arg(long, value_name = "SECONDS", env = "CARO_RELAY_FRAME_TIMEOUT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_timeout: Option<u32>,
+
     /// MiB that one account may store; as many as it likes unless given
     #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_STORED_MIB_PER_ACCOUNT", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,6 +251,8 @@ impl Settings {
             max_connections: Some(10_000),
             max_connections_per_address: Some(256),
             max_connections_per_account: Some(64),
+            frame_memory_mib: Some(FRAME_MEMORY_MIB),
+            frame_timeout: Some(FRAME_TIMEOUT),
             drain: Some(0),
             durability: Some(Durability::Disk),
             log_format: Some(Format::default()),
@@ -324,6 +350,11 @@ impl Settings {
                 path => format!("/{path}"),
             },
             access,
+            rates: Rates { messages: self.max_messages_per_second, bytes: self.max_bytes_per_second },
+            frames: FrameLimits {
+                memory_mib: self.frame_memory_mib.unwrap_or(FRAME_MEMORY_MIB),
+                time: seconds(self.frame_timeout.unwrap_or(FRAME_TIMEOUT).max(1)),
+            },
             storage: Serve {
                 bytes_per_account: self.max_stored_mib_per_account.map(|mib| u64::from(mib) << 20),
                 values_per_account: self.max_covalues_per_account.map(u64::from),

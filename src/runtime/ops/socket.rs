@@ -44,7 +44,7 @@ pub struct Received {
     /// What it says.
     pub text: String,
     /// Given back to the one who reads the network.
-    pub room: OwnedSemaphorePermit,
+    pub room: Vec<OwnedSemaphorePermit>,
     /// Counts it among those that wait, where somebody counts.
     pub waiting: Option<Waiting>,
 }
