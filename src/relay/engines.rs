@@ -136,6 +136,13 @@ impl Engines {
         futures::future::try_join_all(closing).await.map(drop)
     }
 
+    /// Ends them, whoever still has one of them at hand: their stores are closed then.
+    pub(super) fn end(&self) {
+        for isolate in self.all() {
+            isolate.end();
+        }
+    }
+
     /// Has every engine hear of what the others store, here and at other relays.
     fn share_news(&self, database: Option<Arc<Database>>) -> Result<(), RelayError> {
         let all: Arc<[Arc<Unseen>]> = self.engines.iter().map(|engine| engine.unseen.clone()).collect();

@@ -380,6 +380,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         engines.close().await?;
         // Who does not read has had his time.
         let _ = tokio::time::timeout(LINGER, admission.none_left()).await;
+        engines.end();
         tracing::info!("stopped");
         Ok(())
     })

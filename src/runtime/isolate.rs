@@ -140,7 +140,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Isolate {
     requests: async_mpsc::UnboundedSender<String>,
     /// None once the isolate is to end.
-    connections: Option<async_mpsc::UnboundedSender<(Frames, oneshot::Sender<u32>)>>,
+    connections: Mutex<Option<async_mpsc::UnboundedSender<(Frames, oneshot::Sender<u32>)>>>,
     events: Mutex<mpsc::Receiver<Event>>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
@@ -188,7 +188,7 @@ impl Isolate {
         })?;
         Ok(Self {
             requests: request_sender,
-            connections: Some(connections),
+            connections: Mutex::new(Some(connections)),
             events: Mutex::new(events),
             shared,
             next_id: AtomicU64::new(1),
@@ -243,7 +243,7 @@ impl Isolate {
     /// [`IsolateError::Stopped`].
     pub async fn add_connection(&self, frames: Frames) -> Result<u32, IsolateError> {
         let (sender, receiver) = oneshot::channel();
-        let connections = self.connections.as_ref().ok_or_else(|| self.stopped())?;
+        let connections = lock(&self.connections).clone().ok_or_else(|| self.stopped())?;
         connections.send((frames, sender)).map_err(|_| self.stopped())?;
         receiver.await.map_err(|_| self.stopped())
     }
@@ -266,6 +266,23 @@ impl Isolate {
             lock(&shared.ended).get_or_insert_with(|| reason.to_owned());
             lock(&shared.pending).clear();
         }
+    }
+
+    /// Ends the isolate, and waits until it holds nothing but memory; whether it came to that.
+    pub fn end(&self) -> bool {
+        // This is what ends the engine's thread.
+        lock(&self.connections).take();
+        let longest = self.longest_turn.min(LAST_TURN);
+        let give_up = Instant::now() + 2 * LONGEST_TURN;
+        let mut finished = lock(&self.shared.finished);
+        while !*finished && Instant::now() < give_up {
+            self.stop_turn_after(longest);
+            finished = match self.shared.has_finished.wait_timeout(finished, longest / 2) {
+                Ok((guard, _)) => guard,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        *finished
     }
 
     /// Whether the isolate has ended.
@@ -345,23 +362,9 @@ impl Isolate {
 
 impl Drop for Isolate {
     fn drop(&mut self) {
-        // This is what ends the engine's thread.
-        self.connections.take();
         let Some(thread) = self.thread.take() else { return };
-        let longest = self.longest_turn.min(LAST_TURN);
-        let give_up = Instant::now() + 2 * LONGEST_TURN;
-        let mut finished = lock(&self.shared.finished);
-        while !*finished && Instant::now() < give_up {
-            self.stop_turn_after(longest);
-            finished = match self.shared.has_finished.wait_timeout(finished, longest / 2) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
-        let has_finished = *finished;
-        drop(finished);
         // V8 must not be met by the end of the process while it frees its heap.
-        if has_finished && cfg!(feature = "engine-v8") {
+        if self.end() && cfg!(feature = "engine-v8") {
             let _ = thread.join();
         }
     }
