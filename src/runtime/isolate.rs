@@ -74,6 +74,9 @@ pub enum IsolateError {
 
 type Reply = Result<Box<RawValue>, Failure>;
 
+/// A connection, and where to say by which handle the script knows it.
+type Accepted = (Frames, oneshot::Sender<u32>);
+
 /// State that the handle, the router of answers and the engine's thread share.
 #[derive(Default)]
 struct Shared {
@@ -140,7 +143,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Isolate {
     requests: async_mpsc::UnboundedSender<String>,
     /// None once the isolate is to end.
-    connections: Mutex<Option<async_mpsc::UnboundedSender<(Frames, oneshot::Sender<u32>)>>>,
+    connections: Mutex<Option<async_mpsc::UnboundedSender<Accepted>>>,
     events: Mutex<mpsc::Receiver<Event>>,
     shared: Arc<Shared>,
     next_id: AtomicU64,
@@ -457,7 +460,7 @@ struct Parts {
     options: IsolateOptions,
     script: &'static str,
     request_receiver: async_mpsc::UnboundedReceiver<String>,
-    accepted: async_mpsc::UnboundedReceiver<(Frames, oneshot::Sender<u32>)>,
+    accepted: async_mpsc::UnboundedReceiver<Accepted>,
     message_sender: mpsc::Sender<HostMessage>,
     started: Instant,
 }
