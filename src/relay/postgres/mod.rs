@@ -11,7 +11,6 @@ mod store;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,15 +29,19 @@ use crate::net::client_tls;
 #[serde(transparent)]
 pub struct DatabaseAddress(String);
 
-impl FromStr for DatabaseAddress {
-    type Err = String;
+/// Looked at only when it is used: whoever names a wrong one would be shown it, with the password.
+impl From<String> for DatabaseAddress {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+impl DatabaseAddress {
+    fn config(&self) -> Result<Config, String> {
+        if !self.0.starts_with("postgres://") && !self.0.starts_with("postgresql://") {
             return Err("a database looks like postgres://user:password@host/name".into());
         }
-        text.parse::<Config>().map_err(|error| error.to_string())?;
-        Ok(Self(text.to_owned()))
+        self.0.parse().map_err(|_| "this is no address of a database".into())
     }
 }
 
@@ -73,7 +76,7 @@ impl Database {
         root_certificate: Option<PathBuf>,
         runtime: Handle,
     ) -> Result<Arc<Self>, String> {
-        let mut config: Config = address.0.parse().map_err(|error: tokio_postgres::Error| error.to_string())?;
+        let mut config = address.config()?;
         config.application_name("caro relay");
         let tls = MakeRustlsConnect::new(client_tls(root_certificate.as_deref())?);
         Ok(Arc::new(Self { config, tls, runtime, is_away: AtomicBool::new(false) }))
@@ -107,9 +110,16 @@ mod tests {
 
     #[test]
     fn a_password_is_never_shown() {
-        let address: DatabaseAddress = "postgres://relay:s3cret@db.example:5433/caro?sslmode=require".parse().unwrap();
-        assert_eq!(address.to_string(), "postgres://db.example:5433/caro");
-        assert_eq!(format!("{address:?}"), "postgres://db.example:5433/caro");
-        assert!("mysql://db.example".parse::<DatabaseAddress>().is_err());
+        for (given, shown) in [
+            ("postgres://relay:s3cret@db.example:5433/caro?sslmode=require", "postgres://db.example:5433/caro"),
+            ("relay:s3cret@db.example/caro", "postgres://db.example/caro"),
+            ("mysql://relay:s3cret@db.example", "mysql://db.example"),
+        ] {
+            let address = DatabaseAddress::from(given.to_owned());
+            assert_eq!((address.to_string(), format!("{address:?}")), (shown.to_owned(), shown.to_owned()));
+            let refused = address.config().err();
+            assert_eq!(refused.is_none(), given.starts_with("postgres://"));
+            assert!(!refused.unwrap_or_default().contains("s3cret"));
+        }
     }
 }
