@@ -12,6 +12,7 @@
 //! | [`runtime`] | the isolate that runs the Jazz SDK, and its ops | records, phrases, data keys |
 //! | [`sync`] | the exchange between history and relay | SQL, JavaScript |
 //! | [`relay`] | the self-hosted relay around the same isolate | plaintext |
+//! | [`community`] | the anonymous report, its format and noise | commands, identity, sync |
 //! | [`cli`] | commands; alone prints, prompts, reads the environment | the isolate's insides |
 //!
 //! `docs/architecture.md` has the picture.
@@ -26,6 +27,7 @@ compile_error!("choose an engine: engine-quickjs (the default) or engine-v8");
 
 pub mod cli;
 mod clock;
+pub mod community;
 pub mod history;
 pub mod identity;
 mod local_socket;
