@@ -60,6 +60,8 @@ declare interface CaroOps {
   op_sql_run(sql: string, params: SqlValue[]): void;
   /** All rows, as objects keyed by column name. */
   op_sql_query(sql: string, params: SqlValue[]): Record<string, SqlValue>[];
+  /** Resolves once everything is on disk that was committed before. */
+  op_sql_flush(): Promise<void>;
 
   // --- clock and log ----------------------------------------------------------------------------
   /** Milliseconds since the Unix epoch, with fractions. */

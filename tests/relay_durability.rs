@@ -1,13 +1,14 @@
 //! What the relay confirms is on its disk; what its disk refuses is never confirmed.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde_json::Value;
 
-use crate::common::home::DEADLINE;
+use crate::common::home::{DEADLINE, wait_until};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, finish_within, serve};
 use crate::common::wire::{Fate, Way, Wire};
 use crate::sync_disk_full::SmallDisk;
@@ -62,6 +63,100 @@ fn what_the_relay_confirms_is_in_its_store() {
     let (count, early) = &*confirmed.lock().unwrap();
     assert!(*count > 60, "confirmations were seen: {count}");
     assert!(early.is_empty(), "confirmed before it was stored: {early:#?}");
+}
+
+/// How often the system has brought something to disk, as `strace` has written down.
+fn flushes(log: &Path) -> usize {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().filter(|line| line.contains("sync") && line.ends_with("= 0")).count()
+}
+
+#[test]
+fn what_the_relay_confirms_was_brought_to_disk_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("relay"), folder.path().join("strace.log"));
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let plain = serve(&data, address);
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o"]).arg(&log).arg("--");
+    command.arg(plain.get_program()).args(plain.get_args()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let relay = Relay::spawn(&data, address, command);
+
+    // How often anything had been brought to disk when transactions of a session came, and when they were confirmed.
+    let seen = Arc::new(Mutex::new((Vec::<(String, u64, usize)>::new(), Vec::<(usize, usize)>::new())));
+    let noted = seen.clone();
+    let wire = Wire::tampering(
+        &relay.url(),
+        Box::new(move |way, message| {
+            let (came, confirmed) = &mut *noted.lock().unwrap();
+            let name = |session: &str| format!("{} {session}", message["id"]);
+            if way == Way::Up && message["action"] == "content" {
+                for (session, new) in message["new"].as_object().into_iter().flatten() {
+                    let transactions = new["newTransactions"].as_array().map_or(0, Vec::len) as u64;
+                    came.push((name(session), new["after"].as_u64().unwrap_or(0) + transactions, flushes(&log)));
+                }
+            } else if way == Way::Down && message["action"] == "known" {
+                for (session, count) in message["sessions"].as_object().into_iter().flatten() {
+                    let session = name(session);
+                    came.retain(|(from, until, before)| {
+                        let waits = *from != session || *until > count.as_u64().unwrap_or(0);
+                        confirmed.extend((!waits).then(|| (*before, flushes(&log))));
+                        waits
+                    });
+                }
+            }
+            Fate::Pass
+        }),
+    );
+    let home = SyncHome::new("laptop");
+    home.init(&wire.url());
+    for i in 0..10 {
+        home.add_one(&format!("command {i}"));
+        home.now();
+    }
+    let (_, confirmed) = &*seen.lock().unwrap();
+    assert!(confirmed.len() > 10, "{confirmed:?}");
+    assert!(confirmed.iter().all(|(came, confirmed)| confirmed > came), "{confirmed:?}");
+}
+
+/// Has every further flush of a process fail, as long as the result runs.
+fn refuse_flushes(pid: u32) -> std::process::Child {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync,fdatasync"]);
+    command.args(["-e", "inject=fsync,fdatasync:error=EIO", "-p", &pid.to_string()]);
+    let strace = command.stdin(Stdio::null()).spawn().unwrap();
+    let traced = |task: &Path| {
+        let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
+        status.lines().any(|line| line == format!("TracerPid:\t{}", strace.id()))
+    };
+    let all = || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks.map_while(Result::ok).all(|task| traced(&task.path()))
+    };
+    wait_until("its system calls are watched", all);
+    strace
+}
+
+#[test]
+fn a_relay_whose_disk_refuses_what_was_written_ends_before_it_confirms_anything_more() {
+    let mut relay = Relay::new();
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    a.add(&[noise("before")]);
+    let phrase = a.init(&relay.url());
+    let mut strace = refuse_flushes(relay.pid());
+    a.add(&[noise("after")]);
+    let run = a.run(["sync", "now", "--timeout", "3"]);
+    assert_eq!(run.code, Some(5), "nothing is confirmed: {run:?}");
+    let status = relay.stop_quietly();
+    assert_eq!(status.code(), Some(1), "{}", relay.log());
+    assert!(relay.log().contains("did not take a change"), "{}", relay.log());
+    strace.wait().unwrap();
+    relay.start_again();
+    assert_eq!(a.now().pending, 0);
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), 2);
 }
 
 #[test]

@@ -9,6 +9,7 @@ import { LocalNode, type RawCoID } from "cojson";
 import { createWebSocketPeer } from "cojson-transport-ws";
 import { CaroCrypto } from "./crypto";
 import { awaitDependencies } from "./dependencies";
+import { onDisk } from "./flush";
 import { eraseHoldings, keepHoldings } from "./holdings";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
@@ -31,7 +32,7 @@ export class Relay {
 
   readonly handlers: Handlers = {
     accept: async ({ socket, mayWrite }) => {
-      this.accept(HostSocket.accepted(socket), mayWrite);
+      this.accept(HostSocket.accepted(socket, onDisk), mayWrite);
       return {};
     },
     measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null }),
@@ -46,6 +47,8 @@ export class Relay {
     },
     close: async () => {
       await this.node.storage?.eraseAllDeletedCoValues();
+      // Who waits for a confirmation gets it.
+      await onDisk();
       await this.node.gracefulShutdown();
       return {};
     },

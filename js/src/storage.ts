@@ -37,7 +37,8 @@ function isConflict(error: unknown): boolean {
 /** The error that was told of last: it passes several places that tell. */
 let told: unknown;
 
-function refused(error: unknown): void {
+/** Tells everyone that the store did not take a change. */
+export function refused(error: unknown): void {
   if (error === told) return;
   told = error;
   refusal = error instanceof Error ? error.message : String(error);

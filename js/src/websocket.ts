@@ -24,11 +24,13 @@ export class HostSocket {
   private unsent: string[] = [];
   /** Resolves when the next frame may be read; none where that is now. */
   mayGoOn: (() => Promise<void> | undefined) | undefined;
+  private stored: (() => Promise<void>) | undefined;
   private readonly listeners = new Map<EventName, Listener[]>();
 
-  /** Wraps a connection that is open already. */
-  static accepted(handle: number): HostSocket {
+  /** Wraps a connection that is open already; `stored` resolves once what was stored so far may be confirmed. */
+  static accepted(handle: number, stored?: () => Promise<void>): HostSocket {
     const socket = new HostSocket();
+    socket.stored = stored;
     socket.opened(handle);
     return socket;
   }
@@ -53,26 +55,37 @@ export class HostSocket {
   }
 
   get bufferedAmount(): number {
-    return this.handle === undefined ? 0 : ops().op_socket_buffered(this.handle);
+    const queued = this.handle === undefined ? 0 : ops().op_socket_buffered(this.handle);
+    return this.unsent.reduce((sum, text) => sum + text.length, queued);
   }
 
   /**
-   * A confirmation, and what follows it, is sent once the work under way has ended: the SDK confirms a change
-   * before it stores it, in one go, and no confirmation may leave before what it confirms is in the store.
+   * A confirmation, and what follows it, is sent once the work under way has ended, and on a relay once the disk has it:
+   * the SDK confirms a change before it stores it, in one go, and no confirmation may leave before what it confirms is
+   * in the store.
    * Everything else goes at once, so that `bufferedAmount` tells the SDK how fast the line really is.
    */
   send(text: string): void {
     if (this.readyState !== OPEN || this.handle === undefined) return;
     if (this.unsent.length === 0) {
       if (!text.startsWith(CONFIRMATION)) return ops().op_socket_send(this.handle, text);
-      queueMicrotask(() => this.flush());
+      queueMicrotask(() => this.confirm());
     }
     this.unsent.push(text);
   }
 
-  private flush(): void {
-    const texts = this.unsent;
-    this.unsent = [];
+  private async confirm(): Promise<void> {
+    while (this.stored && this.unsent.length > 0) {
+      // What is added while the disk works is for the next time.
+      const texts = this.unsent.length;
+      await this.stored();
+      this.flush(texts);
+    }
+    this.flush();
+  }
+
+  private flush(count = this.unsent.length): void {
+    const texts = this.unsent.splice(0, count);
     if (this.readyState !== OPEN || this.handle === undefined) return;
     for (const text of texts) ops().op_socket_send(this.handle, text);
   }
@@ -98,6 +111,8 @@ export class HostSocket {
 
   close(): void {
     if (this.readyState >= CLOSING) return;
+    // What the disk may not have yet is not confirmed: it is sent again some time.
+    if (this.stored) this.unsent = [];
     this.flush();
     this.readyState = CLOSING;
     if (this.handle !== undefined) ops().op_socket_close(this.handle);

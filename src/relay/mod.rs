@@ -22,6 +22,7 @@ mod pace;
 mod postgres;
 mod refusal;
 mod revocation;
+mod sqlite;
 mod store;
 mod upkeep;
 
@@ -180,6 +181,14 @@ pub enum RelayError {
         /// The folder.
         folder: PathBuf,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// The disk did not take what had been written to the store, and may have lost it; nobody was told that it is there.
+    #[error("the disk with the relay's store in {} did not take a change: {reason}", folder.display())]
+    Refused {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
         reason: String,
     },
     /// The store is no database, or a broken one.
@@ -349,6 +358,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                 _ = renew.tick() => certificate.iter().for_each(|certificate| certificate.renew_if_changed()),
                 _ = watch_every.tick() => {
                     engines.look()?;
+                    opened.look()?;
                     tell(Told::Alive);
                 }
             }
@@ -366,6 +376,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                 asked = signals.next() => if matches!(asked, Asked::Stop) { break },
                 _ = watch_every.tick() => {
                     engines.look()?;
+                    opened.look()?;
                     tell(Told::Alive);
                 }
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::accounts::{Accounts, AccountsError};
 use super::engines::Engines;
 use super::http::Shared;
-use super::{Durability, MEMORY_LIMIT, PATIENCE, RelayError, store};
+use super::{MEMORY_LIMIT, PATIENCE, RelayError, store};
 use crate::runtime::protocol::{Close, Forget, Serve};
 use crate::runtime::{Isolate, IsolateOptions};
 
@@ -69,7 +69,7 @@ async fn erase(accounts: &Accounts, engines: &Engines) -> Result<(), String> {
 pub fn erase_at_rest(data_dir: &Path) -> Result<(), RelayError> {
     let accounts = Accounts::open(data_dir)?;
     let _lock = store::lock(data_dir)?;
-    let store = Box::new(store::open_file(Some(data_dir), Durability::Disk)?);
+    let store = Box::new(store::open_at_rest(data_dir)?);
     let isolate = Isolate::start(IsolateOptions { store, dialer: None, memory_limit: MEMORY_LIMIT })?;
     isolate.call(&Serve::default(), PATIENCE)?;
     for account in accounts.to_erase()? {

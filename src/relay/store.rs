@@ -2,20 +2,32 @@
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use super::RelayError;
 use super::postgres::{Database, PostgresStore};
+use super::sqlite::{Log, SqliteStore};
 use crate::private_file;
-use crate::runtime::{Store, is_malformed, open_database, open_database_deferred};
+use crate::runtime::{Store, is_malformed, open_database};
 
 /// The opened stores, one for each engine; the lock is held as long as this lives.
 pub(super) struct Opened {
     pub stores: Vec<Box<dyn Store>>,
+    file: Option<(PathBuf, Arc<Log>)>,
     _lock: Option<File>,
+}
+
+impl Opened {
+    /// Says so where the disk has refused what was written.
+    pub(super) fn look(&self) -> Result<(), RelayError> {
+        let Some((folder, log)) = &self.file else { return Ok(()) };
+        let refused =
+            log.refusal().map(|reason| RelayError::Refused { folder: folder.clone(), reason: reason.to_owned() });
+        refused.map_or(Ok(()), Err)
+    }
 }
 
 /// What a relay waits for before it confirms a change.
@@ -48,30 +60,40 @@ pub(super) fn open(
     engines: usize,
 ) -> Result<Opened, RelayError> {
     let lock = folder.map(lock).transpose()?;
-    let opened: Result<Vec<Box<dyn Store>>, RelayError> = (0..engines)
-        .map(|_| match (shared, folder) {
-            (Some(database), _) => Ok(Box::new(PostgresStore::new(database.clone())) as Box<dyn Store>),
-            (None, folder) => Ok(Box::new(open_file(folder, durability)?) as Box<dyn Store>),
-        })
-        .collect();
-    Ok(Opened { stores: opened?, _lock: lock })
+    let mut file = None;
+    let stores = match (shared, folder) {
+        (Some(database), _) => (0..engines).map(|_| boxed(PostgresStore::new(database.clone()))).collect(),
+        (None, Some(folder)) => {
+            let opened = SqliteStore::open(&folder.join(DATABASE), durability, engines);
+            let (stores, log) = opened.map_err(|error| unusable(folder, &error))?;
+            file = Some((folder.to_owned(), log));
+            stores.into_iter().map(boxed).collect()
+        }
+        (None, None) => (0..engines).map(|_| in_memory().map(boxed)).collect::<Result<_, _>>()?,
+    };
+    Ok(Opened { stores, file, _lock: lock })
 }
 
-/// Opens the database in a folder, or one in memory.
-pub(super) fn open_file(folder: Option<&Path>, durability: Durability) -> Result<Connection, RelayError> {
-    let failed = |folder: &Path, reason: String| RelayError::Store { folder: folder.to_owned(), reason };
-    let Some(folder) = folder else {
-        return open_database(None).map_err(|error| failed(Path::new(":memory:"), error.to_string()));
-    };
-    let path = folder.join(DATABASE);
-    let opened = match durability {
-        Durability::Disk => open_database(Some(&path)),
-        Durability::Process => open_database_deferred(&path),
-    };
-    opened.map_err(|error| match is_malformed(&path) {
+fn boxed(store: impl Store + 'static) -> Box<dyn Store> {
+    Box::new(store)
+}
+
+/// Opens the database in a folder whose relay does not run.
+pub(super) fn open_at_rest(folder: &Path) -> Result<Connection, RelayError> {
+    open_database(Some(&folder.join(DATABASE))).map_err(|error| unusable(folder, &error))
+}
+
+/// Why the database in a folder did not open.
+fn unusable(folder: &Path, error: &rusqlite::Error) -> RelayError {
+    match is_malformed(&folder.join(DATABASE)) {
         true => RelayError::Damaged(folder.to_owned()),
-        false => failed(folder, error.to_string()),
-    })
+        false => RelayError::Store { folder: folder.to_owned(), reason: error.to_string() },
+    }
+}
+
+/// Makes a database in memory.
+fn in_memory() -> Result<Connection, RelayError> {
+    open_database(None).map_err(|error| RelayError::Store { folder: ":memory:".into(), reason: error.to_string() })
 }
 
 /// Takes the lock of a folder, which is made where there is none; held as long as the result lives.
@@ -89,19 +111,4 @@ pub(super) fn lock(folder: &Path) -> Result<File, RelayError> {
     let noted = lock.set_len(0).and_then(|()| writeln!(&lock, "{}", std::process::id()));
     noted.map_err(|e| failed(e.to_string()))?;
     Ok(lock)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_waited_for_is_what_was_asked_for() {
-        for (durability, expected) in [(Durability::Process, 1), (Durability::Disk, 2)] {
-            let folder = tempfile::tempdir().unwrap();
-            let store = open_file(Some(folder.path()), durability).unwrap();
-            let synchronous: i64 = store.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
-            assert_eq!(synchronous, expected, "{durability:?}");
-        }
-    }
 }

@@ -26,5 +26,5 @@ pub use ops::socket::{Claim, Dialer, Frames, Queue, Received, Waiting};
 pub use ops::storage::{flush_database, open_database, open_database_deferred};
 #[doc(hidden)]
 pub use ops::storage::{query_for_script, run_for_script};
-pub use store::{Rows, Store, StoreError};
+pub use store::{Flush, Rows, Store, StoreError};
 pub use store_check::{Flaw, StoreExamined, examine_store, is_damage, is_damaged, is_malformed};

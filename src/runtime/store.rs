@@ -1,5 +1,8 @@
 //! What runs the SQL of the SDK: the isolate's store, whatever keeps it.
 
+use std::io;
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -18,6 +21,9 @@ pub enum StoreError {
     Failed(String),
 }
 
+/// Brings to disk what was committed, on any thread.
+pub type Flush = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 /// A store for one isolate, which alone uses it.
 pub trait Store: Send {
     /// Runs one statement for its effect.
@@ -33,6 +39,11 @@ pub trait Store: Send {
     ///
     /// See [`StoreError`].
     fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError>;
+
+    /// What has to be done before a transaction is on disk that has been committed; none where nothing has.
+    fn flush(&self) -> Option<Flush> {
+        None
+    }
 }
 
 /// SQLite, which is what the SDK's SQL is written for.

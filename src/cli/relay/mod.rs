@@ -72,6 +72,10 @@ impl From<RelayError> for CliError {
                 (Kind::Failed, "Look whether it runs, and whether the address and its user are right.")
             }
             RelayError::Store { .. } => (Kind::Failed, "Make the folder writable, or name another with --data-dir."),
+            RelayError::Refused { .. } => (
+                Kind::Failed,
+                "Look after the disk, then start the relay again; devices send once more what it did not confirm.",
+            ),
             RelayError::Silent(_) => (
                 Kind::Unreachable,
                 "Ask as the user whose relay it is; if it hangs, look at its log or start it again.",

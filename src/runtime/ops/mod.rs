@@ -96,6 +96,7 @@ deno_core::extension!(
         session_map::op_session_map_decrypt_meta,
         storage::op_sql_run,
         storage::op_sql_query,
+        storage::op_sql_flush,
         socket::op_socket_connect,
         socket::op_socket_send,
         socket::op_socket_buffered,

@@ -17,7 +17,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use super::{exception, guarded, text};
+use super::{exception, guarded, guarded_async, text};
 use crate::runtime::store::{Rows, Store};
 
 /// Statements kept prepared; the SDK has about 50 different ones.
@@ -122,6 +122,17 @@ pub fn op_sql_query<'s, 'i>(
     params: v8::Local<'s, v8::Array>,
 ) -> Result<v8::Local<'s, v8::Array>, JsErrorBox> {
     query_for_script(scope, &*database(&state), sql, params)
+}
+
+/// Waits until everything is on disk that was committed before this call.
+#[op2]
+pub async fn op_sql_flush(state: Rc<RefCell<OpState>>) -> Result<(), JsErrorBox> {
+    guarded_async(async {
+        let Some(flush) = database(&state).flush() else { return Ok(()) };
+        // The script goes on while the disk works.
+        tokio::task::spawn_blocking(move || flush()).await.map_err(exception)?.map_err(exception)
+    })
+    .await
 }
 
 /// What [`op_sql_run`] does, on any database; public for the test target that runs the SDK's own suite.

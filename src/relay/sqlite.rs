@@ -1,0 +1,163 @@
+//! The store in a file. What its engines commit is brought to disk together: one flush for all that was committed before
+//! it, while they go on.
+//!
+//! A transaction is in the file once it has been committed, and survives the end of the process. On disk it is after
+//! [`Store::flush`], for which every confirmation waits. Where the disk refuses that, the relay ends: the system may take
+//! what it could not write for written when it is asked again, and the engines hold what may be lost.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::store::Durability;
+use crate::runtime::{Flush, Rows, Store, StoreError, flush_database, open_database_deferred};
+
+/// The store of one engine.
+pub(super) struct SqliteStore {
+    database: Connection,
+    log: Arc<Log>,
+}
+
+/// What is committed, and how much of it is on disk; one for all engines.
+pub(super) struct Log {
+    database: PathBuf,
+    durability: Durability,
+    /// Transactions that were committed.
+    written: AtomicU64,
+    /// As many of them are on disk.
+    flushed: AtomicU64,
+    flushing: Mutex<()>,
+    /// What the disk said when it refused.
+    refusal: OnceLock<String>,
+}
+
+impl SqliteStore {
+    /// Opens the file once for each engine.
+    pub(super) fn open(path: &Path, durability: Durability, engines: usize) -> rusqlite::Result<(Vec<Self>, Arc<Log>)> {
+        let log = Arc::new(Log::new(path, durability));
+        let mut stores = Vec::with_capacity(engines);
+        for engine in 0..engines {
+            let database = open_database_deferred(path)?;
+            if engine == 0 {
+                // A relay that ended at once has left what was never flushed, and the engines do not know of it.
+                database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            }
+            stores.push(Self { database, log: log.clone() });
+        }
+        Ok((stores, log))
+    }
+}
+
+impl Store for SqliteStore {
+    fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+        self.database.run(sql, params)?;
+        if self.database.is_autocommit() && sql != "ROLLBACK" {
+            self.log.written.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError> {
+        self.database.query(sql, params)
+    }
+
+    fn flush(&self) -> Option<Flush> {
+        if self.log.durability == Durability::Process || self.log.is_flushed() {
+            return None;
+        }
+        let log = self.log.clone();
+        Some(Arc::new(move || log.flush()))
+    }
+}
+
+impl Log {
+    fn new(database: &Path, durability: Durability) -> Self {
+        Self {
+            database: database.to_owned(),
+            durability,
+            written: AtomicU64::new(0),
+            flushed: AtomicU64::new(0),
+            flushing: Mutex::default(),
+            refusal: OnceLock::new(),
+        }
+    }
+
+    /// Why nothing is confirmed any more.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.get().map(String::as_str)
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.flushed.load(Ordering::SeqCst) >= self.written.load(Ordering::SeqCst)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let wanted = self.written.load(Ordering::SeqCst);
+        let _alone = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(refusal) = self.refusal() {
+            return Err(io::Error::other(refusal));
+        }
+        if self.flushed.load(Ordering::SeqCst) >= wanted {
+            return Ok(());
+        }
+        let written = self.written.load(Ordering::SeqCst);
+        flush_database(&self.database).inspect_err(|error| {
+            tracing::error!(%error, "the disk refused a change");
+            let _ = self.refusal.set(error.to_string());
+        })?;
+        self.flushed.store(written, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(folder: &Path, durability: Durability) -> SqliteStore {
+        SqliteStore::open(&folder.join("relay.db"), durability, 1).unwrap().0.remove(0)
+    }
+
+    #[test]
+    fn what_is_waited_for_is_what_was_asked_for() {
+        for (durability, expected) in [(Durability::Process, false), (Durability::Disk, true)] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = one(folder.path(), durability);
+            store.run("CREATE TABLE t (x)", &[]).unwrap();
+            assert_eq!(store.flush().is_some(), expected, "{durability:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_committed_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = one(folder.path(), Durability::Disk);
+        store.run("CREATE TABLE t (x)", &[]).unwrap();
+        store.flush().unwrap()().unwrap();
+        assert!(store.flush().is_none());
+        for end in ["ROLLBACK", "COMMIT"] {
+            store.run("BEGIN IMMEDIATE", &[]).unwrap();
+            store.run("INSERT INTO t VALUES (1)", &[]).unwrap();
+            assert!(store.flush().is_none());
+            store.run(end, &[]).unwrap();
+            assert_eq!(store.flush().is_some(), end == "COMMIT");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_refused_is_not_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("relay.db-wal");
+        std::fs::write(&file, "").unwrap();
+        let log = Log::new(&file.join("relay.db"), Durability::Disk);
+        log.written.store(1, Ordering::SeqCst);
+        assert!(log.flush().is_err() && log.refusal().is_some());
+        // As if the disk took it now.
+        let log = Log { database: folder.path().join("relay.db"), ..log };
+        assert!(log.flush().is_err());
+    }
+}
