@@ -26,6 +26,7 @@ impl OurRelay {
             .args(["relay", "serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(arguments)
+            .env("CARO_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .expect("caro runs");

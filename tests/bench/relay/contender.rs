@@ -10,7 +10,8 @@ use crate::node::{JazzRun, NodeRelay, interop_dir};
 use crate::our_relay::OurRelay;
 
 /// Our relay in the forms that are measured: a name, and what `caro relay serve` is told.
-const VARIANTS: [(&str, &[&str]); 1] = [("caro", &[])];
+const VARIANTS: [(&str, &[&str]); 3] =
+    [("caro", &[]), ("2 engines", &["--engines", "2"]), ("4 engines", &["--engines", "4"])];
 /// What all of them are told, so that ten thousand connections are not one too many.
 const CONNECTIONS: [&str; 2] = ["--max-connections", "100000"];
 
