@@ -5,7 +5,7 @@
  * them), and, unlike stock relays, erases the content of deleted values and names its peers at random.
  */
 
-import { LocalNode, type RawCoID } from "cojson";
+import { cojsonInternals, LocalNode, type RawCoID } from "cojson";
 import { createWebSocketPeer } from "cojson-transport-ws";
 import { CaroCrypto } from "./crypto";
 import { awaitDependencies } from "./dependencies";
@@ -18,6 +18,12 @@ import { Turns } from "./turns";
 import { HostSocket } from "./websocket";
 import { Writers } from "./writers";
 
+/**
+ * For how long the SDK deals with what has come before others are heard, milliseconds. Its own 50 are for a device, where
+ * nobody else waits.
+ */
+const TURN_MS = 5;
+
 export class Relay {
   private readonly crypto = new CaroCrypto();
   private readonly sockets = new Set<HostSocket>();
@@ -26,6 +32,7 @@ export class Relay {
   private turns!: Turns;
 
   constructor(private readonly setting: Serving) {
+    cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
     [this.node, this.writers] = this.newNode();
     onStorageRefusal(() => this.startOver());
   }

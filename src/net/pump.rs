@@ -65,8 +65,9 @@ enum End {
 
 /// Starts the task of a connection and gives its queues to be handed to an isolate.
 ///
-/// What waits for the script takes up some of `room` besides, where many connections share some. `keep_alive` says how the other side hears that this one is there, `queue` counts the frames that wait for the script,
-/// `hang_up` ends the connection. `at_end` is called once, when the connection is over in both directions, with the reason
+/// What waits for the script takes up some of `room` besides, where many connections share some. `keep_alive` says how
+/// the other side hears that this one is there, `queue` counts the frames that wait for the script, `hang_up` ends the
+/// connection. `at_end` is called once, when the connection is over in both directions, with the reason
 /// where either side would not go on.
 pub fn frames_for<S, M, E>(
     socket: S,
@@ -169,7 +170,7 @@ async fn write<M: WireMessage, E: std::fmt::Display>(
 /// Queues what comes for the script, until nothing comes any more.
 async fn read<M: WireMessage, E: std::fmt::Display>(
     stream: &mut (impl Stream<Item = Result<M, E>> + Unpin),
-    received: &mpsc::Sender<Received>,
+    received: &mpsc::Sender<Box<Received>>,
     queue: Option<&Arc<dyn Queue>>,
     of_all: Option<&Arc<Semaphore>>,
 ) -> End {
@@ -185,7 +186,7 @@ async fn read<M: WireMessage, E: std::fmt::Display>(
                     room.push(shared);
                 }
                 let waiting = queue.map(|queue| Waiting::begin(queue.clone(), text.len()));
-                if received.send(Received { text, room, waiting }).await.is_err() {
+                if received.send(Box::new(Received { text, room, waiting })).await.is_err() {
                     break;
                 }
             }

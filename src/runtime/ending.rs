@@ -3,7 +3,9 @@
 //! Both sides have this list: a relay sends the code and the reason, a client of ours knows the code and says in its own
 //! words what to do. Codes from 4000 on are for whoever uses WebSockets.
 
-use tokio::sync::watch;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::Notify;
 
 /// What is wrong with a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,27 +88,37 @@ impl Ending {
 
 /// Ends one connection from anywhere, with the reason; the first one counts.
 #[derive(Clone, Debug)]
-pub struct HangUp(watch::Sender<Option<Ending>>);
+pub struct HangUp(Arc<Line>);
+
+#[derive(Debug, Default)]
+struct Line {
+    ending: OnceLock<Ending>,
+    is_told: Notify,
+}
 
 impl HangUp {
     /// One for a connection that goes on until somebody says otherwise.
     #[must_use]
     pub fn new() -> Self {
-        Self(watch::Sender::new(None))
+        Self(Arc::default())
     }
 
     /// Ends the connection.
     pub fn end(&self, ending: Ending) {
-        self.0.send_if_modified(|asked| asked.is_none() && asked.replace(ending).is_none());
+        if self.0.ending.set(ending).is_ok() {
+            self.0.is_told.notify_waiters();
+        }
     }
 
     /// Resolves once the connection is to end.
     pub async fn asked(&self) -> Ending {
-        let mut asked = self.0.subscribe();
-        match asked.wait_for(Option::is_some).await.map(|ending| *ending) {
-            Ok(Some(ending)) => ending,
-            // The sender is here.
-            _ => std::future::pending().await,
+        loop {
+            // Listens before it looks, so that nothing is missed in between.
+            let told = self.0.is_told.notified();
+            if let Some(ending) = self.0.ending.get() {
+                return *ending;
+            }
+            told.await;
         }
     }
 }

@@ -31,8 +31,8 @@ pub struct Frames {
     pub outgoing: mpsc::UnboundedSender<String>,
     /// Bytes that were queued and not yet written to the network.
     pub buffered: Arc<AtomicUsize>,
-    /// Frames received; ends when the connection has.
-    pub incoming: mpsc::Receiver<Received>,
+    /// Frames received; ends when the connection has. Boxed, since the queue has room for many and mostly holds none.
+    pub incoming: mpsc::Receiver<Box<Received>>,
     /// Ends the connection with a reason.
     pub hang_up: HangUp,
     /// What an account has to be let through by that wants to write; none where anybody may.
@@ -83,7 +83,7 @@ struct Socket {
     /// None once the script has closed it.
     outgoing: Option<mpsc::UnboundedSender<String>>,
     buffered: Arc<AtomicUsize>,
-    incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<Received>>>,
+    incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<Box<Received>>>>,
     hang_up: HangUp,
     claim: Option<Claim>,
 }
