@@ -6,16 +6,15 @@
  */
 
 import { cojsonInternals, LocalNode, type RawCoID } from "cojson";
-import { createWebSocketPeer } from "cojson-transport-ws";
 import { CaroCrypto } from "./crypto";
 import { awaitDependencies } from "./dependencies";
 import { onDisk } from "./flush";
+import { Guest, type Host } from "./guest";
 import { eraseHoldings, keepHoldings } from "./holdings";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
 import { onStorageRefusal, openStorage } from "./storage";
 import { Turns } from "./turns";
-import { HostSocket } from "./websocket";
 import { Writers } from "./writers";
 
 /**
@@ -26,20 +25,26 @@ const TURN_MS = 5;
 
 export class Relay {
   private readonly crypto = new CaroCrypto();
-  private readonly sockets = new Set<HostSocket>();
+  /** The clients, by the names that the SDK has for them. */
+  private readonly guests = new Map<string, Guest>();
   private node: LocalNode;
-  private writers: Writers;
   private turns!: Turns;
 
   constructor(private readonly setting: Serving) {
     cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
-    [this.node, this.writers] = this.newNode();
+    this.node = this.newNode();
     onStorageRefusal(() => this.startOver());
   }
 
+  private readonly host: Host = {
+    onDisk,
+    turn: (guest) => this.turns.of(guest),
+    left: (guest) => this.guests.delete(guest.id),
+  };
+
   readonly handlers: Handlers = {
     accept: async ({ socket, mayWrite }) => {
-      this.accept(HostSocket.accepted(socket, onDisk), mayWrite);
+      this.accept(socket, mayWrite);
       return {};
     },
     measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null }),
@@ -61,18 +66,18 @@ export class Relay {
     },
   };
 
-  private newNode(): [LocalNode, Writers] {
+  private newNode(): LocalNode {
     const secret = this.crypto.newRandomAgentSecret();
     const node = new LocalNode(secret, this.crypto.newRandomSessionID(this.crypto.getAgentID(secret)), this.crypto);
     const storage = openStorage();
     if (this.setting.tells) tellWhatIsStored(storage);
     node.setStorage(storage);
     if (!this.setting.isShared) keepHoldings();
-    const writers = new Writers(node, this.setting);
+    new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);
     awaitDependencies(node);
     node.enableGarbageCollector();
-    return [node, writers];
+    return node;
   }
 
   /**
@@ -80,28 +85,18 @@ export class Relay {
    * Whoever sent it gets no confirmation but has to come again, to a node that knows what the store holds and no more.
    */
   private startOver(): void {
-    for (const socket of this.sockets) socket.abandon();
-    this.sockets.clear();
+    for (const guest of this.guests.values()) guest.close();
+    this.guests.clear();
     const failed = this.node;
-    [this.node, this.writers] = this.newNode();
+    this.node = this.newNode();
     void failed.gracefulShutdown();
   }
 
-  private accept(websocket: HostSocket, mayWrite: MayWrite): void {
-    this.sockets.add(websocket);
-    websocket.addEventListener("close", () => this.sockets.delete(websocket));
+  private accept(socket: number, mayWrite: MayWrite): void {
+    // Random, since stock names have the time in them, and two of one moment end each other.
     const id = `client-${this.crypto.uniquenessForHeader()}`;
-    this.writers.add(id, websocket, mayWrite);
-    const turns = this.turns;
-    websocket.mayGoOn = () => turns.over(id, websocket);
-    const peer = createWebSocketPeer({
-      id,
-      role: "client",
-      websocket,
-      expectPings: false,
-      batchingByDefault: false,
-      deletePeerStateOnClose: true,
-    });
-    this.node.syncManager.addPeer(peer);
+    const guest = new Guest(id, socket, mayWrite === "anyone" ? undefined : mayWrite.account, this.host);
+    this.guests.set(id, guest);
+    this.node.syncManager.addPeer(guest);
   }
 }

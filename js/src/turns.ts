@@ -5,12 +5,7 @@
  */
 
 import type { LocalNode } from "cojson";
-import type { HostSocket } from "./websocket";
-
-/** Answers in bytes that may wait for a client before it is read on; the SDK holds further ones back at about as many. */
-const FULL = 100_000;
-/** How often it is looked whether they have gone, milliseconds. */
-const LOOK_EVERY_MS = 20;
+import type { Guest } from "./guest";
 
 type Queues = LocalNode["syncManager"]["messagesQueue"];
 
@@ -29,14 +24,14 @@ export class Turns {
     };
   }
 
-  /** Resolves when a connection may be read on; undefined where that is now. */
-  over(peer: string, socket: HostSocket): Promise<void> | undefined {
-    return this.isBusy(peer) || isFull(socket) ? this.wait(peer, socket) : undefined;
+  /** Resolves when a client may be read on; undefined where that is now. */
+  of(guest: Guest): Promise<void> | undefined {
+    return this.isBusy(guest.id) || guest.isFull ? this.wait(guest) : undefined;
   }
 
-  private async wait(peer: string, socket: HostSocket): Promise<void> {
-    if (this.isBusy(peer)) await new Promise<void>((resolve) => this.waiting.set(peer, resolve));
-    while (isFull(socket)) await new Promise<void>((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  private async wait(guest: Guest): Promise<void> {
+    if (this.isBusy(guest.id)) await new Promise<void>((resolve) => this.waiting.set(guest.id, resolve));
+    await guest.room();
   }
 
   private isBusy(peer: string): boolean {
@@ -49,8 +44,4 @@ export class Turns {
     this.waiting.delete(peer);
     resolve?.();
   }
-}
-
-function isFull(socket: HostSocket): boolean {
-  return socket.isOpen && socket.bufferedAmount > FULL;
 }

@@ -1,8 +1,6 @@
 /**
- * The part of the WebSocket interface that the SDK's transport uses, over the socket ops.
- *
- * Two ways to get one: a client dials the configured relay (the address is the host's business and
- * never reaches the script), and the relay wraps a connection that the host has accepted.
+ * The part of the WebSocket interface that the SDK's transport uses, over the socket ops: a connection to the configured
+ * relay. Its address is the host's business and never reaches the script. A relay's clients are `guest.ts`.
  */
 
 type Listener = { call: (event: any) => void; once: boolean };
@@ -22,18 +20,7 @@ export class HostSocket {
   readyState = CONNECTING;
   private handle: number | undefined;
   private unsent: string[] = [];
-  /** Resolves when the next frame may be read; none where that is now. */
-  mayGoOn: (() => Promise<void> | undefined) | undefined;
-  private stored: (() => Promise<void>) | undefined;
   private readonly listeners = new Map<EventName, Listener[]>();
-
-  /** Wraps a connection that is open already; `stored` resolves once what was stored so far may be confirmed. */
-  static accepted(handle: number, stored?: () => Promise<void>): HostSocket {
-    const socket = new HostSocket();
-    socket.stored = stored;
-    socket.opened(handle);
-    return socket;
-  }
 
   /** Dials the relay; `open` or `error` and `close` follow. */
   static dial(): HostSocket {
@@ -55,64 +42,32 @@ export class HostSocket {
   }
 
   get bufferedAmount(): number {
-    const queued = this.handle === undefined ? 0 : ops().op_socket_buffered(this.handle);
-    return this.unsent.reduce((sum, text) => sum + text.length, queued);
+    return this.handle === undefined ? 0 : ops().op_socket_buffered(this.handle);
   }
 
   /**
-   * A confirmation, and what follows it, is sent once the work under way has ended, and on a relay once the disk has it:
-   * the SDK confirms a change before it stores it, in one go, and no confirmation may leave before what it confirms is
-   * in the store.
+   * A confirmation, and what follows it, is sent once the work under way has ended: the SDK confirms a change
+   * before it stores it, in one go, and no confirmation may leave before what it confirms is in the store.
    * Everything else goes at once, so that `bufferedAmount` tells the SDK how fast the line really is.
    */
   send(text: string): void {
     if (this.readyState !== OPEN || this.handle === undefined) return;
     if (this.unsent.length === 0) {
       if (!text.startsWith(CONFIRMATION)) return ops().op_socket_send(this.handle, text);
-      queueMicrotask(() => this.confirm());
+      queueMicrotask(() => this.flush());
     }
     this.unsent.push(text);
   }
 
-  private async confirm(): Promise<void> {
-    while (this.stored && this.unsent.length > 0) {
-      // What is added while the disk works is for the next time.
-      const texts = this.unsent.length;
-      await this.stored();
-      this.flush(texts);
-    }
-    this.flush();
-  }
-
-  private flush(count = this.unsent.length): void {
-    const texts = this.unsent.splice(0, count);
+  private flush(): void {
+    const texts = this.unsent;
+    this.unsent = [];
     if (this.readyState !== OPEN || this.handle === undefined) return;
     for (const text of texts) ops().op_socket_send(this.handle, text);
   }
 
-  /** Closes at once; what was not sent yet never is. */
-  abandon(): void {
-    this.unsent = [];
-    this.close();
-  }
-
-  /** Ends at once, with a reason that the client hears; what was not sent yet never is. */
-  refuse(code: number): void {
-    if (this.readyState >= CLOSING) return;
-    this.unsent = [];
-    this.readyState = CLOSING;
-    if (this.handle !== undefined) ops().op_socket_refuse(this.handle, code);
-  }
-
-  /** Whether an account may write through this connection. */
-  claim(account: string): boolean {
-    return this.handle !== undefined && ops().op_socket_claim(this.handle, account);
-  }
-
   close(): void {
     if (this.readyState >= CLOSING) return;
-    // What the disk may not have yet is not confirmed: it is sent again some time.
-    if (this.stored) this.unsent = [];
     this.flush();
     this.readyState = CLOSING;
     if (this.handle !== undefined) ops().op_socket_close(this.handle);
@@ -152,8 +107,6 @@ export class HostSocket {
       }
       if (text === null) break;
       if (this.readyState === OPEN) this.emit("message", { data: text });
-      const wait = this.mayGoOn?.();
-      if (wait) await wait;
     }
     this.closed();
   }

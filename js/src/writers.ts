@@ -11,9 +11,9 @@
  */
 
 import { cojsonInternals, type LocalNode, type RawCoID } from "cojson";
+import type { Guest } from "./guest";
 import { type Held, held, isStored, ownerIn } from "./holdings";
-import type { Limits, MayWrite } from "./protocol";
-import type { HostSocket } from "./websocket";
+import type { Limits } from "./protocol";
 
 type Handle = LocalNode["syncManager"]["handleNewContent"];
 type Message = Parameters<Handle>[0];
@@ -37,53 +37,38 @@ const LENIENCE_MS = 2_000;
 /** Accounts of which it is remembered what they hold. */
 const REMEMBERED = 10_000;
 
-/** One connection. */
-interface Guest {
-  socket: HostSocket;
-  /** The account that alone may write; null until it is known, undefined where all may. */
-  account: string | null | undefined;
-  /** What its first message was about: a client begins with its account. */
-  first: string | undefined;
-}
-
 export class Writers {
-  /** By the name that the SDK has for the connection. */
-  private readonly guests = new Map<string, Guest>();
   private readonly holdings = new Map<string, Held>();
 
-  /** Takes part in what a node does with content from outside. */
+  /** Takes part in what a node does with content from outside; `guests` are by the names that the SDK has for them. */
   constructor(
     private readonly node: LocalNode,
+    guests: ReadonlyMap<string, Guest>,
     private readonly limits: Limits,
   ) {
     const sync = node.syncManager;
     const push = sync.pushMessage.bind(sync);
     sync.pushMessage = (message, peer) => {
-      const guest = this.guests.get(peer.id);
+      const guest = guests.get(peer.id);
       if (guest) guest.first ??= message.id;
       push(message, peer);
     };
     const handle: Handle = sync.handleNewContent.bind(sync);
     sync.handleNewContent = (message, from) => {
-      const guest = from === "storage" || from === "import" ? undefined : this.guests.get(from.id);
+      const guest = from === "storage" || from === "import" ? undefined : guests.get(from.id);
       if (!guest) return handle(message, from);
-      if (!isWellFormed(message)) return guest.socket.refuse(MALFORMED);
+      if (!isWellFormed(message)) return guest.refuse(MALFORMED);
       this.take(message, guest, (admitted) => handle(admitted, from));
     };
-  }
-
-  add(peer: string, socket: HostSocket, mayWrite: MayWrite): void {
-    this.guests.set(peer, { socket, account: mayWrite === "anyone" ? undefined : mayWrite.account, first: undefined });
-    socket.addEventListener("close", () => this.guests.delete(peer));
   }
 
   private take(message: Message, guest: Guest, handle: (message: Message) => void): void {
     const own = guest.account === undefined ? message : this.ofAccount(message, guest);
     if (!own) return;
     const refusal = this.exceeds(own);
-    if (refusal === TOO_LARGE) return guest.socket.refuse(refusal);
+    if (refusal === TOO_LARGE) return guest.refuse(refusal);
     if (refusal) {
-      setTimeout(() => guest.socket.refuse(refusal), LENIENCE_MS);
+      setTimeout(() => guest.refuse(refusal), LENIENCE_MS);
       return;
     }
     const before = this.counts(own);
@@ -92,8 +77,8 @@ export class Writers {
     if (guest.account === null && Object.keys(own.new).some((session) => (after[session] ?? 0) > (before[session] ?? 0))) {
       const account = this.writer(guest);
       // What was taken is confirmed only later.
-      if (account && guest.socket.claim(account)) guest.account = account;
-      else guest.socket.refuse(OTHER_ACCOUNT);
+      if (account && guest.claim(account)) guest.account = account;
+      else guest.refuse(OTHER_ACCOUNT);
     }
   }
 
@@ -110,7 +95,7 @@ export class Writers {
     const isNew = message.header !== undefined && guest.account !== null;
     const owns = isNew && ownerIn(this.node, message.id, message.header as never) === writer;
     if (own.length > 0 || (sessions.length === 0 && owns)) return { ...message, new: Object.fromEntries(own) };
-    if (guest.account && guest.first !== guest.account) guest.socket.refuse(OTHER_ACCOUNT);
+    if (guest.account && guest.first !== guest.account) guest.refuse(OTHER_ACCOUNT);
     else console.debug("left out what another account has written");
     return undefined;
   }

@@ -59,7 +59,7 @@ const KEEP_ALIVE: KeepAlive = KeepAlive { after: Duration::from_secs(4), text: p
 /// How long saying good-bye may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How much a connection reads at once: most say little.
-const READ_BUFFER: usize = 4 << 10;
+const READ_BUFFER: usize = 1 << 10;
 
 /// What all answers share.
 pub(super) struct Shared {

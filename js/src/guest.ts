@@ -1,0 +1,202 @@
+/**
+ * One client of a relay, as the SDK's node has it: a peer and both of its channels in one object.
+ *
+ * The SDK's own transport makes dozens of objects for each connection. A relay has thousands that say nothing most of the
+ * time, and has this for each instead. Frames are read in turn with those of others. Answers go at once, or by priority
+ * where the client has not taken what was sent before; a confirmation, and what follows it, only once the disk has what it
+ * confirms: the SDK confirms a change before it stores it, in one go.
+ */
+
+import { cojsonInternals, type Peer, PriorityBasedMessageQueue, type SyncMessage } from "cojson";
+
+type Message = Parameters<Peer["outgoing"]["push"]>[0];
+
+/** Answers in bytes that may wait for a client; further ones are held back, and it is not read on. */
+const FULL = 100_000;
+/** How often it is looked whether they have gone, milliseconds. */
+const LOOK_EVERY_MS = 20;
+/** Messages that were held back go in frames of about so many characters, to clients that send several in one too. */
+const LONGEST_FRAME = 100_000;
+
+/** What all clients of a relay share. */
+export interface Host {
+  /** Resolves once everything is on disk that is stored now. */
+  onDisk(): Promise<void>;
+  /** Resolves when a client may be read on; undefined where that is now. */
+  turn(guest: Guest): Promise<void> | undefined;
+  /** A client has gone. */
+  left(guest: Guest): void;
+}
+
+export class Guest implements Peer {
+  /** What its first message was about: a client begins with its account. */
+  first: string | undefined;
+  private isOpen = true;
+  private batches = false;
+  private deliver: ((message: Message) => void) | undefined;
+  /** Frames that wait for the disk. */
+  private unconfirmed: string[] | undefined;
+  /** Messages that wait until the client has taken others. */
+  private heldBack: PriorityBasedMessageQueue | undefined;
+
+  /**
+   * @param id what the SDK calls it
+   * @param socket the host's name of the connection
+   * @param account the account that alone may write; null until it is known, undefined where all may
+   */
+  constructor(
+    readonly id: string,
+    private readonly socket: number,
+    public account: string | null | undefined,
+    private readonly host: Host,
+  ) {}
+
+  get role(): "client" {
+    return "client";
+  }
+
+  get persistent(): false {
+    return false;
+  }
+
+  get incoming(): this {
+    return this;
+  }
+
+  get outgoing(): this {
+    return this;
+  }
+
+  /** Whether answers wait that it has not taken. */
+  get isFull(): boolean {
+    if (!this.isOpen) return false;
+    const waiting = this.unconfirmed?.reduce((sum, text) => sum + text.length, 0) ?? 0;
+    return waiting + Deno.core.ops.op_socket_buffered(this.socket) > FULL;
+  }
+
+  /** Resolves once it has taken most answers. */
+  async room(): Promise<void> {
+    while (this.isFull) await new Promise<void>((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+
+  // --- what the SDK does with it ----------------------------------------------------------------
+
+  onMessage(deliver: (message: Message) => void): void {
+    this.deliver = deliver;
+    void this.read();
+  }
+
+  /** The SDK asks for this on behalf of others than the node, of whom there are none here. */
+  onClose(): void {}
+
+  push(message: Message): void {
+    if (message === "Disconnected") return this.close();
+    if (!this.isOpen) return;
+    if (this.heldBack) return this.heldBack.push(message);
+    if (!this.isFull) return this.send(JSON.stringify(message), isConfirmation(message));
+    this.heldBack = new PriorityBasedMessageQueue(cojsonInternals.CO_VALUE_PRIORITY.HIGH, "outgoing", { peerRole: "client" });
+    this.heldBack.push(message);
+    void this.release(this.heldBack);
+  }
+
+  close(): void {
+    this.end(() => Deno.core.ops.op_socket_close(this.socket));
+  }
+
+  // --- what the relay does ----------------------------------------------------------------------
+
+  /** Ends at once, with a reason that the client hears. */
+  refuse(code: number): void {
+    this.end(() => Deno.core.ops.op_socket_refuse(this.socket, code));
+  }
+
+  /** Whether an account may write through this connection. */
+  claim(account: string): boolean {
+    return Deno.core.ops.op_socket_claim(this.socket, account);
+  }
+
+  /** What was not sent yet never is: it may not be on disk, and who wants it asks again. */
+  private end(how: () => void): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.unconfirmed = undefined;
+    this.heldBack = undefined;
+    how();
+  }
+
+  private async read(): Promise<void> {
+    for (;;) {
+      const text = await Deno.core.ops.op_socket_receive(this.socket);
+      if (text === null) break;
+      if (this.isOpen) this.take(text);
+      const wait = this.host.turn(this);
+      if (wait) await wait;
+    }
+    this.isOpen = false;
+    this.deliver?.("Disconnected");
+    this.host.left(this);
+  }
+
+  private take(text: string): void {
+    // A sign of life.
+    if (text === "") return;
+    try {
+      const messages: unknown[] = text.split("\n").map((line) => JSON.parse(line));
+      this.batches ||= messages.length > 1;
+      for (const message of messages) {
+        if (isMessage(message)) this.deliver?.(message);
+      }
+    } catch (error) {
+      console.debug("a client sent what is no message", error);
+    }
+  }
+
+  /** Sends what was held back, as fast as the client takes it. */
+  private async release(queue: PriorityBasedMessageQueue): Promise<void> {
+    let next = queue.pull();
+    while (next) {
+      await this.room();
+      const frame: string[] = [];
+      let length = 0;
+      let confirms = false;
+      do {
+        const text = JSON.stringify(next);
+        frame.push(text);
+        length += text.length;
+        confirms ||= isConfirmation(next);
+        next = queue.pull();
+      } while (next && this.batches && length < LONGEST_FRAME);
+      this.send(frame.join("\n"), confirms);
+    }
+    if (this.heldBack === queue) this.heldBack = undefined;
+  }
+
+  private send(text: string, confirms: boolean): void {
+    if (!this.isOpen) return;
+    if (!this.unconfirmed) {
+      if (!confirms) return Deno.core.ops.op_socket_send(this.socket, text);
+      this.unconfirmed = [];
+      queueMicrotask(() => this.confirm());
+    }
+    this.unconfirmed.push(text);
+  }
+
+  /** Sends what waits for the disk, and then what was added meanwhile. */
+  private async confirm(): Promise<void> {
+    while (this.unconfirmed && this.unconfirmed.length > 0) {
+      const count = this.unconfirmed.length;
+      await this.host.onDisk();
+      for (const text of this.unconfirmed?.splice(0, count) ?? []) Deno.core.ops.op_socket_send(this.socket, text);
+    }
+    this.unconfirmed = undefined;
+  }
+}
+
+function isConfirmation(message: SyncMessage): boolean {
+  return message.action === "known";
+}
+
+/** Whether it is more than a sign of life; the SDK sees to the rest. */
+function isMessage(message: unknown): message is SyncMessage {
+  return typeof message === "object" && message !== null && "action" in message;
+}
