@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::home::{DEADLINE, wait_until};
+use crate::common::home::{DEADLINE, is_slow_run, wait_until};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 use crate::common::wire::{Fate, Way, Wire};
 use crate::relay_serving::{Client, websocket};
 
 /// A CoValue that nobody has made.
-const NOBODYS: &str = "co_z1111111111111111111111111";
+pub const NOBODYS: &str = "co_z1111111111111111111111111";
 
 /// A device that has synced with the relay, to see that it goes on.
-fn device(relay: &Relay) -> SyncHome {
+pub fn device(relay: &Relay) -> SyncHome {
     let device = SyncHome::new("laptop");
     device.add_one("echo before");
     device.init(&relay.url());
@@ -25,13 +25,13 @@ fn device(relay: &Relay) -> SyncHome {
 
 /// Insists that the relay still serves a device, at once.
 #[track_caller]
-fn serves(device: &SyncHome) {
+pub fn serves(device: &SyncHome) {
     device.add_one("echo after");
     let exchanged = device.now();
     assert_eq!((exchanged.sent, exchanged.pending), (1, 0));
 }
 
-fn client(relay: &Relay) -> Client {
+pub fn client(relay: &Relay) -> Client {
     let mut client = websocket(&relay.url(), &[]).unwrap();
     assert!(client.text().is_some(), "it says that it is there");
     client
@@ -51,7 +51,7 @@ fn ending(client: &mut Client) -> Option<u16> {
 
 /// Waits until everything sent so far has been dealt with, or the connection was ended: an answer to a question comes in
 /// its turn. Whether it goes on.
-fn goes_on(client: &mut Client) -> bool {
+pub fn goes_on(client: &mut Client) -> bool {
     client.send(&load(NOBODYS));
     while let Some(text) = client.text() {
         if text.contains(NOBODYS) {
@@ -61,7 +61,7 @@ fn goes_on(client: &mut Client) -> bool {
     false
 }
 
-fn load(id: &str) -> String {
+pub fn load(id: &str) -> String {
     json!({ "action": "load", "id": id, "header": false, "sessions": {} }).to_string()
 }
 
@@ -139,7 +139,7 @@ fn what_is_nested_deeply_or_too_long_never_reaches_the_engine() {
 }
 
 /// A connection on which frames are made by hand.
-fn raw(relay: &Relay) -> TcpStream {
+pub fn raw(relay: &Relay) -> TcpStream {
     let mut stream = TcpStream::connect(relay.address()).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
@@ -159,7 +159,7 @@ fn raw(relay: &Relay) -> TcpStream {
 }
 
 /// The beginning of a text frame that says how long it will be; its mask changes nothing.
-fn announces(bytes: u64) -> Vec<u8> {
+pub fn announces(bytes: u64) -> Vec<u8> {
     let mut head = vec![0x81, 0x80 | 127];
     head.extend(bytes.to_be_bytes());
     head.extend([0; 4]);
@@ -167,7 +167,7 @@ fn announces(bytes: u64) -> Vec<u8> {
 }
 
 /// Reads to the end of a raw connection; the code with which the relay ended it.
-fn raw_ending(stream: &mut TcpStream) -> Option<u16> {
+pub fn raw_ending(stream: &mut TcpStream) -> Option<u16> {
     let mut bytes = Vec::new();
     // It may be cut off after it was ended.
     let _ = stream.read_to_end(&mut bytes);
@@ -206,7 +206,7 @@ fn a_frame_that_does_not_arrive_is_given_up_and_so_is_one_that_is_announced_too_
 }
 
 /// Resident memory of the relay, in MiB.
-fn memory(relay: &Relay) -> u64 {
+pub fn memory(relay: &Relay) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", relay.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
@@ -407,4 +407,56 @@ fn who_sends_more_than_he_may_is_read_slowly_and_nobody_else() {
         answers += fast.text().expect("nothing is lost").matches(NOBODYS).count();
     }
     assert!(begun.elapsed() > Duration::from_millis(2_500), "40 at once, 60 in 3 s: {:?}", begun.elapsed());
+}
+
+/// Asks for names that nobody has until the relay sends it away; says how many it was answered at least.
+fn asked_for_names(relay: &Relay, round: usize) -> usize {
+    let mut client = client(relay);
+    let mut number = 0;
+    while client.ended.is_none() {
+        assert!(number < 30_000, "it is asked for {number} names");
+        let names: Vec<String> = (number..number + 500).map(|n| format!("co_z{round}z{n:020}")).collect();
+        client.send(&names.iter().map(|name| load(name)).collect::<Vec<_>>().join("\n"));
+        while client.text().is_some_and(|text| !text.contains(&names[499])) {}
+        number += 500;
+    }
+    assert_eq!(client.ended.as_ref().map(|(code, _)| *code), Some(4429));
+    number
+}
+
+#[test]
+fn who_asks_for_more_names_that_nobody_has_than_are_kept_for_one_is_sent_away() {
+    let relay = Relay::new();
+    let device = device(&relay);
+    let before = memory(&relay);
+    assert!(asked_for_names(&relay, 0) > 10_000);
+    let grown = memory(&relay).saturating_sub(before);
+    assert!(grown < 250, "{grown} MiB");
+    serves(&device);
+}
+
+#[test]
+fn slow_names_that_nobody_waits_for_any_more_are_forgotten() {
+    if !is_slow_run() {
+        return;
+    }
+    let relay = Relay::new();
+    let device = device(&relay);
+    let before = memory(&relay);
+    for round in 0..10 {
+        asked_for_names(&relay, round);
+    }
+    let grown = memory(&relay).saturating_sub(before);
+    assert!(grown < 400, "{grown} MiB for ten times what one may ask for");
+    serves(&device);
+}
+
+#[test]
+fn an_id_that_is_none_is_not_remembered() {
+    let relay = Relay::new();
+    let device = device(&relay);
+    let mut client = client(&relay);
+    client.send(&load(&format!("co_z{}", "x".repeat(1 << 20))));
+    assert_eq!(ending(&mut client), Some(4400));
+    serves(&device);
 }

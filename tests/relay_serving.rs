@@ -69,7 +69,15 @@ impl Client {
     pub fn text(&mut self) -> Option<String> {
         use futures::StreamExt;
         let socket = self.socket.as_mut()?;
-        let next = async { tokio::time::timeout(DEADLINE, socket.next()).await.expect("in time") };
+        let next = async {
+            loop {
+                match tokio::time::timeout(DEADLINE, socket.next()).await.expect("in time") {
+                    // Answered by the WebSocket.
+                    Some(Ok(Message::Ping(_))) => {}
+                    next => return next,
+                }
+            }
+        };
         match self.runtime.block_on(next) {
             Some(Ok(Message::Text(text))) => Some(text.as_str().to_owned()),
             Some(Ok(Message::Close(close))) => {

@@ -28,6 +28,7 @@ mod relay_durability;
 mod relay_hostile;
 mod relay_outside;
 mod relay_postgres;
+mod relay_presence;
 mod relay_proxies;
 mod relay_serving;
 mod relay_settings;

@@ -11,6 +11,7 @@ import { awaitDependencies } from "./dependencies";
 import { onDisk } from "./flush";
 import { Guest, type Host } from "./guest";
 import { eraseHoldings, keepHoldings } from "./holdings";
+import { Names } from "./names";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
 import { onStorageRefusal, openStorage } from "./storage";
@@ -29,6 +30,7 @@ export class Relay {
   private readonly guests = new Map<string, Guest>();
   private node: LocalNode;
   private turns!: Turns;
+  private names!: Names;
 
   constructor(private readonly setting: Serving) {
     cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
@@ -39,7 +41,10 @@ export class Relay {
   private readonly host: Host = {
     onDisk,
     turn: (guest) => this.turns.of(guest),
-    left: (guest) => this.guests.delete(guest.id),
+    left: (guest) => {
+      this.guests.delete(guest.id);
+      this.names.left(guest);
+    },
   };
 
   readonly handlers: Handlers = {
@@ -75,6 +80,7 @@ export class Relay {
     if (!this.setting.isShared) keepHoldings();
     new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);
+    this.names = new Names(node, this.guests);
     awaitDependencies(node);
     node.enableGarbageCollector();
     return node;
@@ -88,6 +94,7 @@ export class Relay {
     for (const guest of this.guests.values()) guest.close();
     this.guests.clear();
     const failed = this.node;
+    this.names.stop();
     this.node = this.newNode();
     void failed.gracefulShutdown();
   }

@@ -37,6 +37,8 @@ pub(super) struct Gauge(Arc<Mutex<Inside>>);
 
 #[derive(Default)]
 struct Inside {
+    /// All that has come on the connection.
+    came: u64,
     unfinished: usize,
     /// What of it had come when progress was last asked for.
     seen: usize,
@@ -68,6 +70,16 @@ impl Gauge {
         let mut inside = self.inside();
         // With its header and mask.
         inside.unfinished = inside.unfinished.saturating_sub(payload + 6);
+    }
+
+    /// How many bytes have come on the connection.
+    pub(super) fn came(&self) -> u64 {
+        self.inside().came
+    }
+
+    /// Whether nothing is read because there is no room for it.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.inside().waiting
     }
 
     /// Whether a frame has begun.
@@ -127,7 +139,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         ready!(self.poll_room(cx))?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
-        self.gauge.inside().unfinished += buffer.filled().len() - before;
+        let more = buffer.filled().len() - before;
+        let mut inside = self.gauge.inside();
+        inside.unfinished += more;
+        inside.came += more as u64;
+        drop(inside);
         Poll::Ready(Ok(()))
     }
 }

@@ -80,6 +80,8 @@ pub(super) struct Shared {
     /// What unfinished frames may take up, and in what time they have to arrive.
     pub budget: Budget,
     pub frame_time: Duration,
+    /// How long a client may be silent that is asked whether it is there.
+    pub client_time: Duration,
     /// What waits for the engine may take up so many KiB.
     pub waiting: Arc<Semaphore>,
     /// Those who have not become one yet.
@@ -257,7 +259,7 @@ async fn connected(shared: Arc<Shared>, socket: WebSocket, gauge: Gauge, guest: 
     let counts = shared.outside.counts.clone();
     let connected = counts.connected();
     let (pace, hang_up) = (guest.pace.clone(), guest.hang_up.clone());
-    let mut socket = Inlet::new(socket, gauge, shared.frame_time, pace, counts.clone(), hang_up);
+    let mut socket = Inlet::new(socket, gauge, shared.frame_time, shared.client_time, pace, counts.clone(), hang_up);
     let mut signs_of_life = tokio::time::interval(KEEP_ALIVE.after);
     let mut closing = shared.closing.subscribe();
     let isolate = loop {

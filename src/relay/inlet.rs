@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
 use futures::{FutureExt, Sink, SinkExt, StreamExt};
 use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::Error as SocketError;
@@ -15,12 +16,13 @@ use tokio_tungstenite::tungstenite::Error as SocketError;
 use super::gauge::{Gauge, Room};
 use super::outside::Counts;
 use super::pace::Pace;
+use super::pulse::{Pulse, Silence};
 use crate::runtime::{Ending, HangUp};
 
 /// A longer frame goes to the engine in pieces of about this many bytes, between its messages.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 /// The longest message, in bytes: the SDK cuts what it sends after 100 KiB, and no transaction is longer than 2 MiB.
-const LONGEST_MESSAGE: usize = 4 << 20;
+pub(super) const LONGEST_MESSAGE: usize = 4 << 20;
 /// A message has objects in objects, but not so many.
 const DEEPEST: usize = 64;
 /// The least that an unfinished frame has to go on by, in bytes a second.
@@ -40,6 +42,9 @@ pub(super) struct Inlet {
     socket: WebSocket,
     gauge: Gauge,
     time: Duration,
+    pulse: Pulse,
+    /// Whether the client has not taken yet what was sent to it.
+    is_behind: bool,
     pace: Option<Arc<Pace>>,
     counts: Arc<Counts>,
     hang_up: HangUp,
@@ -53,10 +58,12 @@ pub(super) struct Inlet {
 }
 
 impl Inlet {
+    /// `time` is in what a frame has to arrive, `patience` for how long a client may be silent.
     pub(super) fn new(
         socket: WebSocket,
         gauge: Gauge,
         time: Duration,
+        patience: Duration,
         pace: Option<Arc<Pace>>,
         counts: Arc<Counts>,
         hang_up: HangUp,
@@ -67,6 +74,8 @@ impl Inlet {
             socket,
             gauge,
             time,
+            pulse: Pulse::new(patience),
+            is_behind: false,
             pace,
             counts,
             hang_up,
@@ -126,6 +135,22 @@ impl Inlet {
             }
         }
     }
+
+    /// Asks a client that is silent whether it is there; ready once it has gone.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while ready!(self.pulse.poll(cx, self.gauge.came())) == Silence::Ask {
+            if self.gauge.is_held_back() {
+                self.pulse.heard(self.gauge.came());
+            // Behind what it has not taken yet a question would not reach it; that has a time of its own.
+            } else if !self.is_behind && self.socket.poll_ready_unpin(cx).is_ready() {
+                // Where it cannot be sent the connection is lost, which is seen in reading.
+                let _ = self.socket.start_send_unpin(Message::Ping(Bytes::new()));
+                let _ = Pin::new(&mut *self).poll_flush(cx);
+                self.pulse.asked();
+            }
+        }
+        Poll::Ready(())
+    }
 }
 
 impl futures::Stream for Inlet {
@@ -158,12 +183,17 @@ impl futures::Stream for Inlet {
                 }
                 Poll::Ready(closed_or_lost) => return Poll::Ready(closed_or_lost),
                 Poll::Pending => {
-                    if self.ending || !self.gauge.is_unfinished() {
-                        self.overdue = None;
+                    if self.ending {
                         return Poll::Pending;
                     }
-                    ready!(self.poll_overdue(cx));
-                    return self.end(Ending::TooSlow);
+                    if !self.gauge.is_unfinished() {
+                        self.overdue = None;
+                    } else if self.poll_overdue(cx).is_ready() {
+                        return self.end(Ending::TooSlow);
+                    }
+                    ready!(self.poll_gone(cx));
+                    tracing::debug!("a client has gone without a word");
+                    return Poll::Ready(None);
                 }
             }
         }
@@ -185,7 +215,9 @@ impl Sink<Message> for Inlet {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.socket.poll_flush_unpin(cx)
+        let flushed = self.socket.poll_flush_unpin(cx);
+        self.is_behind = flushed.is_pending();
+        flushed
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -199,7 +231,7 @@ fn is_too_long(error: &axum::Error) -> bool {
 }
 
 /// A frame in pieces that end with a message; none where one of its messages is too long.
-fn pieces(text: &str) -> Option<VecDeque<String>> {
+pub(super) fn pieces(text: &str) -> Option<VecDeque<String>> {
     let mut pieces = VecDeque::new();
     let mut piece = String::new();
     for message in text.split_inclusive('\n') {
@@ -228,7 +260,7 @@ fn pieces(text: &str) -> Option<VecDeque<String>> {
 
 /// Whether arrays and objects of JSON lie in each other deeper than any message of the protocol has them: the engine would
 /// walk down there.
-fn is_nested_too_deeply(text: &str) -> bool {
+pub(super) fn is_nested_too_deeply(text: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
     for byte in text.bytes() {
         match byte {

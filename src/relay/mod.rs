@@ -20,6 +20,7 @@ mod members;
 mod outside;
 mod pace;
 mod postgres;
+mod pulse;
 mod refusal;
 mod revocation;
 mod sqlite;
@@ -105,6 +106,8 @@ pub struct RelayOptions {
     pub rates: Rates,
     /// What unfinished frames may take up.
     pub frames: FrameLimits,
+    /// How long a client may be silent that is asked whether it is there.
+    pub client_time: Duration,
     /// The web sites whose pages may connect; without any, all may.
     pub origins: Vec<String>,
     /// The proxies that are believed about whom they stand for.
@@ -312,6 +315,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             paces: Paces::new(options.rates),
             budget: Budget::new(options.frames.memory_mib),
             frame_time: options.frames.time,
+            client_time: options.client_time,
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             asking: Admission::new(ASKING),
             trusted_proxies: options.trusted_proxies,

@@ -20,6 +20,8 @@ pub enum Ending {
     OtherAccount,
     /// A message or a transaction is larger than those that are taken.
     TooLarge,
+    /// It asks for more CoValues that are not there than are kept in mind for one.
+    TooManyNames,
     /// The account has stored as many bytes as it may.
     NoRoom,
     /// The account has stored as many CoValues as it may.
@@ -27,12 +29,13 @@ pub enum Ending {
 }
 
 impl Ending {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Malformed,
         Self::Revoked,
         Self::TooSlow,
         Self::OtherAccount,
         Self::TooLarge,
+        Self::TooManyNames,
         Self::NoRoom,
         Self::TooManyValues,
     ];
@@ -46,6 +49,7 @@ impl Ending {
             Self::TooSlow => 4408,
             Self::OtherAccount => 4409,
             Self::TooLarge => 4413,
+            Self::TooManyNames => 4429,
             Self::NoRoom => 4507,
             Self::TooManyValues => 4508,
         }
@@ -66,6 +70,7 @@ impl Ending {
             Self::TooSlow => "a frame took too long to arrive",
             Self::OtherAccount => "this invitation is for another account",
             Self::TooLarge => "a message or transaction is too large",
+            Self::TooManyNames => "you ask for too many CoValues that are not here",
             Self::NoRoom => "your account has stored as many bytes as it may",
             Self::TooManyValues => "your account has stored as many CoValues as it may",
         }
@@ -80,6 +85,7 @@ impl Ending {
             Self::TooSlow => "what was sent took too long to arrive; try a better connection",
             Self::OtherAccount => "the address was given to another account; ask its operator for one of your own",
             Self::TooLarge => "it takes nothing as large as what was sent; ask its operator to allow more",
+            Self::TooManyNames => "it has lost too much of your history to be asked for all of it at once; try again",
             Self::NoRoom => "your account is full there; ask its operator for more room",
             Self::TooManyValues => "your account has too many parts there; ask its operator to allow more",
         }

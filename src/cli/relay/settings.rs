@@ -25,6 +25,7 @@ const MOST_ENGINES: usize = 64;
 /// What is usual where a relay needs a number.
 const FRAME_MEMORY_MIB: u32 = 512;
 const FRAME_TIMEOUT: u32 = 30;
+const CLIENT_TIMEOUT: u32 = 120;
 
 /// Where the settings are looked for that no flag and no variable names.
 const FILE: &str = "relay.toml";
@@ -162,6 +163,11 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_timeout: Option<u32>,
 
+    /// Seconds after which a client is given up from which nothing comes, although it is asked whether it is there
+    #[arg(long, value_name = "SECONDS", env = "CARO_RELAY_CLIENT_TIMEOUT", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_timeout: Option<u32>,
+
     /// MiB that one account may store; as many as it likes unless given
     #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_STORED_MIB_PER_ACCOUNT", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,6 +259,7 @@ impl Settings {
             max_connections_per_account: Some(64),
             frame_memory_mib: Some(FRAME_MEMORY_MIB),
             frame_timeout: Some(FRAME_TIMEOUT),
+            client_timeout: Some(CLIENT_TIMEOUT),
             drain: Some(0),
             durability: Some(Durability::Disk),
             log_format: Some(Format::default()),
@@ -355,6 +362,7 @@ impl Settings {
                 memory_mib: self.frame_memory_mib.unwrap_or(FRAME_MEMORY_MIB),
                 time: seconds(self.frame_timeout.unwrap_or(FRAME_TIMEOUT).max(1)),
             },
+            client_time: seconds(self.client_timeout.unwrap_or(CLIENT_TIMEOUT).max(1)),
             storage: Serve {
                 bytes_per_account: self.max_stored_mib_per_account.map(|mib| u64::from(mib) << 20),
                 values_per_account: self.max_covalues_per_account.map(u64::from),
@@ -403,10 +411,17 @@ fn table(settings: &Settings) -> Result<Table, CliError> {
 
 /// The settings of a file; whatever is in it has to be one.
 fn read(file: &Path) -> Result<Table, CliError> {
-    let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| {
-        CliError::usage(format!("{shown} cannot be read")).hinted("Name another with --config.").caused_by(error)
+        CliError::usage(format!("{} cannot be read", file.display()))
+            .hinted("Name another with --config.")
+            .caused_by(error)
     })?;
+    understood(&text, file)
+}
+
+/// The settings of the text in a file.
+pub(super) fn understood(text: &str, file: &Path) -> Result<Table, CliError> {
+    let shown = file.display();
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.lines().count().max(1);
