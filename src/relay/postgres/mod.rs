@@ -37,7 +37,7 @@ impl From<String> for DatabaseAddress {
 }
 
 impl DatabaseAddress {
-    fn config(&self) -> Result<Config, String> {
+    pub(super) fn config(&self) -> Result<Config, String> {
         if !self.0.starts_with("postgres://") && !self.0.starts_with("postgresql://") {
             return Err("a database looks like postgres://user:password@host/name".into());
         }
@@ -49,7 +49,12 @@ impl DatabaseAddress {
 impl fmt::Display for DatabaseAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, rest) = self.0.split_once("://").unwrap_or(("postgres", &self.0));
-        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let host = match rest.rsplit_once('@') {
+            // Of the password, or after it: what it belongs to cannot be told.
+            Some((before, _)) if before.contains('?') => "…",
+            Some((_, host)) => host,
+            None => rest,
+        };
         write!(f, "{scheme}://{}", host.split('?').next().unwrap_or(host))
     }
 }
@@ -113,6 +118,7 @@ mod tests {
         for (given, shown) in [
             ("postgres://relay:s3cret@db.example:5433/caro?sslmode=require", "postgres://db.example:5433/caro"),
             ("relay:s3cret@db.example/caro", "postgres://db.example/caro"),
+            ("postgres://db.example/caro?user=relay&password=s3@cret", "postgres://…"),
             ("mysql://relay:s3cret@db.example", "mysql://db.example"),
         ] {
             let address = DatabaseAddress::from(given.to_owned());
