@@ -24,6 +24,8 @@ export interface Host {
   onDisk(): Promise<void>;
   /** Resolves when a client may be read on; undefined where that is now. */
   turn(guest: Guest): Promise<void> | undefined;
+  /** A message about a CoValue has come from a client, or goes to it. */
+  speaks(guest: Guest, id: string): void;
   /** A client has gone. */
   left(guest: Guest): void;
 }
@@ -31,6 +33,8 @@ export interface Host {
 export class Guest implements Peer {
   /** What its first message was about: a client begins with its account. */
   first: string | undefined;
+  /** What messages to it and from it were about. */
+  readonly topics = new Set<string>();
   private isOpen = true;
   private batches = false;
   private deliver: ((message: Message) => void) | undefined;
@@ -92,6 +96,7 @@ export class Guest implements Peer {
   push(message: Message): void {
     if (message === "Disconnected") return this.close();
     if (!this.isOpen) return;
+    if ("id" in message) this.host.speaks(this, message.id);
     if (this.heldBack) return this.heldBack.push(message);
     if (!this.isFull) return this.send(JSON.stringify(message), isConfirmation(message));
     this.heldBack = new PriorityBasedMessageQueue(cojsonInternals.CO_VALUE_PRIORITY.HIGH, "outgoing", { peerRole: "client" });
@@ -144,7 +149,9 @@ export class Guest implements Peer {
       const messages: unknown[] = text.split("\n").map((line) => JSON.parse(line));
       this.batches ||= messages.length > 1;
       for (const message of messages) {
-        if (isMessage(message)) this.deliver?.(message);
+        if (!isMessage(message)) continue;
+        if ("id" in message && typeof message.id === "string") this.host.speaks(this, message.id);
+        this.deliver?.(message);
       }
     } catch (error) {
       console.debug("a client sent what is no message", error);

@@ -6,6 +6,7 @@
  */
 
 import { cojsonInternals, LocalNode, type RawCoID } from "cojson";
+import { Audience } from "./audience";
 import { CaroCrypto } from "./crypto";
 import { awaitDependencies } from "./dependencies";
 import { onDisk } from "./flush";
@@ -31,6 +32,7 @@ export class Relay {
   private node: LocalNode;
   private turns!: Turns;
   private names!: Names;
+  private audience!: Audience;
 
   constructor(private readonly setting: Serving) {
     cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
@@ -41,8 +43,10 @@ export class Relay {
   private readonly host: Host = {
     onDisk,
     turn: (guest) => this.turns.of(guest),
+    speaks: (guest, id) => this.audience.hears(guest, id),
     left: (guest) => {
       this.guests.delete(guest.id);
+      this.audience.left(guest);
       this.names.left(guest);
     },
   };
@@ -81,6 +85,7 @@ export class Relay {
     new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);
     this.names = new Names(node, this.guests);
+    this.audience = new Audience(node.syncManager);
     awaitDependencies(node);
     node.enableGarbageCollector();
     return node;

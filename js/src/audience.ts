@@ -1,0 +1,50 @@
+/**
+ * Which clients of a relay have to hear of which CoValue: those between whom and the relay a message about it has passed.
+ *
+ * For each message the SDK goes through all of its peers and looks which of them subscribed. With ten thousand of them
+ * that takes longer than all the rest; here it gets those who may have.
+ */
+
+import type { LocalNode } from "cojson";
+import type { Guest } from "./guest";
+
+type SyncManager = LocalNode["syncManager"];
+type PeerState = SyncManager["peers"][string];
+
+export class Audience {
+  private readonly byId = new Map<string, Set<Guest>>();
+
+  /** Has a node ask here for its peers. */
+  constructor(private readonly sync: SyncManager) {
+    const servers = new Set<string>();
+    const add = sync.addPeer.bind(sync);
+    sync.addPeer = (peer, ...rest) => {
+      if (peer.role === "server") servers.add(peer.id);
+      add(peer, ...rest);
+    };
+    sync.getServerPeers = (_id, except) => this.states([...servers].filter((peer) => peer !== except));
+    sync.getPeers = (id) => sync.getServerPeers(id).concat(this.states([...(this.byId.get(id) ?? [])].map((guest) => guest.id)));
+  }
+
+  /** A message about a CoValue has come from a client, or goes to it. */
+  hears(guest: Guest, id: string): void {
+    if (guest.topics.has(id)) return;
+    guest.topics.add(id);
+    const guests = this.byId.get(id);
+    if (guests) guests.add(guest);
+    else this.byId.set(id, new Set([guest]));
+  }
+
+  /** A client has gone. */
+  left(guest: Guest): void {
+    for (const id of guest.topics) {
+      const guests = this.byId.get(id);
+      guests?.delete(guest);
+      if (guests?.size === 0) this.byId.delete(id);
+    }
+  }
+
+  private states(peers: string[]): PeerState[] {
+    return peers.map((peer) => this.sync.peers[peer]).filter((state) => state !== undefined);
+  }
+}
