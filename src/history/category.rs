@@ -1,9 +1,13 @@
 //! What kind of work a command line does, told from the programs it runs: the categories of usage, and the program under
 //! which it is counted.
 //!
-//! Everything is in two tables, [`PROGRAMS`] and [`SUBCOMMANDS`]. A line of several commands is what the first of them is
-//! that does some work: `cd src && git pull` is version control. Nothing of the line but names from these tables decides, so
-//! a category says nothing more of a command than that.
+//! Everything is in the tables of [`programs`]. A line of several commands is what the first of them is that does some work:
+//! `cd src && git pull` is version control, and `find . | xargs grep x` is about text. How often that is right is measured
+//! on labelled lines (`labelled`).
+
+#[cfg(test)]
+mod labelled;
+mod programs;
 
 /// The categories of usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +34,7 @@ use Category::{
     DevopsKubernetes as Devops, FileManagement as Files, GitVersionControl as Git, LogAnalysis as Logs,
     NetworkOperations as Network, Other, SystemMonitoring as System, TextProcessing as Text,
 };
+use programs::{chosen_for, find, of_command};
 
 impl Category {
     /// All of them.
@@ -75,75 +80,27 @@ pub(super) struct Look<'a> {
 impl<'a> Look<'a> {
     pub(super) fn at(line: &'a str) -> Self {
         let mut look = Self { category: Other, program: None, subcommand: None };
-        for command in commands(line) {
-            let Command { program, rest } = command;
+        let mut all = commands(line);
+        while let Some(command) = all.next() {
+            let Command { program, rest, .. } = command;
             if look.program.is_none() {
                 look.program = Some(program);
                 if find(HAS_SUBCOMMANDS, |name| name, program).is_some() {
                     look.subcommand = first_word(program, rest);
                 }
             }
-            let category = of_command(command).unwrap_or(Other);
-            if category != Other {
-                look.category = category;
-                // What only changes the directory does so for something else.
-                if !MOVES.contains(&program) {
-                    break;
-                }
+            // One that is not known may be a function, or a word of the shell, before the one that matters.
+            let Some(category) = of_command(command) else { continue };
+            look.category = category;
+            // What only changes the directory does so for something else.
+            if !MOVES.contains(&program) {
+                look.category = chosen_for(program, all).unwrap_or(category);
+                break;
             }
         }
         look
     }
 }
-
-/// What programs are for, in the order of their names.
-#[rustfmt::skip]
-const PROGRAMS: &[(&str, Category)] = &[
-    ("7z", Files), ("ack", Text), ("ag", Text), ("ansible", Devops), ("ansible-playbook", Devops), ("apropos", Other),
-    ("arp", Network), ("atop", System), ("awk", Text), ("aws", Devops), ("az", Devops), ("base64", Text),
-    ("basename", Files), ("bat", Text), ("batcat", Text), ("btop", System), ("buildah", Devops), ("bunzip2", Files),
-    ("bzip2", Files), ("cat", Text), ("cd", Files), ("chgrp", Files), ("chmod", Files), ("chown", Files), ("column", Text),
-    ("comm", Text), ("cp", Files), ("cpio", Files), ("csplit", Text), ("curl", Network), ("cut", Text), ("cvs", Git),
-    ("dd", Files), ("df", System), ("diff", Text), ("dig", Network), ("dir", Files), ("dirname", Files), ("dmesg", Logs),
-    ("docker", Devops), ("docker-compose", Devops), ("doctl", Devops), ("du", System), ("egrep", Text), ("eksctl", Devops),
-    ("exa", Files), ("expand", Text), ("eza", Files), ("fd", Files), ("fdfind", Files), ("fgrep", Text), ("file", Files),
-    ("find", Files), ("flux", Devops), ("fmt", Text), ("fold", Text), ("free", System), ("ftp", Network),
-    ("gcloud", Devops), ("gh", Git), ("git", Git), ("glab", Git), ("glances", System), ("goaccess", Logs), ("grep", Text),
-    ("gunzip", Files), ("gzip", Files), ("head", Text), ("helm", Devops), ("helmfile", Devops), ("hexdump", Text),
-    ("hg", Git), ("host", Network), ("htop", System), ("http", Network), ("iconv", Text), ("ifconfig", Network),
-    ("iftop", Network), ("install", Files), ("iostat", System), ("iotop", System), ("ip", Network), ("iperf", Network),
-    ("iperf3", Network), ("iptables", Network), ("iwconfig", Network), ("jj", Git), ("join", Text), ("journalctl", Logs),
-    ("jq", Text), ("k3d", Devops), ("k3s", Devops), ("k9s", Devops), ("kill", System), ("killall", System),
-    ("kind", Devops), ("kubectl", Devops), ("kubectx", Devops), ("kubens", Devops), ("kustomize", Devops), ("last", Logs),
-    ("lastb", Logs), ("lazygit", Git), ("less", Text), ("link", Files), ("ln", Files), ("lnav", Logs), ("locate", Files),
-    ("logcli", Logs), ("ls", Files), ("lsattr", Files), ("lsblk", System), ("lscpu", System), ("lsd", Files),
-    ("lsmod", System), ("lsof", System), ("lspci", System), ("lsusb", System), ("minikube", Devops), ("mkdir", Files),
-    ("mkfifo", Files), ("mktemp", Files), ("more", Text), ("mosh", Network), ("mount", Files), ("mpstat", System),
-    ("mtr", Network), ("multitail", Logs), ("mv", Files), ("nc", Network), ("ncat", Network), ("ncdu", System),
-    ("netstat", Network), ("nft", Network), ("nl", Text), ("nmap", Network), ("nmcli", Network), ("nomad", Devops),
-    ("nslookup", Network), ("od", Text), ("packer", Devops), ("paste", Text), ("perf", System), ("pgrep", System),
-    ("ping", Network), ("pkill", System), ("podman", Devops), ("popd", Files), ("pr", Text), ("printf", Text),
-    ("ps", System), ("pulumi", Devops), ("pushd", Files), ("pwd", Files), ("rclone", Network), ("readlink", Files),
-    ("realpath", Files), ("rename", Files), ("rev", Text), ("rg", Text), ("rm", Files), ("rmdir", Files),
-    ("route", Network), ("rsync", Network), ("sar", System), ("scp", Network), ("sed", Text), ("sftp", Network),
-    ("shred", Files), ("shuf", Text), ("skaffold", Devops), ("socat", Network), ("sort", Text), ("split", Text),
-    ("ss", Network), ("ssh", Network), ("ssh-copy-id", Network), ("stat", Files), ("stern", Logs), ("strings", Text),
-    ("svn", Git), ("systemctl", Devops), ("tac", Text), ("tail", Text), ("tar", Files), ("tcpdump", Network), ("tee", Text),
-    ("telnet", Network), ("terraform", Devops), ("terragrunt", Devops), ("tig", Git), ("tofu", Devops), ("top", System),
-    ("touch", Files), ("tr", Text), ("tracepath", Network), ("traceroute", Network), ("tree", Files), ("truncate", Files),
-    ("umount", Files), ("unexpand", Text), ("uniq", Text), ("unlink", Files), ("unxz", Files), ("unzip", Files),
-    ("uptime", System), ("vagrant", Devops), ("vmstat", System), ("w", System), ("watch", System), ("wc", Text),
-    ("wg", Network), ("wget", Network), ("who", System), ("whois", Network), ("xxd", Text), ("xz", Files), ("yq", Text),
-    ("z", Files), ("zcat", Text), ("zgrep", Text), ("zip", Files), ("zless", Text), ("zstd", Files),
-];
-
-/// Subcommands that are for something else than their program, in the order of the names.
-#[rustfmt::skip]
-const SUBCOMMANDS: &[(&str, &str, Category)] = &[
-    ("docker", "logs", Logs), ("docker", "stats", System), ("docker", "top", System), ("ip", "monitor", System),
-    ("kubectl", "logs", Logs), ("kubectl", "top", System), ("podman", "logs", Logs), ("podman", "stats", System),
-    ("systemctl", "status", System),
-];
 
 /// Programs that are counted with their subcommand, in the order of their names.
 #[rustfmt::skip]
@@ -166,47 +123,13 @@ const RUNS_ANOTHER: &[(&str, usize, &[&str])] = &[
 /// Programs that only change the directory.
 const MOVES: &[&str] = &["cd", "popd", "pushd", "z"];
 
-/// Programs that show text, and analyse logs where that is one.
-const SHOW: &[&str] = &[
-    "awk", "bat", "cat", "egrep", "grep", "head", "jq", "less", "more", "rg", "sed", "tac", "tail", "zcat", "zgrep",
-    "zless",
-];
-
 /// A program and what follows it.
 #[derive(Clone, Copy)]
 struct Command<'a> {
     program: &'a str,
     rest: &'a str,
-}
-
-/// What a program is for; none where the tables do not know it.
-fn of_command(Command { program, rest }: Command<'_>) -> Option<Category> {
-    let (_, category) = *find(PROGRAMS, |(name, _)| name, program)?;
-    if SHOW.contains(&program) && words(rest).any(is_log) {
-        return Some(Logs);
-    }
-    if SUBCOMMANDS.iter().any(|(name, ..)| *name == program)
-        && let Some(subcommand) = first_word(program, rest)
-        && let Ok(at) = SUBCOMMANDS.binary_search_by_key(&(program, subcommand), |(name, sub, _)| (*name, *sub))
-    {
-        return SUBCOMMANDS.get(at).map(|(.., category)| *category);
-    }
-    Some(category)
-}
-
-/// The entry of a name in a table in the order of the names. Those that begin with the same byte are few, and most are told
-/// apart by their length.
-fn find<'a, T>(table: &'a [T], name_of: impl Fn(&T) -> &str, name: &str) -> Option<&'a T> {
-    let first = name.as_bytes().first();
-    let from = table.partition_point(|entry| name_of(entry).as_bytes().first() < first);
-    let mut same = table.get(from..)?.iter().take_while(|entry| name_of(entry).as_bytes().first() == first);
-    same.find(|entry| name_of(entry) == name)
-}
-
-/// Whether a word is the path of a log.
-fn is_log(word: &str) -> bool {
-    let word = word.trim_matches(['"', '\'']);
-    word.contains("/log/") || word.ends_with(".log") || word.contains(".log.") || word.ends_with("/syslog")
+    /// Whether it is given its words by `xargs`.
+    by_xargs: bool,
 }
 
 /// The commands of a line, in order: what stands between `|`, `&`, `;`, parentheses and line ends outside of quotes.
@@ -245,7 +168,8 @@ fn end_of_command(text: &str) -> usize {
 
 /// The program of a command, past assignments, key words of the shell, and programs that only run another one.
 fn program(command: &str) -> Option<Command<'_>> {
-    let (mut rest, mut skip, mut runner): (_, _, Option<&[&str]>) = (command, 0, None);
+    let (mut rest, mut skip, mut by_xargs) = (command, 0, false);
+    let mut runner: Option<&[&str]> = None;
     loop {
         let (word, after) = next_word(rest)?;
         rest = after;
@@ -268,9 +192,12 @@ fn program(command: &str) -> Option<Command<'_>> {
         }
         let name = word.trim_matches(['"', '\'', '\\']).rsplit('/').next().filter(|name| !name.is_empty())?;
         match RUNS_ANOTHER.iter().find(|(runner, ..)| *runner == name) {
-            Some((_, takes, options)) if next_word(rest).is_some() => (skip, runner) = (*takes, Some(*options)),
+            Some((name, takes, options)) if next_word(rest).is_some() => {
+                (skip, runner) = (*takes, Some(*options));
+                by_xargs |= *name == "xargs";
+            }
             // Without another one it is itself what is run.
-            _ => return Some(Command { program: name, rest }),
+            _ => return Some(Command { program: name, rest, by_xargs }),
         }
     }
 }
@@ -314,12 +241,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_in_order() {
-        assert!(PROGRAMS.is_sorted_by(|a, b| a.0 < b.0), "{:?}", PROGRAMS.windows(2).find(|w| w[0].0 >= w[1].0));
-        assert!(SUBCOMMANDS.is_sorted_by(|a, b| (a.0, a.1) < (b.0, b.1)));
         assert!(HAS_SUBCOMMANDS.is_sorted_by(|a, b| a < b));
-        for (program, ..) in SUBCOMMANDS {
-            assert!(PROGRAMS.iter().any(|(name, _)| name == program), "{program}");
-        }
     }
 
     #[test]
@@ -352,7 +274,7 @@ mod tests {
             ("env FOO=bar terraform plan", Devops),
             ("sort x | uniq -c", Text),
             ("for f in *; do mv \"$f\" x; done", Files),
-            ("(cd x; make)", Files),
+            ("(cd x; make)", Other),
             ("make test", Other),
             ("cargo build", Other),
             ("echo 'git pull'", Other),
