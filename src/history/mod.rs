@@ -12,7 +12,7 @@
 //! - `removals`: what was removed a moment ago and can be taken back; `dedup`: what is there more than once.
 //! - `waiting`: commands that could not be stored at once. `rescue`: what becomes of a damaged database.
 //! - `usage`: counters that outlive the records, per device and day. `statistics`: what the records say; `category`: what
-//!   kind of work a command is.
+//!   kind of work a command is; `habits`: what a report of the community is made from.
 //! - [`filter`]: which records may leave this device; [`secrets`]: what never does. `intake`: what is recorded at all.
 //! - `place`: where it lies, and that a copy is a device of its own; `forget`: what is left when sync was erased.
 //! - `truncation`: long records, which sync may cut. `generated`: what the generator said beside a command.
@@ -29,6 +29,7 @@ mod error;
 pub mod filter;
 mod forget;
 mod generated;
+mod habits;
 pub mod import;
 mod intake;
 mod migrations;
@@ -58,6 +59,7 @@ pub use category::Category;
 pub use encoding::{DecodeError, MAX_BATCH_BYTES, decode_batch, encode_batch};
 pub use error::{HistoryError, Result};
 pub use generated::Generated;
+pub use habits::Habits;
 pub use intake::Intake;
 pub use outbox::{Cursor, Ingested};
 pub use place::{Place, Settled};
