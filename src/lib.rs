@@ -12,7 +12,7 @@
 //! | [`runtime`] | the isolate that runs the Jazz SDK, and its ops | records, phrases, data keys |
 //! | [`sync`] | the exchange between history and relay | SQL, JavaScript |
 //! | [`relay`] | the self-hosted relay around the same isolate | plaintext |
-//! | [`community`] | the anonymous report, its format and noise | commands, identity, sync |
+//! | [`community`] | the anonymous report: questions, noise, consent, format | the text of commands, identity, sync |
 //! | [`cli`] | commands; alone prints, prompts, reads the environment | the isolate's insides |
 //!
 //! `docs/architecture.md` has the picture.

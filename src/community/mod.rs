@@ -7,12 +7,18 @@
 //! The collector reads the same types: [`Report::read`] takes nothing but the exact bytes that [`Report::bytes`] gives.
 //! `docs/community.md` has the format, the reasons and the proof.
 
+pub mod answers;
 pub mod estimate;
+pub mod journal;
 pub mod noise;
 pub mod questions;
 mod report;
+pub mod schedule;
+#[cfg(test)]
+mod simulation;
 mod wire;
 mod work;
 
+pub use noise::NoRandom;
 pub use report::{Key, KeyId, Report, Revocation};
 pub use wire::{BODY_BYTES, FORMAT, Malformed, REPORT_PATH, REVOKE_PATH};

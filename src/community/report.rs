@@ -48,6 +48,18 @@ impl Key {
         Zeroizing::new(self.0.to_bytes())
     }
 
+    /// The seed as text, as it is kept.
+    #[must_use]
+    pub fn expose_seed_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(hex::encode(self.expose_seed().as_slice()))
+    }
+
+    /// The key of such a text.
+    #[must_use]
+    pub fn from_seed_text(text: &str) -> Option<Self> {
+        hex::decode::<32>(text).map(Zeroizing::new).map(|seed| Self::from_seed(&seed))
+    }
+
     /// Its public half.
     #[must_use]
     pub fn id(&self) -> KeyId {
