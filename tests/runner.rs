@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
+mod community_report;
 mod completions_cli;
 mod config_cli;
 mod convergence;

@@ -5,6 +5,7 @@
 //! [`CliError`]; [`run`] turns that into words and an exit code. Commands of the local history start
 //! no async runtime and touch no network.
 
+mod community;
 mod completions;
 mod config;
 mod detached;
@@ -90,6 +91,9 @@ enum Command {
     /// A relay of your own
     #[command(subcommand)]
     Relay(relay::Command),
+    /// Help Caro without giving yourself away: the optional anonymous report
+    #[command(subcommand)]
+    Community(community::Command),
 }
 
 impl Command {
@@ -104,6 +108,7 @@ impl Command {
             Self::Completions(args) => completions::run(&args, ui),
             Self::Man(args) => man::run(&args, ui),
             Self::Relay(command) => command.run(ui, home),
+            Self::Community(command) => command.run(ui, home),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod dial;
 mod examine;
+mod post;
 mod proxy;
 mod pump;
 mod ssh;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) use dial::client_tls;
 pub use dial::{AddressError, Connection, LastFailure, RelayAddress};
 pub use examine::{Examination, Step, examine};
+pub use post::{CollectorAddress, CollectorAddressError, post};
 pub use proxy::Proxies;
 pub(crate) use pump::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 

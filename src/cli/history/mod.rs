@@ -34,6 +34,7 @@ pub(super) use input::COMMAND;
 pub use output::{RecordJson, SCHEMA_VERSION};
 pub(super) use select::{Page, Selection};
 pub(super) use show::describe;
+pub(super) use stats::Clock;
 
 /// `caro history …`; each variant is a module of the same name.
 #[derive(Debug, Subcommand)]
@@ -109,6 +110,7 @@ impl Command {
         if changes && (result.is_ok() || !ends) {
             // After a failure too: part of it may be done.
             super::sync::after_capture(home);
+            super::community::after_capture(home);
         }
         result
     }

@@ -271,7 +271,8 @@ fn parse_address(text: &str, certificate: Option<PathBuf>) -> Result<RelayAddres
     Ok(address.by_ssh(std::env::var("CARO_SSH").ok().as_deref()))
 }
 
-fn proxies() -> Proxies {
+/// What the environment says about proxies.
+pub(in crate::cli) fn proxies() -> Proxies {
     let var = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     Proxies {
         https: var(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),

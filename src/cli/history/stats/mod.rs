@@ -203,18 +203,18 @@ fn find(args: &Args, home: &Home) -> Result<Found, CliError> {
 }
 
 /// Tells the user's time. Asking the time zone takes longer than reading a record, and what it says holds for most of a day.
-struct Clock {
+pub(in crate::cli) struct Clock {
     zone: TimeZone,
     /// The last day in UTC that it was asked about, and the offset of all of it.
     asked: Cell<Option<(i64, i64)>>,
 }
 
 impl Clock {
-    fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Self { zone: time::local_zone(), asked: Cell::new(None) }
     }
 
-    fn local(&self, at: UnixNanos) -> LocalTime {
+    pub(in crate::cli) fn local(&self, at: UnixNanos) -> LocalTime {
         let seconds = at.0.div_euclid(1_000_000_000);
         let hours = seconds.saturating_add(self.offset(seconds)).div_euclid(3600);
         LocalTime { day: hours.div_euclid(24), hour: u8::try_from(hours.rem_euclid(24)).unwrap_or_default() }
