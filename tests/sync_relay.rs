@@ -32,6 +32,9 @@ fn it_stops_in_good_order_when_told_and_keeps_everything() {
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
     a.add(&(0..50).map(|i| format!("kept {i}")).collect::<Vec<_>>());
     let phrase = a.init(&relay.url());
+    // What is counted for whoever asks leaves nothing open.
+    let asked = a.ok(["relay", "status", "--data-dir", relay.data().to_str().unwrap()]);
+    assert!(asked.stdout.contains("stored"), "{asked:?}");
     assert_eq!(relay.stop().code(), Some(0), "{}", relay.log());
     for side in ["relay.db-wal", "relay.db-shm"] {
         assert!(!relay.data().join(side).exists(), "{side} is left");

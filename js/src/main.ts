@@ -14,6 +14,7 @@ import { serveHost } from "./host";
 import { logToHost } from "./log";
 import type { Handlers } from "./protocol";
 import { Relay } from "./relay";
+import { isTold } from "./storage";
 
 /** The host waits with deadlines of its own; the SDK's must not outlast them. */
 const LOAD_TIMEOUT_MS = 60_000;
@@ -23,7 +24,7 @@ async function run(): Promise<void> {
   cojsonInternals.setCoValueLoadingTimeout(LOAD_TIMEOUT_MS);
   cojsonInternals.setCoValueLoadingMaxRetries(0);
   Deno.core.setUnhandledPromiseRejectionHandler((_promise, reason) => {
-    console.error("a promise was rejected and nobody cared", reason);
+    if (!isTold(reason)) console.error("a promise was rejected and nobody cared", reason);
     return true;
   });
   Deno.core.setReportExceptionCallback((error) => console.error("a callback threw", error));

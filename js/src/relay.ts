@@ -15,7 +15,7 @@ import { eraseHoldings, keepHoldings } from "./holdings";
 import { Names } from "./names";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
-import { onStorageRefusal, openStorage } from "./storage";
+import { onStorageRefusal, openStorage, storageRefusal } from "./storage";
 import { Turns } from "./turns";
 import { Writers } from "./writers";
 
@@ -24,12 +24,15 @@ import { Writers } from "./writers";
  * nobody else waits.
  */
 const TURN_MS = 5;
+/** How often it says that the store takes nothing: those who bring something come again and again. */
+const COMPLAIN_EVERY_MS = 10_000;
 
 export class Relay {
   private readonly crypto = new CaroCrypto();
   /** The clients, by the names that the SDK has for them. */
   private readonly guests = new Map<string, Guest>();
   private node: LocalNode;
+  private complainedAt = -Infinity;
   private turns!: Turns;
   private names!: Names;
   private audience!: Audience;
@@ -37,7 +40,13 @@ export class Relay {
   constructor(private readonly setting: Serving) {
     cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
     this.node = this.newNode();
-    onStorageRefusal(() => this.startOver());
+    onStorageRefusal(() => {
+      if (performance.now() - this.complainedAt > COMPLAIN_EVERY_MS) {
+        this.complainedAt = performance.now();
+        console.error(`the store takes no changes: ${storageRefusal()}`);
+      }
+      this.startOver();
+    });
   }
 
   private readonly host: Host = {

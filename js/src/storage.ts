@@ -34,13 +34,18 @@ function isConflict(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("conflict: ");
 }
 
-/** The error that was told of last: it passes several places that tell. */
-let told: unknown;
+/** What everyone was told of: it passes several places that tell. */
+const told = new WeakSet<object>();
+
+/** Whether it is what the store said, which everyone was told. */
+export function isTold(error: unknown): boolean {
+  return typeof error === "object" && error !== null && told.has(error);
+}
 
 /** Tells everyone that the store did not take a change. */
 export function refused(error: unknown): void {
-  if (error === told) return;
-  told = error;
+  if (isTold(error)) return;
+  if (typeof error === "object" && error !== null) told.add(error);
   refusal = error instanceof Error ? error.message : String(error);
   for (const listener of listeners) listener();
 }

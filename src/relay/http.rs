@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | the relay's path, and whatever follows it | a WebSocket of the Jazz protocol |
 //! | `/health` | 200 while the engine does its work |
-//! | `/ready` | 200 while it takes new connections: not while it is stopping or its database is away |
+//! | `/ready` | 200 while it takes new connections: not while it is stopping, its database is away or its disk full |
 //!
 //! What is told to those who watch it is in `outside`.
 
@@ -42,6 +42,7 @@ use super::outside::{self, Outside, Pseudonyms, State as Doing};
 use super::pace::{Pace, Paces};
 use super::postgres::Database;
 use super::refusal::Refusal;
+use super::sqlite::Log;
 use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 use crate::runtime::protocol::{Accept, MayWrite};
 use crate::runtime::{Ending, HangUp};
@@ -66,6 +67,8 @@ pub(super) struct Shared {
     pub engines: Arc<Engines>,
     /// The database that it shares with others, where there is one.
     pub database: Option<Arc<Database>>,
+    /// What is on disk of its store, where that is a file.
+    pub log: Option<Arc<Log>>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
     pub path: String,
     pub access: Access,
@@ -100,6 +103,11 @@ impl Shared {
     /// Whether the database answers, where it has one.
     pub(super) fn reaches_database(&self) -> bool {
         self.database.as_ref().is_none_or(|database| database.answers())
+    }
+
+    /// Whether its disk took the last changes, where it has one.
+    pub(super) fn takes_changes(&self) -> bool {
+        self.log.as_ref().is_none_or(|log| log.takes_changes())
     }
 
     /// Somebody is not taken in.
@@ -161,8 +169,8 @@ pub(super) async fn serve(router: Router, shared: Arc<Shared>, stream: Box<dyn S
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     match outside::state(&shared) {
-        // A database that is away comes back by itself, whatever is done to this process.
-        Doing::Serving | Doing::Stopping | Doing::Away => "ok\n".into_response(),
+        // A database that is away comes back by itself, and a disk gets room, whatever is done to this process.
+        Doing::Serving | Doing::Stopping | Doing::Away | Doing::Full => "ok\n".into_response(),
         Doing::Stuck => {
             (StatusCode::SERVICE_UNAVAILABLE, "the sync engine has been busy with one thing for too long\n")
                 .into_response()
@@ -176,6 +184,8 @@ async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
     } else if !shared.reaches_database() {
         (StatusCode::SERVICE_UNAVAILABLE, "its database does not answer\n").into_response()
+    } else if !shared.takes_changes() {
+        (StatusCode::SERVICE_UNAVAILABLE, "its disk takes no changes\n").into_response()
     } else {
         health(State(shared)).await
     }

@@ -306,6 +306,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         let admission = Admission::new(options.connections);
         let shared = Arc::new(Shared {
             engines: engines.clone(),
+            log: opened.log(),
             database,
             path: options.path,
             access,

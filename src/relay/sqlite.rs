@@ -9,12 +9,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::store::Durability;
 use crate::runtime::{Flush, Rows, Store, StoreError, flush_database, open_database_deferred};
+
+/// For so long after a change failed nobody new is sent here: whether others will fail, only they show.
+const FAILING: Duration = Duration::from_secs(15);
 
 /// The store of one engine.
 pub(super) struct SqliteStore {
@@ -31,8 +35,10 @@ pub(super) struct Log {
     /// As many of them are on disk.
     flushed: AtomicU64,
     flushing: Mutex<()>,
-    /// What the disk said when it refused.
+    /// What the disk said when it refused to bring something there.
     refusal: OnceLock<String>,
+    /// When a change last failed before it came to that, as on a full disk.
+    failed: Mutex<Option<Instant>>,
 }
 
 impl SqliteStore {
@@ -54,7 +60,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
-        self.database.run(sql, params)?;
+        self.database.run(sql, params).inspect_err(|_| self.log.has_failed())?;
         if self.database.is_autocommit() && sql != "ROLLBACK" {
             self.log.written.fetch_add(1, Ordering::SeqCst);
         }
@@ -83,7 +89,18 @@ impl Log {
             flushed: AtomicU64::new(0),
             flushing: Mutex::default(),
             refusal: OnceLock::new(),
+            failed: Mutex::default(),
         }
+    }
+
+    /// Whether no change failed a moment ago.
+    pub(super) fn takes_changes(&self) -> bool {
+        let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_none_or(|at| at.elapsed() > FAILING)
+    }
+
+    fn has_failed(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Why nothing is confirmed any more.

@@ -21,6 +21,11 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// What is on disk, where it is a file.
+    pub(super) fn log(&self) -> Option<Arc<Log>> {
+        self.file.as_ref().map(|(_, log)| log.clone())
+    }
+
     /// Says so where the disk has refused what was written.
     pub(super) fn look(&self) -> Result<(), RelayError> {
         let Some((folder, log)) = &self.file else { return Ok(()) };

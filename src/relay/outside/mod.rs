@@ -94,12 +94,9 @@ impl Kept {
             return Some(stored);
         }
         let folder = self.folder.as_deref()?;
-        let opened = match self.inventory.take() {
-            Some(inventory) => Ok(inventory),
-            None => Inventory::of(folder),
-        };
-        match opened.and_then(|mut inventory| Ok((inventory.take()?, inventory))) {
-            Ok((stored, inventory)) => {
+        let mut inventory = self.inventory.take().unwrap_or_else(|| Inventory::of(folder));
+        match inventory.take() {
+            Ok(stored) => {
                 self.inventory = Some(inventory);
                 self.last = Some((Instant::now(), stored));
                 Some(stored)
@@ -118,6 +115,8 @@ pub(super) fn state(shared: &Shared) -> State {
         State::Ended
     } else if !shared.reaches_database() {
         State::Away
+    } else if !shared.takes_changes() {
+        State::Full
     } else if is_stuck(&shared.engines) {
         State::Stuck
     } else if shared.draining.load(Ordering::Relaxed) {

@@ -28,7 +28,7 @@ pub(super) fn text(status: &Status, counts: &Counts, started: f64) -> Result<Str
         Info::new([("version", status.version.clone()), ("engine", status.engine.clone())]),
     );
     it.register_with_unit("start_time", "When it started, since 1970", Unit::Seconds, ConstGauge::new(started));
-    let states = [State::Serving, State::Stopping, State::Stuck, State::Away, State::Ended];
+    let states = [State::Serving, State::Stopping, State::Stuck, State::Away, State::Full, State::Ended];
     let state = states.map(|state| (format!("{state:?}").to_lowercase(), u64::from(state == status.state)));
     it.register("state", "What it is doing: 1 for the one that is", gauges("state", state));
 

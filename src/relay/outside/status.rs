@@ -63,6 +63,8 @@ pub enum State {
     Stuck,
     /// The database that it shares with others does not answer.
     Away,
+    /// Its disk took no change a moment ago, since it is full or broken.
+    Full,
     /// Its engine has ended.
     Ended,
 }
@@ -76,6 +78,7 @@ impl State {
             Self::Stopping => "stopping",
             Self::Stuck => "its engine has been busy with one thing for too long",
             Self::Away => "its database does not answer",
+            Self::Full => "its disk takes no changes",
             Self::Ended => "its engine has stopped",
         }
     }

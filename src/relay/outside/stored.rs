@@ -1,4 +1,5 @@
-//! What a relay's store holds, counted through a connection of its own that can only read.
+//! What a relay's store holds, counted through a connection of its own that can only read. It is closed again each time:
+//! the log stays beside the store while anyone has it open, and so after the relay has ended too.
 
 use std::path::{Path, PathBuf};
 
@@ -25,26 +26,25 @@ pub struct Stored {
 /// Counts what a store holds. What was counted once is not counted again: a CoValue that is in a store stays in it.
 pub(super) struct Inventory {
     path: PathBuf,
-    database: Connection,
     until: i64,
     counted: Stored,
 }
 
 impl Inventory {
     /// The store in a folder.
-    pub(super) fn of(folder: &Path) -> rusqlite::Result<Self> {
+    pub(super) fn of(folder: &Path) -> Self {
         Self::at(&folder.join(DATABASE))
     }
 
-    fn at(path: &Path) -> rusqlite::Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let database = Connection::open_with_flags(path, flags)?;
-        Ok(Self { path: path.to_owned(), database, until: 0, counted: Stored::default() })
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), until: 0, counted: Stored::default() }
     }
 
     /// What it holds now.
     pub(super) fn take(&mut self) -> rusqlite::Result<Stored> {
-        let (until, covalues, accounts) = self.database.query_row(
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(&self.path, flags)?;
+        let (until, covalues, accounts) = database.query_row(
             "SELECT coalesce(max(rowID), ?1), count(*),
                     count(*) FILTER (WHERE json_valid(header) AND json_extract(header, '$.meta.type') = 'account')
              FROM coValues WHERE rowID > ?1",
@@ -55,7 +55,7 @@ impl Inventory {
         self.counted.covalues += covalues;
         self.counted.accounts += accounts;
         let erased = "SELECT count(*) FROM deletedCoValues WHERE status = 1";
-        self.counted.erased = self.database.query_row(erased, [], |row| count(row, 0))?;
+        self.counted.erased = database.query_row(erased, [], |row| count(row, 0))?;
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
@@ -78,10 +78,10 @@ pub fn stored(folder: &Path) -> rusqlite::Result<Option<Stored>> {
     if !folder.join(DATABASE).exists() {
         return Ok(None);
     }
-    Inventory::of(folder)?.take().map(Some)
+    Inventory::of(folder).take().map(Some)
 }
 
 /// What a database holds that is a store, or a copy of one.
 pub(in crate::relay) fn stored_in(database: &Path) -> rusqlite::Result<Stored> {
-    Inventory::at(database)?.take()
+    Inventory::at(database).take()
 }
