@@ -30,9 +30,11 @@ export class Connection {
   private current: Peer | undefined;
   private pause: number | undefined;
 
+  /** A relay's own connection to another one leaves no records when it ends, and has to be `proved`. */
   constructor(
     private readonly peerId: string,
     private readonly ends: Ends,
+    private readonly ofRelay = false,
   ) {}
 
   enable(): void {
@@ -48,6 +50,11 @@ export class Connection {
     this.current?.outgoing.close();
   }
 
+  /** It does what it is for: when it ends, it is dialled again soon. For a device its first word shows that. */
+  proved(): void {
+    this.failures = 0;
+  }
+
   private dial(): void {
     const socket = HostSocket.dial();
     socket.addEventListener("open", () => this.ends.opened());
@@ -58,8 +65,9 @@ export class Connection {
       role: "server",
       websocket: socket as never,
       expectPings: false,
+      deletePeerStateOnClose: this.ofRelay,
       onSuccess: () => {
-        this.failures = 0;
+        if (!this.ofRelay) this.proved();
       },
       onClose: () => {
         watch.end();

@@ -25,7 +25,8 @@ export function awaitDependencies(node: LocalNode): void {
     if (from === "storage" || from === "import") return handle(message, from);
     const lacking = named(message).filter(lacks);
     if (lacking.length === 0) return handle(message, from);
-    const peers = from.role === "client" ? [from] : sync.getServerPeers(message.id);
+    const peers = sync.getServerPeers(message.id);
+    if (from.role === "client") peers.push(from);
     const come = lacking.map((id) => {
       const core = node.getCoValue(id);
       core.load(peers, "immediate");

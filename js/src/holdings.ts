@@ -88,6 +88,13 @@ export function isStored(id: string): boolean {
   return new HostDatabase().get("SELECT 1 AS stored FROM coValues WHERE id = ?", [id]) !== undefined;
 }
 
+/** Some of the ids that are stored, in the order in which they came, from a row on; and the last of their rows. */
+export function storedAfter(row: number, amount: number): { ids: RawCoID[]; last: number } {
+  const sql = "SELECT rowID, id FROM coValues WHERE rowID > ? ORDER BY rowID LIMIT ?";
+  const rows = new HostDatabase().query<{ rowID: number; id: RawCoID }>(sql, [row, amount]);
+  return { ids: rows.map(({ id }) => id), last: rows.at(-1)?.rowID ?? row };
+}
+
 /** Erases everything that belongs to an account; how many CoValues. Nobody may have them in memory any more. */
 export function eraseHoldings(account: string): number {
   const database = new HostDatabase();

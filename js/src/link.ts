@@ -10,7 +10,7 @@ import { cojsonInternals, type CoValueCore, type LocalNode, type Peer, type RawC
 import { Connection } from "./connection";
 import { isDiscontinued } from "./crypto";
 import { emit, Failure, type Outcome } from "./protocol";
-import { covers, sameSessions, type Sessions } from "./sessions";
+import { covers, isDeletion, sameSessions, type Sessions } from "./sessions";
 import { onStorageRefusal, storageRefusal } from "./storage";
 
 /** However much it says, a relay that does not come to an end is given up after so long, milliseconds. */
@@ -21,11 +21,6 @@ const LOST_MS = 15_000;
 
 /** A relay that has answered what this session wrote, and has not taken it, is given up after so long, milliseconds. */
 const REFUSED_MS = 5_000;
-
-/** Whether a session holds a CoValue's deletion and nothing else, as the SDK names those. */
-function isDeletion(session: string): boolean {
-  return session.endsWith("$");
-}
 
 function forked(): Failure {
   return new Failure("forked", "the relay holds something else of this session");

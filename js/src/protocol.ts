@@ -51,6 +51,16 @@ export interface Serving extends Limits {
   tells: boolean;
   /** Whether the store is a database that other relays use too: what each account holds is not kept there. */
   isShared: boolean;
+  /** Whether there is a relay above this one, which the host can dial. */
+  hasUpstream: boolean;
+}
+
+/** How far a relay and the one above it have come. */
+export interface Agreement {
+  /** Whether everything in the store was compared on this connection. */
+  isCompared: boolean;
+  /** CoValues of which it has not confirmed everything, as far as they were compared. */
+  unconfirmed: number;
 }
 
 /** Who may write through a relay's connection: everybody, or one account; null: the first that does. */
@@ -136,7 +146,7 @@ export interface Requests {
   /** Relay: erases everything that belongs to an account, and begins anew with what is left: every connection ends. */
   forget: { params: { account: string }; result: { values: number } };
   /** Relay: answers when its turn has come; says how large the heap is where that is asked, for which all of it is walked. */
-  measure: { params: { memory: boolean }; result: { heapBytes: number | null } };
+  measure: { params: { memory: boolean }; result: { heapBytes: number | null; upstream: Agreement | null } };
   /** Writes what is outstanding and closes every connection. */
   close: { params: Record<string, never>; result: Record<string, never> };
 }

@@ -17,6 +17,7 @@ import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
 import { onStorageRefusal, openStorage, storageRefusal } from "./storage";
 import { Turns } from "./turns";
+import { Upstream } from "./upstream";
 import { Writers } from "./writers";
 
 /**
@@ -36,6 +37,7 @@ export class Relay {
   private turns!: Turns;
   private names!: Names;
   private audience!: Audience;
+  private upstream: Upstream | undefined;
 
   constructor(private readonly setting: Serving) {
     cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
@@ -65,7 +67,7 @@ export class Relay {
       this.accept(socket, mayWrite);
       return {};
     },
-    measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null }),
+    measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null, upstream: this.upstream?.agreement ?? null }),
     forget: async ({ account }) => {
       // What somebody has in memory of it would be confirmed, and given to others.
       this.startOver();
@@ -76,6 +78,7 @@ export class Relay {
       return {};
     },
     close: async () => {
+      this.upstream?.disconnect();
       await this.node.storage?.eraseAllDeletedCoValues();
       // Who waits for a confirmation gets it.
       await onDisk();
@@ -96,6 +99,10 @@ export class Relay {
     this.names = new Names(node, this.guests);
     this.audience = new Audience(node.syncManager);
     awaitDependencies(node);
+    if (this.setting.hasUpstream) {
+      this.upstream = new Upstream(node, storage);
+      this.upstream.connect();
+    }
     node.enableGarbageCollector();
     return node;
   }
@@ -107,6 +114,7 @@ export class Relay {
   private startOver(): void {
     for (const guest of this.guests.values()) guest.close();
     this.guests.clear();
+    this.upstream?.disconnect();
     const failed = this.node;
     this.names.stop();
     this.node = this.newNode();

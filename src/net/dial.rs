@@ -184,20 +184,7 @@ pub struct Connection {
 impl Connection {
     /// Begins to dial; the connection will live on the given runtime.
     pub fn begin(address: RelayAddress, runtime: tokio::runtime::Handle, last_failure: LastFailure) -> Self {
-        let attempt = move || {
-            let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
-            let dialling = runtime.spawn(async move {
-                let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
-                    Ok(Ok(socket)) => Ok(socket),
-                    Ok(Err(reason)) => Err(reason),
-                    Err(_) => Err("it did not answer in time".into()),
-                };
-                last_failure.dialled(dialled.as_ref().err());
-                let at_end = move |ending: Option<Ending>| ending.into_iter().for_each(|it| last_failure.refused(it));
-                dialled.map(|socket| frames_for(socket, &handle, None, None, None, HangUp::new(), at_end))
-            });
-            dialling.map(|joined| joined.unwrap_or_else(|_| Err("the program is ending".into()))).boxed()
-        };
+        let attempt = Self::dialer(address, runtime, last_failure);
         let ready: Arc<Mutex<Option<Frames>>> = Arc::default();
         let first = attempt();
         let first = {
@@ -215,6 +202,24 @@ impl Connection {
             None => attempt(),
         });
         Self { dialer, first: first.boxed() }
+    }
+
+    /// What an isolate dials with where nothing is dialled ahead of it.
+    pub fn dialer(address: RelayAddress, runtime: tokio::runtime::Handle, last_failure: LastFailure) -> Dialer {
+        Box::new(move || {
+            let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
+            let dialling = runtime.spawn(async move {
+                let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
+                    Ok(Ok(socket)) => Ok(socket),
+                    Ok(Err(reason)) => Err(reason),
+                    Err(_) => Err("it did not answer in time".into()),
+                };
+                last_failure.dialled(dialled.as_ref().err());
+                let at_end = move |ending: Option<Ending>| ending.into_iter().for_each(|it| last_failure.refused(it));
+                dialled.map(|socket| frames_for(socket, &handle, None, None, None, HangUp::new(), at_end))
+            });
+            dialling.map(|joined| joined.unwrap_or_else(|_| Err("the program is ending".into()))).boxed()
+        })
     }
 
     /// What the isolate dials with, and the outcome of the first attempt. The isolate's first dialling

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 use super::postgres::{Database, News};
 use super::{MEMORY_LIMIT, PATIENCE, RelayError};
 use crate::runtime::protocol::{Close, Event, Refresh, Serve};
-use crate::runtime::{Isolate, IsolateError, IsolateOptions, Store, Work};
+use crate::runtime::{Dialer, Isolate, IsolateError, IsolateOptions, Store, Work};
 
 /// How long an engine may take to look up what others stored.
 const REFRESHING: Duration = Duration::from_secs(60);
@@ -67,26 +68,34 @@ impl Unseen {
 }
 
 impl Engines {
-    /// Starts one for each store. `database` is what other relays use too; the rest is what `limits` says.
+    /// Starts one for each store. `database` is what other relays use too, `upstream` dials the relay above, which only a
+    /// single engine can have; the rest is what `limits` says.
     pub(super) fn start(
         stores: Vec<Box<dyn Store>>,
         database: Option<Arc<Database>>,
+        mut upstream: Option<Dialer>,
         limits: Serve,
     ) -> Result<Self, RelayError> {
         let tells = stores.len() > 1 || database.is_some();
+        let serve = Serve { tells, is_shared: database.is_some(), has_upstream: upstream.is_some(), ..limits };
         let mut engines = Vec::new();
         for store in stores {
-            let isolate = Isolate::start(IsolateOptions { store, dialer: None, memory_limit: MEMORY_LIMIT })?;
-            engines.push(Engine { isolate: Arc::new(isolate), unseen: Arc::default() });
+            let options = IsolateOptions { store, dialer: upstream.take(), memory_limit: MEMORY_LIMIT };
+            engines.push(Engine { isolate: Arc::new(Isolate::start(options)?), unseen: Arc::default() });
         }
         for engine in &engines {
-            engine.isolate.call(&Serve { tells, is_shared: database.is_some(), ..limits }, PATIENCE)?;
+            engine.isolate.call(&serve, PATIENCE)?;
         }
         let engines = Self { engines };
         if tells {
             engines.share_news(database)?;
         }
         Ok(engines)
+    }
+
+    /// What the only engine tells of the relay above.
+    pub(super) fn take_events(&self) -> Receiver<Event> {
+        self.engines[0].isolate.take_events()
     }
 
     /// The engine for a connection that begins with this frame.

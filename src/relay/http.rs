@@ -43,6 +43,7 @@ use super::pace::{Pace, Paces};
 use super::postgres::Database;
 use super::refusal::Refusal;
 use super::sqlite::Log;
+use super::upstream::Upstream;
 use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 use crate::runtime::protocol::{Accept, MayWrite};
 use crate::runtime::{Ending, HangUp};
@@ -69,6 +70,8 @@ pub(super) struct Shared {
     pub database: Option<Arc<Database>>,
     /// What is on disk of its store, where that is a file.
     pub log: Option<Arc<Log>>,
+    /// The relay above, where there is one.
+    pub upstream: Option<Arc<Upstream>>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
     pub path: String,
     pub access: Access,

@@ -26,6 +26,7 @@ mod revocation;
 mod sqlite;
 mod store;
 mod upkeep;
+mod upstream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub use admission::ConnectionLimits;
 pub use certificate::CertificateFiles;
 pub use holdings::{Held, holdings};
 pub use inlet::FrameLimits;
-pub use outside::{Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
+pub use outside::{Above, Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
 pub use pace::Rates;
 pub use postgres::DatabaseAddress;
 pub use revocation::erase_at_rest;
@@ -60,8 +61,9 @@ use self::listener::Listener;
 use self::outside::{Outside, Pseudonyms};
 use self::pace::Paces;
 use self::postgres::Database;
+use self::upstream::Upstream;
 use crate::local_socket;
-use crate::net::Network;
+use crate::net::{Network, RelayAddress};
 use crate::runtime::IsolateError;
 use crate::runtime::protocol::Serve;
 
@@ -94,6 +96,8 @@ pub struct RelayOptions {
     pub database: Option<(DatabaseAddress, Option<PathBuf>)>,
     /// How many engines it has.
     pub engines: usize,
+    /// The relay above it, for one with a single engine and a store of its own.
+    pub upstream: Option<RelayAddress>,
     /// The certificate with which it speaks TLS on addresses of the network.
     pub certificate: Option<CertificateFiles>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
@@ -277,7 +281,11 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     let stores = std::mem::take(&mut opened.stores);
 
     network.block_on(async {
-        let engines = Arc::new(Engines::start(stores, database.clone(), options.storage)?);
+        let (upstream, dialer) = options.upstream.map(|address| Upstream::at(address, network.handle())).unzip();
+        let engines = Arc::new(Engines::start(stores, database.clone(), dialer, options.storage)?);
+        if let Some(upstream) = &upstream {
+            upstream.follow(engines.take_events())?;
+        }
         let mut listeners = Vec::new();
         for inherited in options.inherited {
             listeners.push(Listener::inherit(inherited, tls.as_ref())?);
@@ -308,6 +316,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             engines: engines.clone(),
             log: opened.log(),
             database,
+            upstream,
             path: options.path,
             access,
             admission: admission.clone(),

@@ -348,6 +348,8 @@ pub struct Serve {
     pub tells: bool,
     /// Whether the store is a database that other relays use too: what each account holds is not kept there.
     pub is_shared: bool,
+    /// Whether there is a relay above this one, which the isolate can dial.
+    pub has_upstream: bool,
 }
 request!(Serve, "serve", Done);
 
@@ -393,6 +395,18 @@ pub struct Measure {
 pub struct Measured {
     /// Bytes of heap in use.
     pub heap_bytes: Option<u64>,
+    /// How far it and the relay above it have come, where there is one.
+    pub upstream: Option<Agreement>,
+}
+
+/// How far a relay and the one above it have come.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Agreement {
+    /// Whether everything in the store was compared on this connection.
+    pub is_compared: bool,
+    /// CoValues of which it has not confirmed everything, as far as they were compared.
+    pub unconfirmed: u64,
 }
 request!(Measure, "measure", Measured);
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::cli::log::Format;
+use crate::cli::sync::dialled_from_here;
 use crate::cli::{CliError, Home};
 use crate::nearest::{edits, nearest};
 use crate::relay::{
@@ -85,6 +86,16 @@ pub(super) struct Settings {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engines: Option<u32>,
+
+    /// A relay that gets everything that this one holds, and is asked for the rest: wss://relay.example, as devices name it
+    #[arg(long, value_name = "URL", env = "CARO_RELAY_UPSTREAM", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamUrl>,
+
+    /// PEM file with the certificates that the upstream is checked with; those of the system unless given
+    #[arg(long, value_name = "FILE", env = "CARO_RELAY_UPSTREAM_CA", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_ca: Option<PathBuf>,
 
     /// PEM file with the certificate, and those up to its root: the relay then speaks TLS by itself
     #[arg(long, value_name = "FILE", env = "CARO_RELAY_TLS_CERTIFICATE", hide_env_values = true)]
@@ -221,6 +232,24 @@ pub(super) struct Settings {
     pub log_addresses: bool,
 }
 
+/// The address of a relay, which may have a token in it. Looked at only when it is used: whoever names a wrong one would be
+/// shown it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct UpstreamUrl(String);
+
+impl From<String> for UpstreamUrl {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for UpstreamUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UpstreamUrl(..)")
+    }
+}
+
 /// As [`relay::Durability`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -338,6 +367,15 @@ impl Settings {
             return Err(CliError::usage("engines share what is in a store, not what is in memory")
                 .hinted("Leave out --in-memory or --engines."));
         }
+        if self.upstream.is_some() && (self.database.is_some() || engines > 1) {
+            return Err(CliError::usage("a relay with an upstream has one engine, and a store of its own")
+                .hinted("Leave out --upstream, or --database and --engines."));
+        }
+        let upstream = self.upstream.map(|UpstreamUrl(text)| dialled_from_here(&text, self.upstream_ca)).transpose();
+        let upstream = upstream.map_err(|error| {
+            CliError::usage(format!("the upstream is no relay: {error}"))
+                .hinted("Give the address that devices would use: --upstream wss://relay.example")
+        })?;
         let path = self.path.unwrap_or_default();
         let seconds = |seconds: u32| std::time::Duration::from_secs(seconds.into());
         let many = |number: Option<u32>| number.map_or(usize::MAX, |number| number as usize);
@@ -351,6 +389,7 @@ impl Settings {
             },
             database: self.database.map(|address| (address, self.database_ca)),
             engines,
+            upstream,
             certificate,
             path: match path.trim_matches('/') {
                 "" => String::new(),

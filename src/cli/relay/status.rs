@@ -81,6 +81,10 @@ fn in_words(status: &Status) -> Vec<String> {
         ),
     ];
     lines.extend(status.listening.iter().map(|address| format!("listening   {address}")));
+    lines.extend(status.upstream.iter().map(|above| {
+        let since = time::local_text(&above.since);
+        format!("upstream    {}, since {since}: {}", above.address, above.in_words())
+    }));
     lines.push(format!(
         "clients     {} of {} at most; {} since it started",
         connections.now, connections.limit, connections.opened

@@ -37,7 +37,7 @@ use uuid::Uuid;
 use super::{CliError, Home, Kind, Ui, time, ui};
 use crate::history::History;
 use crate::identity::{Credentials, FileKeyStore, KeyStore, KeyStoreKind, OsKeyStore, Passphrase, Protection};
-use crate::net::{Proxies, RelayAddress};
+use crate::net::{AddressError, Proxies, RelayAddress};
 use crate::prefs::{Frequency, PreferenceStore, Settings};
 use crate::sync::daemon::socket::{self, Ask};
 use crate::sync::{self, Engine, LocalOnly, Progress, Setting, SyncConfig, SyncError, SyncPaths, SyncState};
@@ -264,10 +264,18 @@ fn address(config: &SyncConfig) -> Result<Option<RelayAddress>, CliError> {
 
 /// Understands an address as the user gives it.
 fn parse_address(text: &str, certificate: Option<PathBuf>) -> Result<RelayAddress, CliError> {
-    let address = RelayAddress::parse(text, certificate, proxies()).map_err(|e| {
+    dialled_from_here(text, certificate).map_err(|e| {
         CliError::usage(format!("that is no relay: {e}"))
             .hinted("Give an address such as wss://relay.example or ssh://me@host, or `none` to choose one later.")
-    })?;
+    })
+}
+
+/// A relay as this process dials it: through the proxies and with the `ssh` that the environment names.
+pub(in crate::cli) fn dialled_from_here(
+    text: &str,
+    certificate: Option<PathBuf>,
+) -> Result<RelayAddress, AddressError> {
+    let address = RelayAddress::parse(text, certificate, proxies())?;
     Ok(address.by_ssh(std::env::var("CARO_SSH").ok().as_deref()))
 }
 

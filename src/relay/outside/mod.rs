@@ -33,7 +33,7 @@ pub use ask::ask;
 pub(super) use counts::Counts;
 pub use mishaps::{Mishap, Mishaps};
 pub(super) use pseudonyms::Pseudonyms;
-pub use status::{Connections, Engine, Frames, State, Status};
+pub use status::{Above, Connections, Engine, Frames, State, Status};
 pub(super) use stored::stored_in;
 pub use stored::{Stored, stored};
 
@@ -166,6 +166,7 @@ async fn status(shared: &Shared) -> Status {
         },
         memory_bytes: memory(),
         stored,
+        upstream: shared.upstream.as_ref().map(|upstream| upstream.told()),
         mishaps: outside.mishaps.last(),
     }
 }
@@ -218,7 +219,12 @@ async fn ask_the_engine(shared: &Shared) {
             // One that never came took at least as long.
             counts.answers.observe(asked.elapsed().as_secs_f64());
             match answer {
-                Ok(measured) => heap = measured.heap_bytes.map(|bytes| bytes + heap.unwrap_or(0)).or(heap),
+                Ok(measured) => {
+                    heap = measured.heap_bytes.map(|bytes| bytes + heap.unwrap_or(0)).or(heap);
+                    if let (Some(upstream), Some(agreement)) = (&shared.upstream, measured.upstream) {
+                        upstream.measured(agreement);
+                    }
+                }
                 Err(error) => tracing::debug!(%error, "the engine was not measured"),
             }
         }
@@ -272,6 +278,6 @@ fn seconds(nanos: u64) -> f64 {
     Duration::from_nanos(nanos).as_secs_f64()
 }
 
-fn rfc3339(at: UnixNanos) -> String {
+pub(super) fn rfc3339(at: UnixNanos) -> String {
     jiff::Timestamp::from_nanosecond(at.0.into()).unwrap_or_default().to_string()
 }

@@ -71,6 +71,14 @@ pub(super) fn text(status: &Status, counts: &Counts, started: f64) -> Result<Str
         let files = [("database".to_owned(), stored.database_bytes), ("log".to_owned(), stored.log_bytes)];
         it.register_with_unit("store", "Length of the store's files", Unit::Bytes, gauges("file", files));
     }
+    if let Some(above) = &status.upstream {
+        let (connected, compared) = (u64::from(above.connected), u64::from(above.compared));
+        it.register("upstream_connected", "Whether the relay above is connected", ConstGauge::new(connected));
+        it.register("upstream_compared", "Whether all was compared with it since", ConstGauge::new(compared));
+        it.register("upstream_connections", "How often it was connected", ConstCounter::new(above.connections));
+        let unconfirmed = ConstGauge::new(above.unconfirmed);
+        it.register("upstream_unconfirmed_covalues", "CoValues of which it has not confirmed everything", unconfirmed);
+    }
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)

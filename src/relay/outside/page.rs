@@ -118,6 +118,7 @@ fn store(status: &Status) -> Rows {
 
 fn itself(status: &Status) -> Rows {
     let mut rows: Rows = status.listening.iter().map(|address| row("listening on", address)).collect();
+    rows.extend(status.upstream.iter().map(|above| row(&format!("upstream {}", above.address), above.in_words())));
     rows.push(row("started", &status.started_at));
     rows.push(row("version", &status.version));
     rows.push(row("engine", &status.engine));

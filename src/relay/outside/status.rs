@@ -47,6 +47,9 @@ pub struct Status {
     pub memory_bytes: Option<u64>,
     /// What is in its store; none where it cannot be read.
     pub stored: Option<Stored>,
+    /// The relay above it; none where it has none.
+    #[serde(default)]
+    pub upstream: Option<Above>,
     /// The last things that went wrong, the newest last.
     pub mishaps: Vec<Mishap>,
 }
@@ -93,6 +96,44 @@ pub struct Connections {
     pub opened: u64,
     /// That there may be.
     pub limit: u64,
+}
+
+/// The relay above another one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Above {
+    /// Its host and port.
+    pub address: String,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Since when that is so, RFC 3339.
+    pub since: String,
+    /// How often it was connected.
+    pub connections: u64,
+    /// Why it is not, as far as that is known.
+    pub reason: Option<String>,
+    /// Whether everything that is stored was compared since it is connected.
+    pub compared: bool,
+    /// CoValues of which it has not confirmed everything, as far as they were compared; a few seconds old.
+    pub unconfirmed: u64,
+}
+
+impl Above {
+    /// In words, without the address.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let waiting = match self.unconfirmed {
+            0 => String::new(),
+            1 => "; 1 CoValue on its way".to_owned(),
+            some => format!("; {some} CoValues on their way"),
+        };
+        match (self.connected, self.compared, &self.reason) {
+            (true, true, _) if self.unconfirmed == 0 => "connected, and has everything".to_owned(),
+            (true, true, _) => format!("connected{waiting}"),
+            (true, false, _) => format!("connected, and being compared{waiting}"),
+            (false, _, Some(reason)) => format!("away: {reason}{waiting}"),
+            (false, _, None) => format!("away{waiting}"),
+        }
+    }
 }
 
 /// Frames, and their length together.
