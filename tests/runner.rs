@@ -34,6 +34,7 @@ mod relay_proxies;
 mod relay_serving;
 mod relay_settings;
 mod relay_upkeep;
+mod relay_upstream;
 mod search_filters;
 mod search_screen;
 mod secrets;
