@@ -98,21 +98,30 @@ export function storedAfter(row: number, amount: number): { ids: RawCoID[]; last
 /** Erases everything that belongs to an account; how many CoValues. Nobody may have them in memory any more. */
 export function eraseHoldings(account: string): number {
   const database = new HostDatabase();
-  const rows = database.query<{ coValue: number; id: string }>(
+  const rows = database.query<Stored>(
     "SELECT coValue, id FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE account = ?",
     [account],
   );
-  database.transaction(() => {
-    for (const { coValue, id } of rows) {
-      const sessions = "(SELECT rowID FROM sessions WHERE coValue = ?)";
-      database.run(`DELETE FROM transactions WHERE ses IN ${sessions}`, [coValue]);
-      database.run(`DELETE FROM signatureAfter WHERE ses IN ${sessions}`, [coValue]);
-      database.run("DELETE FROM sessions WHERE coValue = ?", [coValue]);
-      database.run("DELETE FROM deletedCoValues WHERE coValueID = ?", [id]);
-      database.run("DELETE FROM coValues WHERE rowID = ?", [coValue]);
-    }
-  });
+  database.transaction(() => eraseValues(database, rows));
   return rows.length;
+}
+
+/** A CoValue and its row. */
+export interface Stored {
+  coValue: number;
+  id: RawCoID;
+}
+
+/** Erases CoValues in a transaction of the caller's. */
+export function eraseValues(database: HostDatabase, rows: Stored[]): void {
+  for (const { coValue, id } of rows) {
+    const sessions = "(SELECT rowID FROM sessions WHERE coValue = ?)";
+    database.run(`DELETE FROM transactions WHERE ses IN ${sessions}`, [coValue]);
+    database.run(`DELETE FROM signatureAfter WHERE ses IN ${sessions}`, [coValue]);
+    database.run("DELETE FROM sessions WHERE coValue = ?", [coValue]);
+    database.run("DELETE FROM deletedCoValues WHERE coValueID = ?", [id]);
+    database.run("DELETE FROM coValues WHERE rowID = ?", [coValue]);
+  }
 }
 
 /** Whose a CoValue is; undefined where its group is not known, or it is nobody's. */

@@ -53,6 +53,8 @@ export interface Serving extends Limits {
   isShared: boolean;
   /** Whether there is a relay above this one, which the host can dial. */
   hasUpstream: boolean;
+  /** Whether it is noted which day each account was last used. */
+  notesUse: boolean;
 }
 
 /** How far a relay and the one above it have come. */
@@ -135,7 +137,7 @@ export interface Requests {
    * segments that are not among them leave memory.
    */
   watch: { params: { ids: string[] }; result: Record<string, never> };
-  /** Drops CoValues from memory; they stay in the store. */
+  /** Drops CoValues from memory; what the store has of them stays there. */
   release: { params: { ids: string[] }; result: Record<string, never> };
   /** Becomes a relay. Must be the first request of a relay's isolate. */
   serve: { params: Serving; result: Record<string, never> };
@@ -145,6 +147,15 @@ export interface Requests {
   accept: { params: { socket: number; mayWrite: MayWrite }; result: Record<string, never> };
   /** Relay: erases everything that belongs to an account, and begins anew with what is left: every connection ends. */
   forget: { params: { account: string }; result: { values: number } };
+  /** Relay: notes what was used since it was last told, on this day: one of a number of days that goes up. */
+  noteUse: { params: { day: number }; result: Record<string, never> };
+  /** Relay: the accounts that were last used before a day, without those that somebody else's CoValues need. */
+  unused: { params: { before: number }; result: { accounts: string[] } };
+  /**
+   * Relay: erases some of what an account owns, unless it was used since `before`, where that is said; which CoValues, and
+   * whether there are more. Other engines are to `release` them.
+   */
+  eraseSome: { params: { account: string; before: number | null }; result: { ids: string[]; more: boolean } };
   /** Relay: answers when its turn has come; says how large the heap is where that is asked, for which all of it is walked. */
   measure: { params: { memory: boolean }; result: { heapBytes: number | null; upstream: Agreement | null } };
   /** Writes what is outstanding and closes every connection. */

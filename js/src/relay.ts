@@ -18,6 +18,7 @@ import type { Handlers, MayWrite, Serving } from "./protocol";
 import { onStorageRefusal, openStorage, storageRefusal } from "./storage";
 import { Turns } from "./turns";
 import { Upstream } from "./upstream";
+import { forgetUsage, Usage } from "./usage";
 import { Writers } from "./writers";
 
 /**
@@ -38,6 +39,7 @@ export class Relay {
   private names!: Names;
   private audience!: Audience;
   private upstream: Upstream | undefined;
+  private usage: Usage | undefined;
 
   constructor(private readonly setting: Serving) {
     cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
@@ -77,7 +79,22 @@ export class Relay {
       await refresh(this.node, ids as RawCoID[] | null);
       return {};
     },
+    noteUse: async ({ day }) => {
+      this.usage?.note(day);
+      return {};
+    },
+    unused: async ({ before }) => ({ accounts: (await this.usage?.unused(before)) ?? [] }),
+    eraseSome: async ({ account, before }) => this.usage?.eraseSome(account, before) ?? { ids: [], more: false },
+    release: async ({ ids }) => {
+      for (const id of ids) this.node.internalDeleteCoValue(id as RawCoID);
+      return {};
+    },
     close: async () => {
+      try {
+        this.usage?.flush();
+      } catch (error) {
+        console.warn("what was used in the last minute was not noted", error);
+      }
       this.upstream?.disconnect();
       await this.node.storage?.eraseAllDeletedCoValues();
       // Who waits for a confirmation gets it.
@@ -94,6 +111,8 @@ export class Relay {
     if (this.setting.tells) tellWhatIsStored(storage);
     node.setStorage(storage);
     if (!this.setting.isShared) keepHoldings();
+    if (this.setting.notesUse) this.usage = new Usage(node, this.guests);
+    else if (!this.setting.isShared) forgetUsage();
     new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);
     this.names = new Names(node, this.guests);

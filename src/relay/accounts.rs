@@ -229,7 +229,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Invitation> {
     })
 }
 
-fn today() -> i64 {
+/// Which day it is, in days since 1970.
+pub(super) fn today() -> i64 {
     clock::now().0.div_euclid(NANOS_PER_DAY)
 }
 

@@ -20,6 +20,8 @@ pub struct Held {
     pub bytes: u64,
     /// CoValues that are its own.
     pub values: u64,
+    /// When it was last used, in days since 1970, where the relay notes that.
+    pub used_day: Option<i64>,
 }
 
 /// What each account has in the store of a relay's folder; nothing where there is no store yet.
@@ -66,6 +68,17 @@ fn read(path: &Path) -> rusqlite::Result<BTreeMap<String, Held>> {
     for row in written.query_map([], pair)? {
         let (account, bytes) = row?;
         found.entry(account).or_default().bytes = bytes;
+    }
+    let noted =
+        database.query_row("SELECT 1 FROM sqlite_master WHERE name = 'caro_used'", [], |_| Ok(())).optional()?;
+    if noted.is_some() {
+        let mut used = database.prepare("SELECT account, day FROM caro_used WHERE account <> ''")?;
+        for row in used.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))? {
+            let (account, day) = row?;
+            if let Some(held) = found.get_mut(&account) {
+                held.used_day = day;
+            }
+        }
     }
     Ok(found)
 }

@@ -328,7 +328,7 @@ pub struct Watch {
 }
 request!(Watch, "watch", Done);
 
-/// Drops CoValues from memory; they stay in the store.
+/// Drops CoValues from memory; what the store has of them stays there.
 #[derive(Serialize)]
 pub struct Release {
     /// Which ones.
@@ -350,6 +350,8 @@ pub struct Serve {
     pub is_shared: bool,
     /// Whether there is a relay above this one, which the isolate can dial.
     pub has_upstream: bool,
+    /// Whether it is noted which day each account was last used.
+    pub notes_use: bool,
 }
 request!(Serve, "serve", Done);
 
@@ -424,6 +426,48 @@ pub struct Forgotten {
     pub values: u64,
 }
 request!(Forget, "forget", Forgotten);
+
+/// Has a relay note what was used since it was last told.
+#[derive(Serialize)]
+pub struct NoteUse {
+    /// Which day it is, as one of a number that goes up.
+    pub day: i64,
+}
+request!(NoteUse, "noteUse", Done);
+
+/// Asks a relay for the accounts that were last used before a day, without those that somebody else's CoValues need.
+#[derive(Serialize)]
+pub struct Unused {
+    /// The day.
+    pub before: i64,
+}
+
+/// Those accounts.
+#[derive(Debug, Deserialize)]
+pub struct UnusedAccounts {
+    /// Their ids.
+    pub accounts: Vec<String>,
+}
+request!(Unused, "unused", UnusedAccounts);
+
+/// Erases some of what an account owns.
+#[derive(Serialize)]
+pub struct EraseSome {
+    /// Whose it is.
+    pub account: String,
+    /// Unless it was used on this day or since.
+    pub before: Option<i64>,
+}
+
+/// What was erased. Other engines are to [`Release`] it.
+#[derive(Debug, Deserialize)]
+pub struct SomeErased {
+    /// The CoValues.
+    pub ids: Vec<String>,
+    /// Whether the account owns more.
+    pub more: bool,
+}
+request!(EraseSome, "eraseSome", SomeErased);
 
 /// Writes what is outstanding and closes every connection.
 #[derive(Serialize)]

@@ -34,6 +34,12 @@ const commands = {
     return { id: open().node.createGroup().id };
   },
 
+  /** Lets everybody write what belongs to a group. */
+  async openToEveryone({ group }) {
+    (await open().loadValue(group)).addMember("everyone", "writer");
+    return {};
+  },
+
   async createMap({ group, values }) {
     return { id: (await open().loadValue(group)).createMap(values).id };
   },

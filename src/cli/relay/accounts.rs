@@ -89,6 +89,7 @@ struct AccountJson {
     account: Option<String>,
     created: Option<String>,
     last_seen: Option<String>,
+    last_used: Option<String>,
     revoked: bool,
     stored_bytes: u64,
     covalues: u64,
@@ -128,17 +129,19 @@ pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), C
             account: invitation.account,
             created: Some(day(invitation.created_day)),
             last_seen: invitation.seen_day.map(day),
+            last_used: stored.used_day.map(day),
             revoked: invitation.revoked,
             stored_bytes: stored.bytes,
             covalues: stored.values,
         });
     }
     // Those who came when the relay was open, or with a shared token.
-    accounts.extend(held.into_iter().map(|(account, Held { bytes, values })| AccountJson {
+    accounts.extend(held.into_iter().map(|(account, Held { bytes, values, used_day })| AccountJson {
         label: None,
         account: Some(account),
         created: None,
         last_seen: None,
+        last_used: used_day.map(day),
         revoked: false,
         stored_bytes: bytes,
         covalues: values,
@@ -149,10 +152,11 @@ pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), C
     for account in accounts {
         let label = account.label.as_deref().map_or_else(|| "(not invited)".into(), visible);
         let who = account.account.as_deref().map_or_else(|| "not used yet".into(), visible);
-        let seen = match (account.revoked, &account.last_seen) {
-            (true, _) => "taken back".to_owned(),
-            (false, Some(day)) => format!("last seen {day}"),
-            (false, None) => "never seen".to_owned(),
+        let seen = match (account.revoked, &account.last_seen, &account.last_used) {
+            (true, ..) => "taken back".to_owned(),
+            (false, _, Some(day)) => format!("last used {day}"),
+            (false, Some(day), None) => format!("last seen {day}"),
+            (false, None, None) => "never seen".to_owned(),
         };
         let created = account.created.map(|day| format!("invited {day}, ")).unwrap_or_default();
         let stored = format!("{} KiB in {} CoValues", account.stored_bytes.div_ceil(1024), account.covalues);

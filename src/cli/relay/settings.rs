@@ -189,6 +189,12 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_covalues_per_account: Option<u32>,
 
+    /// Days after which what an account owns is erased where nobody uses it; never unless given
+    #[arg(long, value_name = "DAYS", env = "CARO_RELAY_FORGET_ACCOUNTS_AFTER", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forget_accounts_after: Option<u32>,
+
     /// The address by which clients reach it, for invitations; the first of `listen` unless given
     #[arg(long, value_name = "URL", env = "CARO_RELAY_URL", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -357,10 +363,12 @@ impl Settings {
                     .hinted("Leave out either of both."));
             }
         };
-        let counts_accounts = self.max_stored_mib_per_account.is_some() || self.max_covalues_per_account.is_some();
+        let counts_accounts = self.max_stored_mib_per_account.is_some()
+            || self.max_covalues_per_account.is_some()
+            || self.forget_accounts_after.is_some();
         if self.database.is_some() && (counts_accounts || matches!(access, AccessRule::Accounts)) {
             return Err(CliError::usage("what belongs to which account is only known where the store is a file")
-                .hinted("Leave out --database, or invitations and the limits of accounts."));
+                .hinted("Leave out --database, or invitations, the limits of accounts, and forgetting them."));
         }
         let engines = self.engines.map_or(1, |engines| engines as usize).clamp(1, MOST_ENGINES);
         if self.in_memory && engines > 1 {
@@ -396,6 +404,8 @@ impl Settings {
                 path => format!("/{path}"),
             },
             access,
+            // The file may say anything.
+            forget_after: self.forget_accounts_after.map(|days| days.max(1)),
             rates: Rates { messages: self.max_messages_per_second, bytes: self.max_bytes_per_second },
             frames: FrameLimits {
                 memory_mib: self.frame_memory_mib.unwrap_or(FRAME_MEMORY_MIB),
@@ -525,7 +535,7 @@ fn kind(arg: &clap::Arg) -> ValueKind {
     match (arg.get_action(), name) {
         (ArgAction::SetTrue, _) => ValueKind::Switch,
         (ArgAction::Append, _) => ValueKind::List,
-        (_, Some("N" | "SECONDS")) => ValueKind::Number,
+        (_, Some("N" | "SECONDS" | "DAYS")) => ValueKind::Number,
         _ => ValueKind::Text,
     }
 }

@@ -69,6 +69,8 @@ pub(in crate::relay) struct Counts {
     pub(super) heap: Count,
     /// Turns of the engine that took too long.
     pub(super) hangs: Count,
+    /// Accounts that were erased since nobody used them.
+    pub(in crate::relay) forgotten: Count,
 }
 
 impl Counts {
@@ -84,6 +86,7 @@ impl Counts {
             answers: Histogram::new(BUCKETS),
             heap: Count::default(),
             hangs: Count::default(),
+            forgotten: Count::default(),
         })
     }
 

@@ -166,6 +166,7 @@ async fn status(shared: &Shared) -> Status {
         },
         memory_bytes: memory(),
         stored,
+        forgotten_accounts: counts.forgotten.get(),
         upstream: shared.upstream.as_ref().map(|upstream| upstream.told()),
         mishaps: outside.mishaps.last(),
     }

@@ -71,6 +71,8 @@ pub(super) fn text(status: &Status, counts: &Counts, started: f64) -> Result<Str
         let files = [("database".to_owned(), stored.database_bytes), ("log".to_owned(), stored.log_bytes)];
         it.register_with_unit("store", "Length of the store's files", Unit::Bytes, gauges("file", files));
     }
+    let forgotten = ConstCounter::new(status.forgotten_accounts);
+    it.register("forgotten_accounts", "Accounts that were erased since nobody used them", forgotten);
     if let Some(above) = &status.upstream {
         let (connected, compared) = (u64::from(above.connected), u64::from(above.compared));
         it.register("upstream_connected", "Whether the relay above is connected", ConstGauge::new(connected));

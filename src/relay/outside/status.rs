@@ -47,6 +47,9 @@ pub struct Status {
     pub memory_bytes: Option<u64>,
     /// What is in its store; none where it cannot be read.
     pub stored: Option<Stored>,
+    /// Accounts that were erased since it started, since nobody used them any more.
+    #[serde(default)]
+    pub forgotten_accounts: u64,
     /// The relay above it; none where it has none.
     #[serde(default)]
     pub upstream: Option<Above>,

@@ -118,6 +118,12 @@ impl OfficialClient {
         text(&self.must("createGroup", json!({})), "id")
     }
 
+    /// Lets everybody write what belongs to a group.
+    #[track_caller]
+    pub fn open_to_everyone(&mut self, group: &str) {
+        self.must("openToEveryone", json!({ "group": group }));
+    }
+
     /// Makes a `CoMap` with `values` (an object), owned by `group`.
     #[track_caller]
     pub fn create_map(&mut self, group: &str, values: &Value) -> String {

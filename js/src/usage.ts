@@ -1,0 +1,171 @@
+/**
+ * Which day each account of a relay was last used, so that those can be erased that nobody uses any more.
+ *
+ * An account is used on a day on which anything that belongs to it passes between the relay and a client, whoever that is
+ * and whichever way, and while a client is connected for it: so what is read or shared is used too. Only days on which a
+ * relay looked count as days without use. One that did not run for a year, or whose clock jumps, has not been a relay that
+ * nobody used.
+ *
+ * What somebody else's CoValues need to be read stays: the accounts that wrote in them, are members of their groups, or own
+ * what they hang from.
+ */
+
+import type { LocalNode, RawCoID, SyncMessage } from "cojson";
+import type { Guest } from "./guest";
+import { eraseValues, type Stored } from "./holdings";
+import { HostDatabase } from "./storage";
+
+/** CoValues that are erased before others have their turn. */
+const AT_ONCE = 50;
+/** Groups that are looked at before others have their turn. */
+const GROUPS_AT_ONCE = 500;
+
+/** The account '' stands for the relay itself: the last day on which it looked. */
+const TABLE = "CREATE TABLE IF NOT EXISTS caro_used (account TEXT PRIMARY KEY, day INTEGER NOT NULL)";
+
+/** The owner of a CoValue was used on a day. */
+const USED = `
+  INSERT INTO caro_used SELECT account, ? FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE id = ? AND account <> ''
+  ON CONFLICT (account) DO UPDATE SET day = excluded.day`;
+
+/** Forgets when accounts were used, for a relay that does not count that: it would be taken for true later. */
+export function forgetUsage(): void {
+  new HostDatabase().run("DROP TABLE IF EXISTS caro_used", []);
+}
+
+export class Usage {
+  private readonly database = new HostDatabase();
+  /** What passed since it was last noted, and what has been noted today. */
+  private passed = new Set<string>();
+  private readonly noted = new Set<string>();
+  private day: number | undefined;
+
+  /** `guests` are the clients that there are. */
+  constructor(
+    private readonly node: LocalNode,
+    private readonly guests: ReadonlyMap<string, Guest>,
+  ) {
+    this.database.run(TABLE, []);
+    const sync = node.syncManager;
+    const send = sync.trySendToPeer.bind(sync);
+    // Whatever a client asks or brings is answered.
+    sync.trySendToPeer = (peer, message) => {
+      if (peer.role === "client") this.touch(message);
+      return send(peer, message);
+    };
+  }
+
+  /** Notes what was used since, on this day. */
+  note(day: number): void {
+    this.database.transaction(() => {
+      if (day !== this.day) this.begin(day);
+      for (const id of this.passed) this.database.run(USED, [day, id]);
+    });
+    this.day = day;
+    for (const id of this.passed) this.noted.add(id);
+    this.passed = new Set();
+  }
+
+  /** Notes what was used since it was last told which day it is. */
+  flush(): void {
+    if (this.day !== undefined) this.note(this.day);
+  }
+
+  /** The accounts that were last used before a day, without those that somebody else needs. */
+  async unused(before: number): Promise<string[]> {
+    const sql = "SELECT account FROM caro_used WHERE day < ? AND account <> ''";
+    const unused = new Set(this.database.query<{ account: string }>(sql, [before]).map(({ account }) => account));
+    if (unused.size === 0) return [];
+    const needs = await this.needs(before);
+    // Who is needed by one that stays, stays; and whom that one needs.
+    for (let left = -1; left !== unused.size; ) {
+      left = unused.size;
+      for (const [account, owner] of needs) if (!unused.has(owner)) unused.delete(account);
+    }
+    return [...unused];
+  }
+
+  /**
+   * Erases some of what an account owns, the newest first, so that what the rest hangs from goes last; which CoValues, and
+   * whether there are more. Nothing where it was used since `before` after all.
+   */
+  eraseSome(account: string, before: number | null): { ids: RawCoID[]; more: boolean } {
+    this.flush();
+    const used = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ?", [account])?.day;
+    if (before !== null && (used === undefined || used >= before)) return { ids: [], more: false };
+    const rows = this.database.query<Stored>(
+      `SELECT coValue, id FROM caro_owners JOIN coValues ON coValues.rowID = coValue
+       WHERE account = ? ORDER BY coValue DESC LIMIT ?`,
+      [account, AT_ONCE],
+    );
+    for (const { id } of rows) this.node.internalDeleteCoValue(id);
+    const more = rows.length === AT_ONCE;
+    this.database.transaction(() => {
+      eraseValues(this.database, rows);
+      if (!more) this.database.run("DELETE FROM caro_used WHERE account = ?", [account]);
+    });
+    return { ids: rows.map(({ id }) => id), more };
+  }
+
+  private touch(message: SyncMessage): void {
+    if (!this.noted.has(message.id)) this.passed.add(message.id);
+  }
+
+  /** A day begins; which day it was before is in the store, since others use the same. */
+  private begin(day: number): void {
+    const last = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ''", [])?.day;
+    if (last !== undefined && last < day - 1) this.database.run("UPDATE caro_used SET day = day + ?", [day - 1 - last]);
+    if (last !== undefined && last > day) this.database.run("UPDATE caro_used SET day = MIN(day, ?)", [day]);
+    this.database.run("INSERT INTO caro_used VALUES ('', ?) ON CONFLICT (account) DO UPDATE SET day = excluded.day", [day]);
+    const gone = "DELETE FROM caro_used WHERE account <> '' AND account NOT IN (SELECT account FROM caro_owners)";
+    this.database.run(gone, []);
+    // From when on they are counted.
+    this.database.run("INSERT OR IGNORE INTO caro_used SELECT DISTINCT account, ? FROM caro_owners WHERE account <> ''", [day]);
+    this.noted.clear();
+    // What clients are connected for.
+    for (const guest of this.guests.values()) for (const id of guest.topics) this.passed.add(id);
+  }
+
+  /** Who else needs which of the accounts that were last used before a day. */
+  private async needs(before: number): Promise<[account: string, owner: string][]> {
+    const owners = new Map<string, string>();
+    const owned = this.database.query<{ id: string; account: string }>(
+      `SELECT id, caro_owners.account FROM caro_owners JOIN coValues ON coValues.rowID = coValue
+       JOIN caro_used ON caro_used.account = caro_owners.account WHERE day < ?`,
+      [before],
+    );
+    for (const { id, account } of owned) owners.set(id, account);
+
+    const needs = this.database
+      .query<{ account: string; owner: string }>(
+        `SELECT DISTINCT caro_written.account, caro_owners.account AS owner FROM caro_written
+         JOIN sessions ON sessions.rowID = ses JOIN caro_owners ON caro_owners.coValue = sessions.coValue
+         WHERE caro_written.account <> caro_owners.account`,
+        [],
+      )
+      .map(({ account, owner }): [string, string] => [account, owner]);
+    const named = (text: string, owner: string) => {
+      for (const [id] of text.matchAll(/co_z[1-9A-HJ-NP-Za-km-z]+/g)) {
+        const account = owners.get(id);
+        if (account !== undefined && account !== owner) needs.push([account, owner]);
+      }
+    };
+    for (const { header, owner } of this.database.query<{ header: string; owner: string }>(
+      `SELECT header, account AS owner FROM coValues JOIN caro_owners ON coValue = rowID
+       WHERE json_extract(header, '$.meta.source') IS NOT NULL`,
+      [],
+    )) named(header, owner);
+
+    const groups = this.database.query<{ rowID: number; owner: string }>(
+      `SELECT rowID, account AS owner FROM coValues JOIN caro_owners ON coValue = rowID
+       WHERE json_extract(header, '$.ruleset.type') = 'group'`,
+      [],
+    );
+    for (const [at, { rowID, owner }] of groups.entries()) {
+      if (at % GROUPS_AT_ONCE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+      const sql = "SELECT tx FROM transactions JOIN sessions ON sessions.rowID = ses WHERE coValue = ?";
+      for (const { tx } of this.database.query<{ tx: string }>(sql, [rowID])) named(tx, owner);
+    }
+    return needs;
+  }
+}
