@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The scripts come from `tests/conformance/bundle.mjs`; each file gets an isolate of its own, booted
-//! from the shipped snapshot. A run fails on every outcome that `tests/conformance/expected.toml` does
+//! from the shipped snapshot. Those under `relay/` run under Node instead, on the official SDK: there our relay is what
+//! the suite tests, in place of a sync server of its own. A run fails on every outcome that `tests/conformance/expected.toml` does
 //! not announce, in either direction, so that the list stays true. This is a test target: the program
 //! has neither the scripts nor the ops that they use.
 
@@ -17,10 +18,14 @@
 mod bundle;
 #[path = "conformance/driver/expected.rs"]
 mod expected;
+#[path = "conformance/driver/file_run.rs"]
+mod file_run;
 #[path = "conformance/driver/isolate.rs"]
 mod isolate;
 #[path = "conformance/driver/judge.rs"]
 mod judge;
+#[path = "conformance/driver/node.rs"]
+mod node;
 #[path = "conformance/driver/ops.rs"]
 mod ops;
 #[path = "conformance/driver/selection.rs"]
@@ -34,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use bundle::Suite;
 use expected::Expected;
+use file_run::FileRun;
 use judge::{Verdict, judge};
 use selection::Selection;
 
@@ -68,7 +74,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
     let selection = Selection::from_arguments(arguments, &suite.file_names(), &source.join("short.txt"))?;
 
     let mut total = Verdict::default();
-    run_files(&suite, &selection, |run| {
+    run_files(&suite, &source, &expected, &selection, |run| {
         let verdict = judge(run, &expected, selection.tests_of(&run.file));
         println!("{}", verdict.line(&run.file, run.time));
         for complaint in &verdict.complaints {
@@ -96,7 +102,13 @@ fn run(arguments: &[String]) -> Result<bool, String> {
 }
 
 /// Runs the chosen files and hands each on when it has ended, in the order in which they end.
-fn run_files(suite: &Suite, selection: &Selection, mut ended: impl FnMut(&isolate::FileRun)) {
+fn run_files(
+    suite: &Suite,
+    source: &Path,
+    expected: &Expected,
+    selection: &Selection,
+    mut ended: impl FnMut(&FileRun),
+) {
     let files = selection.files();
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
@@ -106,7 +118,12 @@ fn run_files(suite: &Suite, selection: &Selection, mut ended: impl FnMut(&isolat
             let next = &next;
             scope.spawn(move || {
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = isolate::run_file(suite, file, selection.tests_of(file));
+                    let only = selection.tests_of(file);
+                    let run = if node::is_for_node(file) {
+                        node::run_file(suite, source, file, only, &expected.skipped(file))
+                    } else {
+                        isolate::run_file(suite, file, only)
+                    };
                     if sender.send(run).is_err() {
                         return;
                     }

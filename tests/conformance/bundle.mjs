@@ -9,9 +9,10 @@
  *   prelude.js      polyfills, vitest's runner and matchers (run.ts)
  *   NAME.test.js    one script per test file: the SDK's source, our crypto provider and storage
  *                   driver where the tests ask for the SDK's, and the tests
- *   files.json      [{"file": "tests/NAME.test.ts", "script": "tests/NAME.test.js"}]
+ *   relay/NAME.mjs  for Node: those test files that run against our relay (relay/bundle.mjs)
+ *   files.json      [{"file": "tests/NAME.test.ts", "script": "tests/NAME.test.js"}]; "relay/NAME.test.ts" for Node
  *
- * All are classic scripts. For each test file the driver boots the product's isolate (with its ops and
+ * The others are classic scripts. For each test file the driver boots the product's isolate (with its ops and
  * globals, but without calling `caro.run()`), adds the ops of `ops.d.ts`, runs `prelude.js`, sets the
  * global `conformanceConfig`, runs the file's script, and turns the event loop until the record `done`.
  * The outcomes must be those of `expected.toml`: pass, but for what is listed there. `short.txt` names
@@ -27,6 +28,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { bundleForRelay } from "./relay/bundle.mjs";
 
 const source = dirname(fileURLToPath(import.meta.url));
 
@@ -139,6 +141,7 @@ async function bundle(out) {
     entryPoints: Object.fromEntries(files.map(({ file }) => [file.replace(/\.ts$/, ""), `suite:${file}`])),
     plugins: [plugin(sdk)],
   });
+  files.push(...(await bundleForRelay({ build, options, sdk, target, vitest: VITEST, replaceAllOrFail })));
   writeFileSync(join(target, "files.json"), `${JSON.stringify(files, null, 1)}\n`);
 }
 

@@ -24,6 +24,8 @@ declare interface CaroOps {
 declare interface ConformanceConfig {
   /** Full names (`describe > test`) to run; without it the whole file runs. */
   only?: string[];
+  /** Full names that are not to run; they are told as skipped. */
+  without?: string[];
   /** Multiplies the suite's own time limits: 5 s a test, 10 s a hook. 1 without it. */
   timeoutFactor?: number;
   /** How often a failing test is tried again. 0 without it. */

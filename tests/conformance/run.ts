@@ -101,6 +101,11 @@ class IsolateRunner implements VitestRunner {
     if (!file) return;
     const names = fullNames(file);
     for (const [name, test] of names) this.nameOf.set(test, name);
+    for (const name of this.wish.without ?? []) {
+      const test = names.get(name);
+      if (!test) throw new Error(`no such test: ${name}`);
+      test.mode = "skip";
+    }
     if (this.wish.only && !file.result) {
       const unknown = this.wish.only.filter((name) => !names.has(name));
       if (unknown.length > 0) throw new Error(`no such test: ${unknown.join(", ")}`);

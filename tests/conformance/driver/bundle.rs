@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 pub struct Suite {
     /// What runs before every file: polyfills, runner, matchers.
     pub prelude: Arc<str>,
+    folder: PathBuf,
     names: Vec<String>,
     scripts: HashMap<String, Script>,
 }
@@ -59,6 +60,7 @@ impl Suite {
         }
         Ok(Self {
             prelude: read(&bundle.join("prelude.js"))?.into(),
+            folder: bundle,
             names: entries.into_iter().map(|entry| entry.file).collect(),
             scripts,
         })
@@ -67,6 +69,11 @@ impl Suite {
     /// Paths of all test files, as the suite names them.
     pub fn file_names(&self) -> Vec<&str> {
         self.names.iter().map(String::as_str).collect()
+    }
+
+    /// Where the scripts lie.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// One file's script.

@@ -85,6 +85,12 @@ impl Expected {
         self.listed.get(file).into_iter().flatten().map(|(name, _)| name.as_str())
     }
 
+    /// Those of them that are not to run.
+    pub fn skipped(&self, file: &str) -> Vec<&str> {
+        let listed = self.listed.get(file).into_iter().flatten();
+        listed.filter(|(_, state)| **state == State::Skip).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// What is wrong with the numbers of a whole run.
     pub fn check_totals(&self, files: &[&str], tests: usize) -> Vec<String> {
         let mut complaints = Vec::new();

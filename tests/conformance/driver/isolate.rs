@@ -19,37 +19,19 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::bundle::{Script, Suite};
-use crate::expected::State;
-use crate::ops::{self, Bench, Record};
+use crate::file_run::{FileRun, Progress, Record};
+use crate::ops::{self, Bench};
 
 /// Multiplies the suite's own time limits (5 s a test, 10 s a hook), which are meant for an engine
 /// that compiles.
 const TIMEOUT_FACTOR: u64 = 5;
 /// Longer than the longest time limit of the suite; the runner itself ends what only waits too long.
-const LONGEST_SILENCE: Duration = Duration::from_secs(120);
+pub const LONGEST_SILENCE: Duration = Duration::from_secs(120);
 /// What a stopped isolate has to come to its end.
 const GRACE: Duration = Duration::from_secs(30);
 /// As for the product's client.
 const MEMORY_LIMIT: usize = 1 << 30;
 const STACK_BYTES: usize = 16 << 20;
-
-/// How one test ended.
-pub struct TestRun {
-    pub name: String,
-    pub state: State,
-    /// Why it failed.
-    pub error: Option<String>,
-    pub time: Duration,
-}
-
-/// How one file ended.
-pub struct FileRun {
-    pub file: String,
-    pub tests: Vec<TestRun>,
-    /// What went wrong beside the tests' own outcomes.
-    pub problems: Vec<String>,
-    pub time: Duration,
-}
 
 /// What the watching thread can reach of the isolate.
 #[derive(Default)]
@@ -65,7 +47,7 @@ struct Job {
 /// Runs a file, or only the tests named.
 pub fn run_file(suite: &Suite, file: &str, only: Option<&[String]>) -> FileRun {
     let began = Instant::now();
-    let mut run = FileRun { file: file.to_owned(), tests: Vec::new(), problems: Vec::new(), time: Duration::ZERO };
+    let mut run = FileRun::of(file);
     match suite.script(file) {
         Some(script) => {
             let mut config = json!({ "timeoutFactor": TIMEOUT_FACTOR, "retry": 0 });
@@ -95,29 +77,20 @@ fn watch(job: Job, run: &mut FileRun) {
         Err(e) => return run.problems.push(format!("the system gave no thread: {e}")),
     };
 
-    let mut current = String::from("(before its first test)");
-    let mut done = None;
+    let mut progress = Progress::default();
     let mut stop = Some(stop);
     let mut give_up = Instant::now() + LONGEST_SILENCE;
     loop {
         match records.recv_timeout(give_up.saturating_duration_since(Instant::now())) {
-            Ok(Record::Start { name }) => {
-                current = name;
-                give_up = Instant::now() + LONGEST_SILENCE;
+            Ok(record) => {
+                if progress.note(record, run) {
+                    give_up = Instant::now() + LONGEST_SILENCE;
+                }
             }
-            Ok(Record::Test { name, state, error, ms }) => {
-                run.tests.push(TestRun { name, state, error, time: Duration::from_millis(ms) });
-                give_up = Instant::now() + LONGEST_SILENCE;
-            }
-            Ok(Record::Unhandled { name, error }) => {
-                run.problems.push(format!("nobody handled an error during {name}: {error}"));
-            }
-            Ok(Record::Done { tests, error }) => done = Some((tests, error)),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => match stop.take() {
                 Some(stop) => {
-                    let seconds = LONGEST_SILENCE.as_secs();
-                    run.problems.push(format!("stopped after {seconds} s without progress in {current}"));
+                    progress.give_up(LONGEST_SILENCE, run);
                     // One of the two is what it waits for; if neither, its thread is left behind.
                     let _ = stop.send(());
                     if let Some(engine) = engine.0.get() {
@@ -133,18 +106,10 @@ fn watch(job: Job, run: &mut FileRun) {
         Ok(Ok(())) => {}
         // What a script says that was stopped is not news.
         Ok(Err(_)) if stop.is_none() => {}
-        Ok(Err(reason)) => run.problems.push(format!("{reason} (in {current})")),
-        Err(_) => run.problems.push(format!("its isolate panicked, in {current}")),
+        Ok(Err(reason)) => run.problems.push(format!("{reason} (in {})", progress.current())),
+        Err(_) => run.problems.push(format!("its isolate panicked, in {}", progress.current())),
     }
-    match done {
-        None if run.problems.is_empty() => run.problems.push(format!("it ended early, in {current}")),
-        None => {}
-        Some((_, Some(error))) => run.problems.push(format!("outside of its tests: {error}")),
-        Some((tests, None)) if tests != run.tests.len() => {
-            run.problems.push(format!("it counts {tests} tests and told of {}", run.tests.len()));
-        }
-        Some(_) => {}
-    }
+    progress.finish(run);
 }
 
 /// Boots the isolate and turns its event loop until the file has ended.

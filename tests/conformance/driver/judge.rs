@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::expected::{Expected, State};
-use crate::isolate::FileRun;
+use crate::file_run::FileRun;
 
 /// The result of one file, or the sum of several.
 #[derive(Default)]

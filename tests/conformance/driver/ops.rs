@@ -13,34 +13,8 @@ use caro::runtime::{open_database, query_for_script, run_for_script};
 use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
 use rusqlite::Connection;
-use serde::Deserialize;
 
-use crate::expected::State;
-
-/// What the suite tells about itself, in the words of `ops.d.ts`. What it says about trying again is
-/// left out: nothing is tried again.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Record {
-    Start {
-        name: String,
-    },
-    Test {
-        name: String,
-        state: State,
-        error: Option<String>,
-        ms: u64,
-    },
-    /// A rejected promise that nobody handled, or an exception that nobody caught.
-    Unhandled {
-        name: String,
-        error: String,
-    },
-    Done {
-        tests: usize,
-        error: Option<String>,
-    },
-}
+use crate::file_run::Record;
 
 /// What the ops share in one isolate.
 pub struct Bench {

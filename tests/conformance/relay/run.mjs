@@ -1,5 +1,5 @@
 /**
- * Runs one test file of the SDK's transport under Node, on the official SDK, against `caro relay serve`.
+ * Runs one of the SDK's test files under Node, on the official SDK, with `caro relay serve` for its sync server.
  *
  *   CARO=…/caro node run.mjs BUNDLE SCRIPT CONFIG
  *
@@ -12,6 +12,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { runInThisContext } from "node:vm";
+import { startRelay } from "./process.mjs";
 
 const [bundle, script, config] = process.argv.slice(2);
 for (const name of ["log", "info", "debug"]) console[name] = console.error;
@@ -21,6 +22,8 @@ let unhandled = (error) => {
 };
 process.on("unhandledRejection", (reason) => unhandled(reason));
 process.on("uncaughtException", (error) => unhandled(error));
+// Whoever started this is gone.
+process.stdin.on("end", () => process.exit(1)).resume();
 
 globalThis.Deno = {
   core: {
@@ -40,6 +43,7 @@ globalThis.Deno = {
 };
 // The fake timers look for Node's modules where there are some.
 globalThis.require = createRequire(import.meta.url);
+globalThis.relay = await startRelay();
 globalThis.conformanceConfig = JSON.parse(config);
 runInThisContext(readFileSync(join(bundle, "prelude.js"), "utf8"), { filename: "prelude.js" });
 await import(pathToFileURL(join(bundle, script)).href);

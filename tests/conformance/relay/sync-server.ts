@@ -5,45 +5,21 @@
  * What they look up in their server's own node is asked of the relay, by another client on the official SDK.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
 import { type AddressInfo, type Socket, connect, createServer } from "node:net";
-import { createInterface } from "node:readline";
 import { LocalNode } from "cojson";
 import { WasmCrypto } from "cojson/crypto/WasmCrypto";
 import { createWebSocketPeer } from "suite:createWebSocketPeer";
 import { WebSocket } from "ws";
+import { startRelay } from "./process.mjs";
 
-type Relay = { process: ChildProcess; port: number };
 type Connection = { outside: Socket; inside: Socket; terminate(): void };
 
-/** Relays that end with this process, whatever comes first. */
-const running = new Set<ChildProcess>();
-process.on("exit", () => {
-  for (const relay of running) relay.kill("SIGKILL");
-});
-
-function start(): Promise<Relay> {
-  const relay = spawn(process.env.CARO!, ["relay", "serve", "--in-memory", "--listen", "127.0.0.1:0"], {
-    env: { HOME: process.env.HOME, CARO_LOG: "warn" },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  running.add(relay);
-  return new Promise((resolve, reject) => {
-    relay.once("error", reject);
-    relay.once("exit", (code) => {
-      running.delete(relay);
-      reject(new Error(`the relay ended with ${code}`));
-    });
-    createInterface({ input: relay.stdout! }).once("line", (line) => resolve({ process: relay, port: Number(line.split(":").at(-1)) }));
-  });
-}
-
 /** The next one: the tests expect theirs to be there at once. */
-let next = start();
+let next = startRelay();
 
-function takeNext(): Promise<Relay> {
+function takeNext(): typeof next {
   const relay = next;
-  next = start();
+  next = startRelay();
   // Whoever takes it hears why it does not run.
   next.catch(() => {});
   return relay;
@@ -71,7 +47,7 @@ export const startSyncServer = async (port?: number) => {
 
   return {
     close: () => {
-      relay.process.kill("SIGKILL");
+      relay.kill();
       for (const { outside, inside } of connections) {
         outside.destroy();
         inside.destroy();
