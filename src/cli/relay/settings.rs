@@ -3,17 +3,18 @@
 //! What a flag says counts before a variable, that before the file, and that before what is usual. A key is named like its
 //! flag, with `_` for `-`; a flag that may be given several times is a list.
 
+mod file;
+
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args, Command, ValueEnum};
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::cli::log::Format;
 use crate::cli::sync::dialled_from_here;
 use crate::cli::{CliError, Home};
-use crate::nearest::{edits, nearest};
 use crate::relay::{
     self, AccessRule, CertificateFiles, ConnectionLimits, DatabaseAddress, FrameLimits, Inherited, ListenAddress,
     Mishaps, Rates, RelayOptions,
@@ -312,7 +313,7 @@ impl Settings {
         }
         let mut settings = table(&usual)?;
         if let Some(file) = file {
-            settings.extend(read(file)?);
+            settings.extend(file::read(file)?);
         }
         if self.data_dir.is_some() {
             // A folder that is named counts before a file that wants none.
@@ -328,13 +329,13 @@ impl Settings {
         let mut text = String::from(
             "# What `caro relay serve` is told. A flag counts before its variable, that before this file.\n",
         );
-        for arg in arguments().get_arguments() {
+        for arg in file::arguments().get_arguments() {
             let key = arg.get_id().as_str();
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             let value = match set.get(key) {
                 Some(value) if usual.get(key) == Some(value) => format!("# {key} = {value}"),
                 Some(value) => format!("{key} = {value}"),
-                None => format!("# {key} = {}", kind(arg).example()),
+                None => format!("# {key} = {}", file::kind(arg).example()),
             };
             text.push_str(&format!("\n# {help}\n{value}\n"));
         }
@@ -449,98 +450,6 @@ impl Settings {
     }
 }
 
-/// The settings as clap knows them.
-fn arguments() -> Command {
-    Settings::augment_args(Command::new("settings"))
-}
-
 fn table(settings: &Settings) -> Result<Table, CliError> {
     Table::try_from(settings).map_err(|error| CliError::failed("a setting cannot be written").caused_by(error))
-}
-
-/// The settings of a file; whatever is in it has to be one.
-fn read(file: &Path) -> Result<Table, CliError> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        CliError::usage(format!("{} cannot be read", file.display()))
-            .hinted("Name another with --config.")
-            .caused_by(error)
-    })?;
-    understood(&text, file)
-}
-
-/// The settings of the text in a file.
-pub(super) fn understood(text: &str, file: &Path) -> Result<Table, CliError> {
-    let shown = file.display();
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.lines().count().max(1);
-        CliError::usage(format!("{shown} is no TOML file: {} (line {line})", error.message())).caused_by(error)
-    })?;
-    let all = arguments();
-    let known = || all.get_arguments().map(|arg| arg.get_id().as_str());
-    if let Some(unknown) = table.keys().find(|key| !known().any(|known| known == key.as_str())) {
-        let error = CliError::usage(format!("{shown} has a setting `{unknown}`, and there is none of this name"));
-        return Err(match nearest(unknown, known(), |key| edits(unknown, key)) {
-            Some(meant) => error.hinted(format!("You may have meant `{meant}`.")),
-            None => error.hinted("`caro relay serve --print-config` shows all of them."),
-        });
-    }
-    // One at a time, so that it is said which of them is wrong.
-    for (key, value) in &table {
-        let alone = Table::from_iter([(key.clone(), value.clone())]);
-        if let Err(error) = alone.try_into::<Settings>() {
-            let kind = all.get_arguments().find(|arg| arg.get_id() == key.as_str()).map(kind);
-            let reason = match (kind, error.message().starts_with("invalid")) {
-                (Some(kind), true) => format!("it has to be {}", kind.in_words()),
-                _ => error.message().to_owned(),
-            };
-            return Err(CliError::usage(format!("`{key}` in {shown} cannot be {}: {reason}", short(value))));
-        }
-    }
-    Ok(table)
-}
-
-/// What the value of a setting is in a file.
-#[derive(Clone, Copy)]
-enum ValueKind {
-    Switch,
-    Number,
-    List,
-    Text,
-}
-
-impl ValueKind {
-    /// What stands for a value where there is none.
-    fn example(self) -> &'static str {
-        match self {
-            Self::Switch => "false",
-            Self::Number => "0",
-            Self::List => "[]",
-            Self::Text => "\"\"",
-        }
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Self::Switch => "true or false",
-            Self::Number => "a whole number",
-            Self::List => "a list of texts in quotes",
-            Self::Text => "a text in quotes",
-        }
-    }
-}
-
-fn kind(arg: &clap::Arg) -> ValueKind {
-    let name = arg.get_value_names().and_then(|names| names.first()).map(clap::builder::Str::as_str);
-    match (arg.get_action(), name) {
-        (ArgAction::SetTrue, _) => ValueKind::Switch,
-        (ArgAction::Append, _) => ValueKind::List,
-        (_, Some("N" | "SECONDS" | "DAYS")) => ValueKind::Number,
-        _ => ValueKind::Text,
-    }
-}
-
-fn short(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() > 40 { format!("{}…", text.chars().take(39).collect::<String>()) } else { text }
 }
