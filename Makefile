@@ -80,3 +80,7 @@ endif
 .PHONY: bench-relay
 bench-relay: setup ## what a relay holds and how fast it is, side by side with jazz-run and the SDK's relay on Node
 	cargo bench --locked --bench relay
+
+.PHONY: soak-relay
+soak-relay: check-tools ## SOAK_MINUTES (60) of ordinary use of a relay: its memory has to stay where it is
+	cargo bench --locked --bench relay -- soak

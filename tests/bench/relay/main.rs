@@ -5,7 +5,8 @@
 //! flush for each transaction, as ours and `jazz-run` have, and without. The clients are bare connections with messages that
 //! were signed before. In brackets: how many times our relay is ahead. The machine may be noisy: compare within one run.
 //!
-//! `cargo bench --locked --bench relay -- idle load restore` prints only these tables; `--short` does less of all.
+//! `cargo bench --locked --bench relay -- idle load restore` prints only these tables; `--short` does less of all. `-- soak` has
+//! devices use our relay for `SOAK_MINUTES` (60), and fails where its memory grows.
 
 // A benchmark that cannot go on has said why.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::cast_precision_loss, clippy::panic)]
@@ -27,6 +28,7 @@ mod node;
 mod our_relay;
 mod restore;
 mod signed;
+mod soak;
 mod table;
 #[path = "../text.rs"]
 mod text;
@@ -85,6 +87,9 @@ fn main() -> ExitCode {
     let plan = if options.iter().any(|option| option == "--short") { SHORT } else { WHOLE };
     let is_wanted = |table: &str| tables.is_empty() || tables.iter().any(|wanted| wanted == table);
     let folder = tempfile::tempdir().expect("a temporary folder");
+    if tables == ["soak"] {
+        return soaked(folder.path());
+    }
     let bench = Bench { contenders: Contender::all(), runtime: runtime(), plan, folder: folder.path() };
     if is_wanted("idle") {
         bench.idle();
@@ -96,6 +101,20 @@ fn main() -> ExitCode {
         bench.restore();
     }
     ExitCode::SUCCESS
+}
+
+/// `-- soak`.
+fn soaked(folder: &Path) -> ExitCode {
+    let minutes =
+        std::env::var("SOAK_MINUTES").map_or(Ok(60.0), |text| text.parse::<f64>()).expect("SOAK_MINUTES is a number");
+    let soak = runtime().block_on(soak::run(folder, WRITERS, Duration::from_secs_f64(minutes * 60.0)));
+    match soak.and_then(|soak| soak.judge()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 struct Bench<'a> {

@@ -148,6 +148,11 @@ impl CoValue {
     }
 }
 
+/// The id of a CoValue that nobody has made.
+pub fn random_id() -> String {
+    format!("co_z{}", base58::<19>())
+}
+
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     crypto::fill_random(&mut bytes).expect("random bytes");
