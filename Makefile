@@ -59,6 +59,11 @@ conformance: setup ## the SDK's own test suite inside our isolate, whole
 conformance-short:
 	cargo test --locked --test conformance -- --short
 
+.PHONY: fuzz
+fuzz: setup ## everything that reads bytes from outside, under libFuzzer; FUZZ_SECONDS (60) for each target
+	@.ci/fuzz
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked --test runner relay_fuzzed
+
 .PHONY: lint
 lint: check-tools ## formatting and lints
 	cargo fmt --check

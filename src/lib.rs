@@ -15,7 +15,7 @@
 //! | [`community`] | the anonymous report: questions, noise, consent, format | the text of commands, identity, sync |
 //! | [`cli`] | commands; alone prints, prompts, reads the environment | the isolate's insides |
 //!
-//! `docs/architecture.md` has the picture.
+//! `docs/architecture.md` has the picture. What reads bytes from outside is fuzzed: `src/fuzz.rs`.
 
 // A test that panics has said what is wrong.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -28,6 +28,8 @@ compile_error!("choose an engine: engine-quickjs (the default) or engine-v8");
 pub mod cli;
 mod clock;
 pub mod community;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod history;
 pub mod identity;
 mod local_socket;

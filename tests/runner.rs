@@ -26,6 +26,7 @@ mod keyring_secret_service;
 mod official_peers;
 mod relay_accounts;
 mod relay_durability;
+mod relay_fuzzed;
 mod relay_hostile;
 mod relay_outside;
 mod relay_postgres;

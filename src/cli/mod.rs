@@ -13,6 +13,8 @@ pub mod dirs;
 mod doctor;
 pub mod error;
 mod export;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod help;
 pub mod history;
 mod host;

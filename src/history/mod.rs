@@ -28,6 +28,8 @@ mod encoding;
 mod error;
 pub mod filter;
 mod forget;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod generated;
 mod habits;
 pub mod import;

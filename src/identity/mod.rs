@@ -14,6 +14,8 @@
 #[macro_use]
 mod secret;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod keys;
 pub mod keystore;
 pub mod phrase;

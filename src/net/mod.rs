@@ -5,6 +5,8 @@
 
 mod dial;
 mod examine;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod post;
 mod proxy;
 mod pump;

@@ -14,6 +14,8 @@ mod catalog;
 mod content;
 pub(crate) mod document;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod register;
 mod rules;
 mod settings;

@@ -11,6 +11,8 @@ mod admission;
 mod certificate;
 mod client;
 mod engines;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod gauge;
 mod holdings;
 mod http;

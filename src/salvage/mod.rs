@@ -1,6 +1,8 @@
 //! What can be read of a damaged SQLite database that the engine refuses to read: its pages as they lie on disk, and the rows
 //! on each.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod pages;
 mod rows;
 

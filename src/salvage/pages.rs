@@ -70,6 +70,12 @@ impl Pages {
         (!there.is_empty()).then_some(page)
     }
 
+    /// Closes the file, which no engine has open.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn close(self) {
+        drop(ManuallyDrop::into_inner(self.file));
+    }
+
     /// Whether not one bit is set anywhere: what some file systems leave of a file after a power cut.
     pub(crate) fn are_blank(&self) -> bool {
         (1..=self.count).filter_map(|number| self.read(number)).all(|page| page.iter().all(|byte| *byte == 0))

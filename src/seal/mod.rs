@@ -12,6 +12,8 @@
 
 pub mod blob;
 mod cipher;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod keyring;
 pub mod padding;
 

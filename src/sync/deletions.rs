@@ -25,8 +25,8 @@ const TAKEN: &str = "deletions/";
 const IDS_IN_BATCH: usize = 500;
 
 /// One entry of the registry.
-#[derive(Serialize, Deserialize)]
-struct Batch {
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Batch {
     /// The deleted records.
     #[serde(rename = "ids")]
     ids: Vec<[u8; 16]>,

@@ -84,7 +84,7 @@ impl DeviceRecord {
 
 /// What another device calls it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct GivenName {
+pub(super) struct GivenName {
     name: String,
     named_at: i64,
     #[serde(flatten)]
@@ -93,7 +93,7 @@ struct GivenName {
 
 /// Whether it was taken out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Removal {
+pub(super) struct Removal {
     removed: bool,
     at: i64,
     #[serde(flatten)]

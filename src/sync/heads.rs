@@ -29,7 +29,7 @@ const WITHHELD: &str = "sync_withheld";
 
 /// How far a device has written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Heads {
+pub(super) struct Heads {
     /// When it said so, nanoseconds since 1970.
     at: i64,
     /// Its records in live segments.

@@ -28,6 +28,8 @@ mod engine;
 mod erasure;
 mod error;
 mod forks;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod gone;
 mod heads;
 pub mod health;

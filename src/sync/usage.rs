@@ -24,7 +24,7 @@ const DAY: i64 = 86_400_000_000_000;
 
 /// The counters of one device and month.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct MonthOfUse {
+pub(super) struct MonthOfUse {
     /// When they were read, nanoseconds since 1970.
     at: i64,
     rows: Vec<UsageRow>,
@@ -141,7 +141,7 @@ fn said_at(value: &Lifted) -> i64 {
     ciborium::from_reader(value.plaintext.as_slice()).map_or(0, |of: MonthOfUse| of.at)
 }
 
-fn parsed(key: &str) -> Option<(Uuid, Month)> {
+pub(super) fn parsed(key: &str) -> Option<(Uuid, Month)> {
     let (device, month) = key.split_once('.')?;
     Some((Uuid::try_parse(device).ok()?, Month(month.parse().ok()?)))
 }

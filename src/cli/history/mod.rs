@@ -6,6 +6,8 @@ mod dedup;
 mod delete;
 mod exported;
 mod filter;
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) mod fuzz;
 mod generator;
 mod hidden;
 mod import;

@@ -4,6 +4,8 @@ mod accounts;
 mod backup;
 mod check;
 mod folder;
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) mod fuzz;
 mod restore;
 mod serve;
 mod settings;

@@ -8,6 +8,8 @@ mod devices;
 pub(super) mod doctor;
 mod errors;
 mod filter;
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) mod fuzz;
 mod init;
 mod logs;
 mod note;

@@ -2,7 +2,7 @@
 //! the code that `caro sync phrase show --qr` draws. Never from arguments or the environment.
 
 use std::fs::File;
-use std::io::{Read, stdin};
+use std::io::{BufRead, Read, Seek, stdin};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -87,23 +87,30 @@ pub(super) fn read(path: &Path) -> Result<Phrase, CliError> {
 /// Reads a phrase from a picture of its code.
 pub(super) fn read_picture(path: &Path) -> Result<Phrase, CliError> {
     let unusable = |what: &str| CliError::usage(format!("the picture {} {what}", path.display()));
-    let mut limits = image::Limits::default();
-    limits.max_image_width = Some(LARGEST_PICTURE);
-    limits.max_image_height = Some(LARGEST_PICTURE);
-    let mut reader = image::ImageReader::open(path)
+    let reader = image::ImageReader::open(path)
         .and_then(image::ImageReader::with_guessed_format)
         .map_err(|e| unusable("cannot be read").caused_by(e))?;
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|e| unusable("is neither PNG nor JPEG").caused_by(e))?;
-    let mut picture = picture.to_luma8();
-    let text = decode(picture.clone())
-        .or_else(|| {
-            // Drawn light on dark, as on many terminals.
-            image::imageops::invert(&mut picture);
-            decode(picture)
-        })
+    let text = text_in(reader, LARGEST_PICTURE)
+        .map_err(|e| unusable("is neither PNG nor JPEG").caused_by(e))?
         .ok_or_else(|| unusable("shows no code that can be read").hinted("Take it again, straight on and sharp."))?;
     parse(&text)
+}
+
+/// The text of the code in a picture that is no wider and no higher than this; none where it shows none.
+pub(super) fn text_in(
+    mut picture: image::ImageReader<impl BufRead + Seek>,
+    largest: u32,
+) -> image::ImageResult<Option<Zeroizing<String>>> {
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(largest);
+    limits.max_image_height = Some(largest);
+    picture.limits(limits);
+    let mut picture = picture.decode()?.to_luma8();
+    Ok(decode(picture.clone()).or_else(|| {
+        // Drawn light on dark, as on many terminals.
+        image::imageops::invert(&mut picture);
+        decode(picture)
+    }))
 }
 
 /// The text of the code in a picture, if there is one.

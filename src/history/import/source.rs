@@ -65,7 +65,10 @@ impl Kind {
         (self != Self::Atuin).then_some(self.as_str())
     }
 
-    fn entries<'r>(self, reader: impl BufRead + 'r) -> Box<dyn Iterator<Item = io::Result<Item>> + 'r> {
+    pub(in crate::history) fn entries<'r>(
+        self,
+        reader: impl BufRead + 'r,
+    ) -> Box<dyn Iterator<Item = io::Result<Item>> + 'r> {
         match self {
             Self::Bash => Box::new(bash::Entries::new(reader)),
             Self::Zsh => Box::new(zsh::entries(reader)),

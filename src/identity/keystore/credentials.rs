@@ -116,7 +116,7 @@ impl Credentials {
     }
 }
 
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
+pub(super) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
     let mut out = [0; CHECKSUM_LEN];
     out.copy_from_slice(&Sha256::digest(bytes)[..CHECKSUM_LEN]);
     out

@@ -209,12 +209,12 @@ impl FileKeyStore {
 }
 
 /// A file that was read and has a sound outer form.
-enum Content {
+pub(super) enum Content {
     Plain(Zeroizing<Vec<u8>>),
     Sealed(Sealed),
 }
 
-struct Sealed {
+pub(super) struct Sealed {
     /// All before the nonce: the associated data.
     header: Vec<u8>,
     cost: Cost,
@@ -224,7 +224,7 @@ struct Sealed {
 }
 
 impl Content {
-    fn parse(bytes: &[u8]) -> Result<Self, KeyStoreError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, KeyStoreError> {
         let after_magic = bytes.strip_prefix(MAGIC).ok_or(KeyStoreError::Damaged)?;
         match after_magic.first() {
             Some(&VERSION) => {}
@@ -279,7 +279,7 @@ fn random<const N: usize>() -> Result<[u8; N], KeyStoreError> {
     Ok(out)
 }
 
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
+pub(super) fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
     let mut out = [0; CHECKSUM_LEN];
     out.copy_from_slice(&Sha256::digest(bytes)[..CHECKSUM_LEN]);
     out

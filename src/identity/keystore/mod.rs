@@ -8,6 +8,8 @@
 
 mod credentials;
 mod file;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 #[cfg(target_os = "linux")]
 mod kernel_cache;
 mod os;

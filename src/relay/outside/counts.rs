@@ -74,7 +74,7 @@ pub(in crate::relay) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn new() -> Arc<Self> {
+    pub(in crate::relay) fn new() -> Arc<Self> {
         Arc::new(Self {
             connections: Count::default(),
             opened: Count::default(),

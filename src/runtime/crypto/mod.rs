@@ -18,6 +18,8 @@
 
 mod cipher;
 mod encoding;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod hash;
 mod keys;
 mod seal;
