@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::settings::understood;
+use super::settings::file::understood;
 use crate::fuzz::text;
 
 /// What is wrong with a file is said, and never where there is nothing.

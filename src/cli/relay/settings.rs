@@ -3,7 +3,7 @@
 //! What a flag says counts before a variable, that before the file, and that before what is usual. A key is named like its
 //! flag, with `_` for `-`; a flag that may be given several times is a list.
 
-mod file;
+pub(super) mod file;
 
 use std::path::{Path, PathBuf};
 

@@ -25,7 +25,7 @@ pub(super) fn read(file: &Path) -> Result<Table, CliError> {
 }
 
 /// The settings of the text in a file.
-pub(super) fn understood(text: &str, file: &Path) -> Result<Table, CliError> {
+pub(in crate::cli::relay) fn understood(text: &str, file: &Path) -> Result<Table, CliError> {
     let shown = file.display();
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
