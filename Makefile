@@ -29,8 +29,8 @@ demo: ## two machines, one history: set up, build, and show it
 	cargo build --release --locked
 	@.ci/demo target/release/caro
 
-# Most tests wait for other processes most of the time.
-test test-v8: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
+# Tests wait for other processes now and then.
+test test-v8: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) + 1)))
 
 .PHONY: test
 test: setup ## all tests, with both engines where both can be built

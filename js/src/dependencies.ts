@@ -43,7 +43,8 @@ export function awaitDependencies(node: LocalNode): void {
 function named(message: Message): RawCoID[] {
   const ids = new Set<string>();
   const ruleset = message.header?.ruleset;
-  if (ruleset?.type === "ownedByGroup") ids.add(ruleset.group);
+  // Whoever makes up a message may put anything there.
+  if (ruleset?.type === "ownedByGroup" && typeof ruleset.group === "string") ids.add(ruleset.group);
   for (const session of Object.keys(message.new)) {
     const author = session.slice(0, session.indexOf("_session_"));
     if (author.startsWith("co_")) ids.add(author);

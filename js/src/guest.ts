@@ -150,7 +150,7 @@ export class Guest implements Peer {
       this.batches ||= messages.length > 1;
       for (const message of messages) {
         if (!isMessage(message)) continue;
-        if ("id" in message && typeof message.id === "string") this.host.speaks(this, message.id);
+        if ("id" in message) this.host.speaks(this, message.id);
         this.deliver?.(message);
       }
     } catch (error) {
@@ -203,7 +203,10 @@ function isConfirmation(message: SyncMessage): boolean {
   return message.action === "known";
 }
 
-/** Whether it is more than a sign of life; the SDK sees to the rest. */
+/** Whether it is more than a sign of life, and asks for something that may be; the SDK sees to the rest. */
 function isMessage(message: unknown): message is SyncMessage {
-  return typeof message === "object" && message !== null && "action" in message;
+  if (typeof message !== "object" || message === null || !("action" in message)) return false;
+  if (message.action !== "reconcile") return "id" in message ? typeof message.id === "string" : true;
+  const values = "values" in message ? message.values : undefined;
+  return Array.isArray(values) && values.every((value) => Array.isArray(value) && value.every((part) => typeof part === "string"));
 }
