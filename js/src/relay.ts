@@ -73,7 +73,10 @@ export class Relay {
     forget: async ({ account }) => {
       // What somebody has in memory of it would be confirmed, and given to others.
       this.startOver();
-      return { values: eraseHoldings(account) };
+      const values = eraseHoldings(account);
+      // Whoever hears that it is gone does not ask for that again.
+      await onDisk();
+      return { values };
     },
     refresh: async ({ ids }) => {
       await refresh(this.node, ids as RawCoID[] | null);

@@ -17,7 +17,7 @@ use rusqlite::types::Value;
 use super::store::Durability;
 use crate::runtime::{Flush, Rows, Store, StoreError, flush_database, open_database_deferred};
 
-/// For so long after a change failed nobody new is sent here: whether others will fail, only they show.
+/// For so long after the disk refused a change nobody new is sent here: whether it takes others, only they show.
 const FAILING: Duration = Duration::from_secs(15);
 
 /// The store of one engine.
@@ -37,7 +37,7 @@ pub(super) struct Log {
     flushing: Mutex<()>,
     /// What the disk said when it refused to bring something there.
     refusal: OnceLock<String>,
-    /// When a change last failed before it came to that, as on a full disk.
+    /// When the disk last refused a change before it came to that, as a full one does.
     failed: Mutex<Option<Instant>>,
 }
 
@@ -60,7 +60,11 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
-        self.database.run(sql, params).inspect_err(|_| self.log.has_failed())?;
+        self.database.run(sql, params).inspect_err(|error| {
+            if matches!(error, StoreError::Refused(_)) {
+                self.log.has_failed();
+            }
+        })?;
         if self.database.is_autocommit() && sql != "ROLLBACK" {
             self.log.written.fetch_add(1, Ordering::SeqCst);
         }
@@ -93,7 +97,7 @@ impl Log {
         }
     }
 
-    /// Whether no change failed a moment ago.
+    /// Whether the disk refused no change a moment ago.
     pub(super) fn takes_changes(&self) -> bool {
         let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.is_none_or(|at| at.elapsed() > FAILING)
@@ -163,6 +167,19 @@ mod tests {
             store.run(end, &[]).unwrap();
             assert_eq!(store.flush().is_some(), end == "COMMIT");
         }
+    }
+
+    #[test]
+    fn what_fails_for_another_reason_is_not_the_disks_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = one(folder.path(), Durability::Disk);
+        store.run("CREATE TABLE t (x UNIQUE)", &[]).unwrap();
+        store.run("INSERT INTO t VALUES (1)", &[]).unwrap();
+        assert!(store.run("INSERT INTO t VALUES (1)", &[]).is_err() && store.run("ROLLBACK", &[]).is_err());
+        assert!(store.log.takes_changes());
+        store.run("PRAGMA query_only = 1", &[]).unwrap();
+        assert!(store.run("INSERT INTO t VALUES (2)", &[]).is_err());
+        assert!(!store.log.takes_changes());
     }
 
     #[test]

@@ -16,9 +16,22 @@ pub enum StoreError {
     /// The script knows it by how it begins.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// The disk takes nothing: it is full, broken or can only be read.
+    #[error("{0}")]
+    Refused(String),
     /// Anything else.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+        match error.sqlite_error_code() {
+            Some(DiskFull | SystemIoFailure | ReadOnly | CannotOpen) => Self::Refused(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// Brings to disk what was committed, on any thread.
@@ -49,10 +62,10 @@ pub trait Store: Send {
 /// SQLite, which is what the SDK's SQL is written for.
 impl Store for Connection {
     fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
-        super::ops::storage::run(self, sql, params).map_err(|error| StoreError::Failed(error.to_string()))
+        Ok(super::ops::storage::run(self, sql, params)?)
     }
 
     fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError> {
-        super::ops::storage::query(self, sql, params).map_err(|error| StoreError::Failed(error.to_string()))
+        Ok(super::ops::storage::query(self, sql, params)?)
     }
 }
