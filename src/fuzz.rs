@@ -24,6 +24,7 @@ pub struct Target {
 pub fn targets() -> Vec<Target> {
     [
         crate::cli::fuzz::FUZZED,
+        crate::community::fuzz::FUZZED,
         crate::history::fuzz::FUZZED,
         crate::identity::fuzz::FUZZED,
         crate::net::fuzz::FUZZED,

@@ -12,7 +12,8 @@
 //! | [`runtime`] | the isolate that runs the Jazz SDK, and its ops | records, phrases, data keys |
 //! | [`sync`] | the exchange between history and relay | SQL, JavaScript |
 //! | [`relay`] | the self-hosted relay around the same isolate | plaintext |
-//! | [`community`] | the anonymous report: questions, noise, consent, format | the text of commands, identity, sync |
+//! | `server` | what serves others: sockets, TLS, HTTP, limits by address, a shared database | what is served |
+//! | [`community`] | the anonymous report: questions, noise, consent, format, collector | the text of commands, identity, sync |
 //! | [`cli`] | commands; alone prints, prompts, reads the environment | the isolate's insides |
 //!
 //! `docs/architecture.md` has the picture. What reads bytes from outside is fuzzed: `src/fuzz.rs`.
@@ -42,4 +43,5 @@ pub mod relay;
 pub mod runtime;
 mod salvage;
 pub mod seal;
+mod server;
 pub mod sync;

@@ -66,9 +66,19 @@ fn what_the_relay_confirms_is_in_its_store() {
 }
 
 /// How often the system has brought something to disk, as `strace` has written down.
-fn flushes(log: &Path) -> usize {
+pub(crate) fn flushes(log: &Path) -> usize {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     text.lines().filter(|line| line.contains("sync") && line.ends_with("= 0")).count()
+}
+
+/// The same command, of which `strace` writes down how often it has something brought to disk.
+pub(crate) fn noting_flushes(plain: &Command, log: &Path) -> Command {
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o"]).arg(log).arg("--");
+    command.arg(plain.get_program()).args(plain.get_args()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 #[test]
@@ -76,13 +86,7 @@ fn what_the_relay_confirms_was_brought_to_disk_before() {
     let folder = tempfile::tempdir().unwrap();
     let (data, log) = (folder.path().join("relay"), folder.path().join("strace.log"));
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let plain = serve(&data, address);
-    let mut command = Command::new("strace");
-    command.args(["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o"]).arg(&log).arg("--");
-    command.arg(plain.get_program()).args(plain.get_args()).env_clear();
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let relay = Relay::spawn(&data, address, command);
+    let relay = Relay::spawn(&data, address, noting_flushes(&serve(&data, address), &log));
 
     // How often anything had been brought to disk when transactions of a session came, and when they were confirmed.
     let seen = Arc::new(Mutex::new((Vec::<(String, u64, usize)>::new(), Vec::<(usize, usize)>::new())));

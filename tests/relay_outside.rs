@@ -21,7 +21,7 @@ fn watched(args: &[&str]) -> (Relay, SocketAddr) {
     (relay, address)
 }
 
-fn body(answer: &str) -> &str {
+pub(crate) fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").expect("an answer").1
 }
 
@@ -146,7 +146,7 @@ fn a_step_of_its_engine_that_takes_too_long_is_told_while_it_lasts() {
 }
 
 /// What a browser makes of a page, with these arguments.
-fn browser(home: &TestHome, args: &[&str]) -> Vec<u8> {
+pub(crate) fn browser(home: &TestHome, args: &[&str]) -> Vec<u8> {
     let mut browser = Command::new("chromium");
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]);
     browser.args(["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]);
@@ -163,11 +163,7 @@ fn the_page_shows_it_in_a_browser_by_day_and_by_night_and_runs_nothing() {
     device.add_one("ls");
     device.init(&relay.url());
     let answer = get(tcp(at), "/");
-    let head = answer.split_once("\r\n\r\n").unwrap().0;
-    assert!(head.contains("content-security-policy: default-src 'none'; style-src 'sha256-"), "{head}");
-    for foreign in ["<script", "http://", "https://", "src=", "@import", "url(", "unsafe-inline"] {
-        assert!(!answer.contains(foreign), "{foreign}");
-    }
+    has_nothing_foreign(&answer);
     let home = TestHome::new();
     let url = format!("http://{at}/");
     let dom = String::from_utf8(browser(&home, &["--dump-dom", &url])).unwrap();
@@ -178,11 +174,24 @@ fn the_page_shows_it_in_a_browser_by_day_and_by_night_and_runs_nothing() {
     for text in [">serving<", "<b>1</b><span>accounts</span>", &relay.url(), "not taken in: token"] {
         assert!(dom.contains(text), "{text} in {dom}");
     }
-    // That the background is the page's own shows that the policy lets its style in, and only that.
+    is_styled(&home, &url);
+}
+
+/// A page of ours runs nothing, and has nothing from elsewhere.
+pub(crate) fn has_nothing_foreign(answer: &str) {
+    let head = answer.split_once("\r\n\r\n").unwrap().0;
+    assert!(head.contains("content-security-policy: default-src 'none'; style-src 'sha256-"), "{head}");
+    for foreign in ["<script", "http://", "https://", "src=", "@import", "url(", "unsafe-inline"] {
+        assert!(!answer.contains(foreign), "{foreign}");
+    }
+}
+
+/// A page of ours has its own background by day and by night: the policy lets its style in, and only that.
+pub(crate) fn is_styled(home: &TestHome, url: &str) {
     for (scheme, expected) in [("1", [0xf6, 0xf7, 0xf9]), ("0", [0x0f, 0x13, 0x17])] {
         let picture = home.path().join(format!("{scheme}.png"));
         let setting = format!("--blink-settings=preferredColorScheme={scheme}");
-        browser(&home, &[&setting, &format!("--screenshot={}", picture.display()), &url]);
+        browser(home, &[&setting, &format!("--screenshot={}", picture.display()), url]);
         let seen = image::open(&picture).unwrap().to_rgb8();
         assert_eq!(seen.get_pixel(2, 2).0, expected, "{setting}");
     }

@@ -10,9 +10,14 @@ use crate::common::authority::Authority;
 use crate::common::home::wait_until;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
 
-/// A file that packagers are given.
+/// A file for a relay that packagers are given.
 pub(crate) fn packaged(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/relay").join(name);
+    packaged_in("relay", name)
+}
+
+/// A file that packagers are given.
+pub(crate) fn packaged_in(folder: &str, name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(folder).join(name);
     std::fs::read_to_string(path).expect("it is there")
 }
 
@@ -138,23 +143,30 @@ fn behind_caddy_it_works_as_the_example_says() {
 
 #[test]
 fn the_units_are_ones_that_systemd_understands() {
+    for (folder, name) in [("relay", "caro-relay"), ("collector", "caro-collector")] {
+        is_understood_by_systemd(folder, name);
+    }
+}
+
+fn is_understood_by_systemd(packaging: &str, name: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let service = adapted(&packaged("caro-relay.service"), &[("/usr/bin/caro", env!("CARGO_BIN_EXE_caro"))]);
-    std::fs::write(folder.path().join("caro-relay.service"), &service).unwrap();
-    std::fs::write(folder.path().join("caro-relay.socket"), packaged("caro-relay.socket")).unwrap();
+    let (service, socket) = (format!("{name}.service"), format!("{name}.socket"));
+    let text = adapted(&packaged_in(packaging, &service), &[("/usr/bin/caro", env!("CARGO_BIN_EXE_caro"))]);
+    std::fs::write(folder.path().join(&service), text).unwrap();
+    std::fs::write(folder.path().join(&socket), packaged_in(packaging, &socket)).unwrap();
     let mut verify = Command::new("systemd-analyze");
-    verify.args(["verify", "--man=no"]).arg(folder.path().join("caro-relay.service"));
-    verify.arg(folder.path().join("caro-relay.socket")).stdin(Stdio::null());
+    verify.args(["verify", "--man=no"]).arg(folder.path().join(&service));
+    verify.arg(folder.path().join(&socket)).stdin(Stdio::null());
     let Ok(output) = verify.output() else {
         println!("skipped: there is no systemd-analyze here");
         return;
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !said.contains("caro-relay."), "{said}");
+    assert!(output.status.success() && !said.contains(&format!("{name}.")), "{said}");
 
     // Systemd's own measure of how much a service could do: 10 is everything.
     let mut security = Command::new("systemd-analyze");
-    security.args(["security", "--offline=yes", "--threshold=20"]).arg(folder.path().join("caro-relay.service"));
+    security.args(["security", "--offline=yes", "--threshold=20"]).arg(folder.path().join(&service));
     let output = security.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod common;
+mod community_collect;
+mod community_published;
 mod community_report;
 mod completions_cli;
 mod config_cli;

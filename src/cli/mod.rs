@@ -28,6 +28,7 @@ mod relay;
 mod rescue;
 mod rules;
 mod screen;
+mod server;
 mod sync;
 pub mod terminal;
 pub mod time;
@@ -201,6 +202,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let log = match &cli.command {
         Command::Relay(command) if command.starts_its_log() => Ok(()),
         Command::Relay(_) => log::start(Some("warn")),
+        Command::Community(command) => log::start(command.logged()),
         _ => log::start(None),
     };
     let result = log

@@ -4,11 +4,14 @@
 //! tell what was true of the one who sent it. [`estimate`] gives what is true of many. It is signed with a key of its own,
 //! by which it can be [revoked](Revocation), and carries some work, so that nobody can send very many.
 //!
-//! The collector reads the same types: [`Report::read`] takes nothing but the exact bytes that [`Report::bytes`] gives.
+//! The collector ([`collect`]) reads the same types: [`Report::read`] takes nothing but the exact bytes that [`Report::bytes`] gives.
 //! `docs/community.md` has the format, the reasons and the proof.
 
 pub mod answers;
+pub mod collect;
 pub mod estimate;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 pub mod journal;
 pub mod noise;
 pub mod questions;

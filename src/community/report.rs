@@ -155,6 +155,15 @@ impl Report {
     /// # Errors
     /// What is wrong with them.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+        let report = Self::read_unproven(bytes)?;
+        if report.is_proven() { Ok(report) } else { Err(Malformed::Work) }
+    }
+
+    /// As [`Report::read`], but for the work, which costs the most to look at: see [`Report::is_proven`].
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn read_unproven(bytes: &[u8]) -> Result<Self, Malformed> {
         let read: ReportJson<'_> = wire::read(bytes)?;
         let question = Question::named(&read.question).ok_or(Malformed::Unknown)?;
         let answer = question.answer(&read.answer).ok_or(Malformed::Unknown)?;
@@ -163,10 +172,13 @@ impl Report {
         if !report.key.has_signed(&report.message(), &report.signature) {
             return Err(Malformed::Signature);
         }
-        if !work::holds(&report.digest(), report.work) {
-            return Err(Malformed::Work);
-        }
         Ok(report)
+    }
+
+    /// Whether the work for it was done.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        work::holds(&self.digest(), self.work)
     }
 
     fn message(&self) -> Vec<u8> {

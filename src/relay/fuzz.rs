@@ -18,7 +18,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_service::Service as _;
 
 use super::access::{Access, AccessRule};
-use super::client::{Via, behind};
 use super::gauge::{Budget, Metered};
 use super::inlet::{Inlet, LONGEST_MESSAGE, PIECE, is_nested_too_deeply, pieces};
 use super::outside::{Counts, Status};
@@ -26,6 +25,7 @@ use super::{DatabaseAddress, ListenAddress};
 use crate::fuzz::{Target, survives_json, text, texts};
 use crate::net::MAX_FRAME_BYTES;
 use crate::runtime::HangUp;
+use crate::server::{Client, Via, behind};
 
 pub(crate) const FUZZED: &[Target] = &[
     Target { name: "relay-stream", seeds: streams, run: stream },
@@ -182,7 +182,7 @@ fn request(bytes: &[u8]) {
     let trusted = ["10.0.0.0/8".parse(), "::1/128".parse()].into_iter().flatten().collect::<Vec<_>>();
     let _ = behind(Via::Unix, &headers, &trusted);
     let far = std::net::Ipv4Addr::new(192, 0, 2, 7).into();
-    assert_eq!(behind(Via::Network(far), &headers, &trusted), super::client::Client::at(far));
+    assert_eq!(behind(Via::Network(far), &headers, &trusted), Client::at(far));
 }
 
 fn says(bytes: &[u8], what: &str) -> bool {

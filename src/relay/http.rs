@@ -13,30 +13,20 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::{SinkExt, StreamExt};
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use tokio::sync::{Semaphore, watch};
-use tower_service::Service as _;
 
 use super::access::{Access, Pass};
-use super::admission::{Admission, Admitted};
-use super::client::{Client, Via, behind, nearest};
 use super::engines::Engines;
 use super::gauge::{Budget, Gauge, Metered};
 use super::inlet::Inlet;
-use super::listener::Stream;
 use super::members::{Member, Members};
 use super::outside::{self, Outside, Pseudonyms, State as Doing};
 use super::pace::{Pace, Paces};
@@ -47,15 +37,12 @@ use super::upstream::Upstream;
 use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 use crate::runtime::protocol::{Accept, MayWrite};
 use crate::runtime::{Ending, HangUp};
+use crate::server::{Admission, Admitted, Client, Stream, Via, answer, behind, nearest};
 
 /// How long the isolate may take to greet a connection.
 const GREETING: Duration = Duration::from_secs(30);
-/// How long a client may take to say what it wants.
-const HEADERS: Duration = Duration::from_secs(10);
-/// How long a client may ask and be answered, until it has become a WebSocket.
-const ASKING: Duration = Duration::from_secs(15);
-/// The longest headers, in bytes.
-const LONGEST_HEADERS: usize = 16 << 10;
+/// How long a client may take to read a sign of life.
+const READING: Duration = Duration::from_secs(10);
 /// After how long a silence a client hears that we are there: the SDK gives a relay up that is silent for ten seconds.
 const KEEP_ALIVE: KeepAlive = KeepAlive { after: Duration::from_secs(4), text: ping };
 /// How long saying good-bye may take.
@@ -142,32 +129,25 @@ fn probes() -> Router<Arc<Shared>> {
     Router::new().route("/health", get(health)).route("/ready", get(ready))
 }
 
-/// Serves one connection until it has become a WebSocket, or has had its answers.
-pub(super) async fn serve(router: Router, shared: Arc<Shared>, stream: Box<dyn Stream>, via: Via) {
+/// A place for one more that asks for something, if there is one.
+pub(super) fn enter(shared: &Shared, via: Via) -> Option<Admitted> {
     let client = nearest(via, &shared.trusted_proxies);
-    let Ok(_asking) = shared.asking.admit(client) else {
+    let admitted = shared.asking.admit(client).ok();
+    if admitted.is_none() {
         shared.refuse(client, Refusal::Asking);
-        return;
-    };
-    let (stream, gauge) = Metered::new(stream, shared.budget.clone());
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(via);
-        request.extensions_mut().insert(gauge.clone());
-        router.clone().call(request.map(Body::new))
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(LONGEST_HEADERS)
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    // The time counts for those too that ask again and again, or never read.
-    match tokio::time::timeout(ASKING, serving).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a request came to nothing"),
-        Err(_) => tracing::debug!("a client asked for too long"),
     }
+    admitted
+}
+
+/// Serves one connection until it has become a WebSocket, or has had its answers; it has its place until then.
+pub(super) async fn serve(router: Router, budget: Budget, stream: Box<dyn Stream>, via: Via, place: Admitted) {
+    let (stream, gauge) = Metered::new(stream, budget);
+    let mark = move |extensions: &mut Extensions| {
+        extensions.insert(via);
+        extensions.insert(gauge.clone());
+    };
+    answer(router, stream, mark).await;
+    drop(place);
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
@@ -282,7 +262,7 @@ async fn connected(shared: Arc<Shared>, socket: WebSocket, gauge: Gauge, guest: 
             ending = guest.hang_up.asked() => return end(socket, ending).await,
             // The first one at once: whoever only wants to know whether this is a relay need not wait.
             _ = signs_of_life.tick() => {
-                let sent = tokio::time::timeout(HEADERS, socket.send(Message::Text(ping().into()))).await;
+                let sent = tokio::time::timeout(READING, socket.send(Message::Text(ping().into()))).await;
                 if !matches!(sent, Ok(Ok(()))) {
                     return;
                 }

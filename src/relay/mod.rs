@@ -6,10 +6,6 @@
 
 mod access;
 mod accounts;
-mod address;
-mod admission;
-mod certificate;
-mod client;
 mod engines;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -17,7 +13,6 @@ mod gauge;
 mod holdings;
 mod http;
 mod inlet;
-mod listener;
 mod members;
 mod outside;
 mod pace;
@@ -37,30 +32,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
 pub use access::AccessRule;
 pub use accounts::{Accounts, AccountsError, Invitation};
-pub use address::ListenAddress;
-pub use admission::ConnectionLimits;
-pub use certificate::CertificateFiles;
 pub use holdings::{Held, holdings};
 pub use inlet::FrameLimits;
 pub use outside::{Above, Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
 pub use pace::Rates;
-pub use postgres::DatabaseAddress;
 pub use revocation::erase_at_rest;
 pub use store::Durability;
 pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, quarantine, restore};
 
 use self::access::Access;
-use self::admission::Admission;
-use self::certificate::Certificate;
 use self::engines::Engines;
 use self::gauge::Budget;
 use self::http::Shared;
-use self::listener::Listener;
 use self::outside::{Outside, Pseudonyms};
 use self::pace::Paces;
 use self::postgres::Database;
@@ -69,6 +56,10 @@ use crate::local_socket;
 use crate::net::{Network, RelayAddress};
 use crate::runtime::IsolateError;
 use crate::runtime::protocol::Serve;
+use crate::server::{Admission, Asked, Certificate, Listener, Signals, raise_descriptors};
+pub use crate::server::{
+    CertificateFiles, ConnectionLimits, DatabaseAddress, Inherited, ListenAddress, ListenError, Told,
+};
 
 /// How long the isolate may take to start, and at the end to write what is outstanding.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -135,46 +126,13 @@ pub struct RelayOptions {
     pub mishaps: Mishaps,
 }
 
-/// A socket that was bound before this process began.
-pub enum Inherited {
-    /// At an address of the network.
-    Tcp(std::net::TcpListener),
-    /// At a path.
-    Unix(std::os::unix::net::UnixListener),
-}
-
-/// What a relay does, for whoever started it.
-#[derive(Debug)]
-pub enum Told {
-    /// It accepts connections at these addresses, as clients name them; at the others one may ask how it does.
-    Listening {
-        /// For clients.
-        clients: Vec<String>,
-        /// For those who watch it.
-        watching: Vec<String>,
-    },
-    /// It reads its certificate and its tokens again.
-    Reloading,
-    /// It has.
-    Reloaded,
-    /// Its engine answers; told every few seconds.
-    Alive,
-    /// It is stopping.
-    Stopping,
-}
-
 /// Why a relay could not start or had to end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelayError {
     /// The address is taken, or not one of this machine.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address that was asked for.
-        address: ListenAddress,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The certificate or its key cannot be used.
     #[error("the certificate cannot be used: {0}")]
     Certificate(String),
@@ -275,9 +233,9 @@ pub fn connect_privately(data_dir: &Path) -> Option<std::os::unix::net::UnixStre
 ///
 /// See [`RelayError`].
 pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), RelayError> {
-    let certificate = options.certificate.map(Certificate::load).transpose()?;
+    let certificate = options.certificate.map(Certificate::load).transpose().map_err(RelayError::Certificate)?;
     let access = Access::load(options.access, options.data_dir.as_deref(), options.origins)?;
-    let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+    let tls = certificate.as_ref().map(Certificate::acceptor).transpose().map_err(RelayError::Certificate)?;
     let private = options.data_dir.as_deref().map(private_socket);
     raise_descriptors();
     let network = Network::start()?;
@@ -306,7 +264,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         }
         // Before anyone is told: a signal that comes right after must not end it in the middle.
         let mut signals = Signals::listen()?;
-        let urls: Vec<String> = listeners.iter().map(Listener::url).collect();
+        let urls: Vec<String> = listeners.iter().map(|listener| listener.url("ws")).collect();
         let at_own = match private.as_deref().map(Listener::bind_private).transpose() {
             Ok(listener) => listener,
             // Others reach it all the same.
@@ -314,7 +272,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                 tracing::warn!("processes of this user do not reach it: {error}");
                 None
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
 
         let admission = Admission::new(options.connections);
@@ -340,11 +298,16 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             outside: Outside::new(options.data_dir, urls.clone(), options.connections.total, options.mishaps),
             pseudonyms: options.log_addresses.then(Pseudonyms::default),
         });
-        let told = Told::Listening { clients: urls, watching: watching.iter().map(Listener::watching_url).collect() };
-        let serve_at = |listener: Listener, router: axum::Router| {
-            let shared = shared.clone();
-            tokio::spawn(listener.run(move |stream, via| http::serve(router.clone(), shared.clone(), stream, via)))
-        };
+        let told =
+            Told::Listening { clients: urls, watching: watching.iter().map(|listener| listener.url("http")).collect() };
+        let serve_at =
+            |listener: Listener, router: axum::Router| {
+                let (shared, budget) = (shared.clone(), shared.budget.clone());
+                let enter = move |via| http::enter(&shared, via);
+                tokio::spawn(listener.run(enter, move |stream, via, place| {
+                    http::serve(router.clone(), budget.clone(), stream, via, place)
+                }))
+            };
         let mut tasks =
             vec![tokio::spawn(outside::watch(shared.clone())), tokio::spawn(revocation::follow(shared.clone()))];
         tasks.extend(options.forget_after.map(|days| tokio::spawn(retention::keep(shared.clone(), days))));
@@ -427,45 +390,4 @@ fn find(
     let found = Database::at(&address, root_certificate, network.handle());
     let prepared = found.and_then(|database| network.block_on(database.prepare()).map(|()| database));
     prepared.map_err(|reason| RelayError::Database { address, reason })
-}
-
-/// The signals that a relay obeys, from the moment it listens for them and not only once they are awaited.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.hangup.recv() => Asked::Reload,
-        }
-    }
-}
-
-/// What a signal asks for.
-enum Asked {
-    Stop,
-    Reload,
-}
-
-/// Each connection needs a descriptor; systems let a process have more of them than they give it at first.
-fn raise_descriptors() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::debug!(%error, "the number of descriptors stays");
-    }
 }

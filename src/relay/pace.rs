@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::access::{Hash, Pass};
-use super::client::Client;
+use crate::server::Client;
 
 /// So many seconds' worth may come at once.
 const BURST: f64 = 2.0;

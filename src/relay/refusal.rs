@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::admission::Full;
+use crate::server::Full;
 
 /// A reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Refusal {
 impl From<Full> for Refusal {
     fn from(full: Full) -> Self {
         match full {
-            Full::Relay => Self::Full,
+            Full::Server => Self::Full,
             Full::Address => Self::Address,
         }
     }

@@ -473,9 +473,15 @@ impl Drop for Relay {
 
 /// The command that serves a relay.
 pub fn serve(data: &Path, address: SocketAddr) -> Command {
+    server(["relay", "serve"], data, address)
+}
+
+/// A command of the program that serves others until it is stopped.
+pub fn server(words: [&str; 2], data: &Path, address: SocketAddr) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_caro"));
     command
-        .args(["relay", "serve", "--listen", &address.to_string(), "--data-dir"])
+        .args(words)
+        .args(["--listen", &address.to_string(), "--data-dir"])
         .arg(data)
         .env_clear()
         .env("HOME", data.parent().unwrap_or(data))

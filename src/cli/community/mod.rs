@@ -1,6 +1,7 @@
 //! `caro community`: the optional anonymous report. What it is made of is in [`crate::community`]; here are the words about it.
 
 mod background;
+mod collect;
 mod contribute;
 mod explain;
 mod preview;
@@ -30,6 +31,7 @@ pub(super) enum Command {
     Contribute(contribute::Args),
     Status(status::Args),
     Revoke(revoke::Args),
+    Collect(Box<collect::Args>),
 }
 
 impl Command {
@@ -44,7 +46,15 @@ impl Command {
             Self::Contribute(args) => contribute::run(ui, home, &args),
             Self::Status(args) => status::run(ui, home, &args),
             Self::Revoke(args) => revoke::run(ui, home, &args),
+            Self::Collect(args) => collect::run(ui, home, *args),
         }
+    }
+}
+
+impl Command {
+    /// What is logged where CARO_LOG says nothing: nobody watches a server who could try it again with the log on.
+    pub(super) fn logged(&self) -> Option<&'static str> {
+        matches!(self, Self::Collect(_)).then_some("warn,caro::community=info")
     }
 }
 

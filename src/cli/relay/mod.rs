@@ -65,7 +65,7 @@ impl From<RelayError> for CliError {
                 (Kind::Failed, "Name a file in a folder that you can write to and that has room.")
             }
             RelayError::NoBackup { .. } => (Kind::Damaged, "Nothing was changed; try an older backup."),
-            RelayError::Listen { .. } => (Kind::Failed, "Choose another address with --listen."),
+            RelayError::Listen(_) => (Kind::Failed, "Choose another address with --listen."),
             RelayError::Certificate(_) => (Kind::Usage, "Name PEM files with --tls-certificate and --tls-key."),
             RelayError::Tokens(_) => {
                 (Kind::Usage, "Write one token in each line, such as `openssl rand -hex 32` makes.")

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sd_notify::NotifyState;
 
 use super::settings::{self, Settings};
 use super::stdio;
+use crate::cli::server::{inherited, tell};
 use crate::cli::{CliError, Home, Ui, detached, log};
-use crate::relay::{Inherited, Told, serve};
+use crate::relay::serve;
 
 /// What is logged where CARO_LOG says nothing: what went wrong anywhere, and what the relay does.
 const LOGGED: &str = "warn,caro::relay=info";
@@ -68,39 +68,11 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliEr
         detached::let_go();
     }
     options.inherited = inherited;
-    let mut told = Ok(());
-    serve(options, |what| match what {
-        Told::Listening { clients, watching } => {
-            let clients = clients.iter().map(|address| format!("listening on {address}"));
-            let watching = watching.iter().map(|address| format!("to be watched at {address}"));
-            told = clients.chain(watching).try_for_each(|line| ui.line(line)).and_then(|()| ui.flush());
-            notify(&[NotifyState::Ready]);
+    let mut said = Ok(());
+    serve(options, |what| {
+        if let Err(error) = tell(ui, &what) {
+            said = Err(error);
         }
-        Told::Reloading => match NotifyState::monotonic_usec_now() {
-            Ok(now) => notify(&[NotifyState::Reloading, now]),
-            Err(_) => notify(&[NotifyState::Reloading]),
-        },
-        Told::Reloaded => notify(&[NotifyState::Ready]),
-        Told::Alive => notify(&[NotifyState::Watchdog]),
-        Told::Stopping => notify(&[NotifyState::Stopping]),
     })?;
-    told
-}
-
-/// The sockets that systemd has bound for this process.
-fn inherited() -> Vec<Inherited> {
-    let mut given = listenfd::ListenFd::from_env();
-    (0..given.len())
-        .filter_map(|at| {
-            let tcp = given.take_tcp_listener(at).ok().flatten().map(Inherited::Tcp);
-            tcp.or_else(|| given.take_unix_listener(at).ok().flatten().map(Inherited::Unix))
-        })
-        .collect()
-}
-
-/// Tells the service manager, where there is one.
-fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager does not listen");
-    }
+    said
 }

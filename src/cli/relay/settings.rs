@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::cli::log::Format;
+use crate::cli::server::{certificate, network};
 use crate::cli::sync::dialled_from_here;
 use crate::cli::{CliError, Home};
 use crate::relay::{
-    self, AccessRule, CertificateFiles, ConnectionLimits, DatabaseAddress, FrameLimits, Inherited, ListenAddress,
-    Mishaps, Rates, RelayOptions,
+    self, AccessRule, ConnectionLimits, DatabaseAddress, FrameLimits, Inherited, ListenAddress, Mishaps, Rates,
+    RelayOptions,
 };
 use crate::runtime::protocol::Serve;
 
@@ -277,11 +278,6 @@ pub(super) enum Access {
     Accounts,
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
-    let single = || text.parse().map(|address: std::net::IpAddr| address.into()).ok();
-    text.parse().ok().or_else(single).ok_or_else(|| "a network looks like 10.0.0.0/8, an address like 10.0.0.1".into())
-}
-
 impl Settings {
     /// What is usual.
     fn usual(home: &Home) -> Self {
@@ -344,14 +340,7 @@ impl Settings {
 
     /// What the relay is told by them.
     pub(super) fn options(self) -> Result<RelayOptions, CliError> {
-        let certificate = match (self.tls_certificate, self.tls_key) {
-            (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
-            (None, None) => None,
-            _ => {
-                return Err(CliError::usage("a certificate and its key belong together")
-                    .hinted("Name both: --tls-certificate FILE --tls-key FILE"));
-            }
-        };
+        let certificate = certificate(self.tls_certificate, self.tls_key)?;
         let access = match (self.access, self.token_file) {
             (Some(Access::Open) | None, None) => AccessRule::Open,
             (Some(Access::Token) | None, Some(file)) => AccessRule::Tokens(file),

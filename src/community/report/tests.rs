@@ -3,7 +3,7 @@ use crate::community::noise::tests::Seeded;
 use crate::community::questions::QUESTIONS;
 use crate::community::wire::BODY_BYTES;
 
-/// A report and its revocation as every version of this program must read them.
+/// A report, another one of the same key, and its revocation, as every version of this program must read them.
 const FROZEN: &str = include_str!("../../../tests/vectors/community-report.json");
 
 fn report(seed: u8) -> Report {
@@ -122,6 +122,8 @@ fn a_frozen_report_and_its_revocation_are_read() {
     let report = Report::read(&body("report")).unwrap();
     assert_eq!((report.question.name, report.told()), ("git_version_control", "200 or more"));
     assert_eq!(report.bytes(), body("report"));
+    let other = Report::read(&body("other")).unwrap();
+    assert_eq!((other.question.name, other.told(), other.key), ("weekend", "too few", report.key));
     let revocation = Revocation::read(&body("revocation")).unwrap();
     assert_eq!(revocation.key, report.key);
     let key = Key::from_seed(&hex::decode(frozen["seed"].as_str().unwrap()).unwrap());

@@ -1,39 +1,24 @@
-//! A relay's status as a page for a browser: no script, nothing from elsewhere, and a policy that forbids both.
+//! A relay's status as a page for a browser.
 
 use std::fmt::Write;
 
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
-use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest, Sha256};
+use axum::response::Response;
 
 use super::seconds;
 use super::status::{State, Status};
+use crate::server::page::{self, escaped};
 
 const STYLE: &str = include_str!("page.css");
 
 /// The page, with what a browser is told about it.
 pub(super) fn response(status: &Status) -> Response {
-    let style = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
-        (CONTENT_SECURITY_POLICY, policy),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (X_FRAME_OPTIONS, "DENY".to_owned()),
-        (REFERRER_POLICY, "no-referrer".to_owned()),
-        (CACHE_CONTROL, "no-store".to_owned()),
-    ];
-    (headers, page(status)).into_response()
+    let title = format!("Relay: {}", status.state.in_words());
+    page::response(&title, "<meta http-equiv=\"refresh\" content=\"15\">", STYLE, &body(status))
 }
 
-fn page(status: &Status) -> String {
-    let mut body = String::new();
+fn body(status: &Status) -> String {
+    let state = if status.state == State::Serving { "good" } else { "bad" };
+    let mut body = format!("<h1>Relay <small class=\"{state}\">{}</small></h1>\n", status.state.in_words());
     body.push_str(&figures(status));
     body.push_str("<div class=\"grid\">");
     body.push_str(&table("Clients", &clients(status)));
@@ -42,17 +27,11 @@ fn page(status: &Status) -> String {
     body.push_str(&table("This relay", &itself(status)));
     body.push_str("</div>");
     body.push_str(&mishaps(status));
-    let state = if status.state == State::Serving { "good" } else { "bad" };
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"15\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>Relay: {}</title><style>{STYLE}</style></head>\n\
-         <body><main><h1>Relay <small class=\"{state}\">{}</small></h1>\n{body}\
-         <footer>Read anew every 15 seconds. The same for programs: <code>/metrics</code>, <code>/status</code>. \
-         Nothing here says who uses it.</footer></main></body></html>\n",
-        status.state.in_words(),
-        status.state.in_words(),
-    )
+    body.push_str(
+        "<footer>Read anew every 15 seconds. The same for programs: <code>/metrics</code>, <code>/status</code>. \
+         Nothing here says who uses it.</footer>",
+    );
+    body
 }
 
 fn figures(status: &Status) -> String {
@@ -157,8 +136,4 @@ fn time(nanos: u64) -> String {
     } else {
         indicatif::HumanDuration(std::time::Duration::from_nanos(nanos)).to_string()
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::future::BoxFuture;
@@ -14,64 +13,31 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{AsyncMessage, Client, Error, Row, Statement};
 
 use super::{Database, dialect};
-
-/// How long connecting may take.
-const CONNECTING: Duration = Duration::from_secs(5);
-/// What every session begins with: no statement takes for ever, and what has been committed is on disk whatever is usual
-/// in the database.
-const BEGINNING: &str = "SET statement_timeout = 15000; SET synchronous_commit = on";
+use crate::server::DatabaseConnection;
 
 /// A connection, ended when this is dropped.
 pub(super) struct Session {
-    client: Arc<Client>,
+    connection: DatabaseConnection,
     statements: HashMap<String, Statement>,
-    driver: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 impl Session {
     /// Connects; `hear` is told what the database says unasked, and nothing once the connection has ended.
     pub(super) async fn open(
         database: &Database,
-        mut hear: impl FnMut(AsyncMessage) + Send + 'static,
+        hear: impl FnMut(AsyncMessage) + Send + 'static,
     ) -> Result<Self, String> {
-        let connecting = database.config.connect(database.tls.clone());
-        let connected = match tokio::time::timeout(CONNECTING, connecting).await {
-            Ok(connected) => connected.map_err(|error| super::in_words(&error)),
-            Err(_) => Err("it does not answer".to_owned()),
-        };
+        let connected = database.connector.connect(hear).await;
         database.is_away.store(connected.is_err(), Ordering::Relaxed);
-        let (client, mut connection) = connected?;
-        let driver = tokio::spawn(async move {
-            while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
-                match message {
-                    Ok(message) => hear(message),
-                    Err(error) => {
-                        tracing::debug!(%error, "the connection to the database was lost");
-                        return;
-                    }
-                }
-            }
-        });
-        let session = Self { client: Arc::new(client), statements: HashMap::new(), driver };
-        // A database that knows no such settings has usual ones of its own.
-        if let Err(error) = session.client.batch_execute(BEGINNING).await {
-            tracing::debug!(%error, "the database keeps its own settings");
-        }
-        Ok(session)
+        Ok(Self { connection: connected?, statements: HashMap::new() })
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {
-        &self.client
+        self.connection.client()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.connection.is_closed()
     }
 
     /// Runs statements of the SDK in one go, without waiting for one before the next is sent. What the last of them gives.
@@ -80,7 +46,7 @@ impl Session {
             if let Step::Statement { sql, .. } = step
                 && !self.statements.contains_key(sql)
             {
-                let statement = self.client.prepare(&dialect::translated(sql)).await?;
+                let statement = self.client().prepare(&dialect::translated(sql)).await?;
                 self.statements.insert(sql.clone(), statement);
             }
         }
@@ -102,7 +68,7 @@ impl Session {
     }
 
     fn ask(&self, step: Step) -> BoxFuture<'static, Result<Vec<Row>, Error>> {
-        let client = self.client.clone();
+        let client = self.client().clone();
         match step {
             Step::Begin => Box::pin(async move { client.batch_execute("BEGIN").await.map(|()| Vec::new()) }),
             Step::Commit => Box::pin(async move { client.batch_execute("COMMIT").await.map(|()| Vec::new()) }),

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::client::Client;
 
-/// How many connections a relay holds.
+/// How many connections a server holds.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// In all.
@@ -20,7 +20,7 @@ pub struct ConnectionLimits {
 }
 
 /// The connections that there are.
-pub(super) struct Admission {
+pub(crate) struct Admission {
     limits: ConnectionLimits,
     open: Mutex<Open>,
     /// How many there are, for those who wait until it changes.
@@ -35,29 +35,29 @@ struct Open {
 
 /// Why a connection is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(crate) enum Full {
     /// There are too many in all.
-    Relay,
+    Server,
     /// There are too many from that address.
     Address,
 }
 
 /// One connection, counted until this is dropped.
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     admission: Arc<Admission>,
     client: Client,
 }
 
 impl Admission {
-    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+    pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self { limits, open: Mutex::default(), total: watch::Sender::new(0) })
     }
 
     /// Counts one more connection, if there is room.
-    pub(super) fn admit(self: &Arc<Self>, client: Client) -> Result<Admitted, Full> {
+    pub(crate) fn admit(self: &Arc<Self>, client: Client) -> Result<Admitted, Full> {
         let mut open = self.open();
         if open.total >= self.limits.total {
-            return Err(Full::Relay);
+            return Err(Full::Server);
         }
         let of_client = open.by_client.entry(client).or_default();
         if *of_client >= self.limits.per_address && client != Client::Local {
@@ -70,13 +70,13 @@ impl Admission {
     }
 
     /// Resolves when there are none.
-    pub(super) async fn none_left(&self) {
+    pub(crate) async fn none_left(&self) {
         // Fails only where the sender has gone, which is here.
         let _ = self.total.subscribe().wait_for(|total| *total == 0).await;
     }
 
     /// Resolves when there have been none for as long as this.
-    pub(super) async fn idle_for(&self, time: Duration) {
+    pub(crate) async fn idle_for(&self, time: Duration) {
         let mut total = self.total.subscribe();
         loop {
             let _ = total.wait_for(|total| *total == 0).await;
@@ -117,7 +117,7 @@ mod tests {
         let held: Vec<_> = (0..2).map(|_| admission.admit(one).ok().unwrap()).collect();
         assert_eq!(admission.admit(one).err(), Some(Full::Address));
         let other = admission.admit(two).ok().unwrap();
-        assert_eq!(admission.admit(two).err(), Some(Full::Relay));
+        assert_eq!(admission.admit(two).err(), Some(Full::Server));
         drop(held);
         assert!(admission.admit(one).is_ok());
         drop(other);
@@ -129,7 +129,7 @@ mod tests {
     fn who_is_on_this_machine_is_counted_in_all_only() {
         let admission = Admission::new(ConnectionLimits { total: 3, per_address: 1, per_account: 9 });
         let held: Vec<_> = (0..3).map(|_| admission.admit(Client::Local).ok().unwrap()).collect();
-        assert_eq!(admission.admit(Client::Local).err(), Some(Full::Relay));
+        assert_eq!(admission.admit(Client::Local).err(), Some(Full::Server));
         drop(held);
     }
 }

@@ -1,4 +1,4 @@
-//! The relay's certificate for TLS, read anew when its files have changed.
+//! A server's certificate for TLS, read anew when its files have changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -9,8 +9,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
-
-use super::RelayError;
 
 /// The files of a certificate, both PEM.
 #[derive(Clone, Debug)]
@@ -23,7 +21,7 @@ pub struct CertificateFiles {
 
 /// The certificate that handshakes are answered with now.
 #[derive(Debug)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     files: CertificateFiles,
     current: RwLock<Arc<CertifiedKey>>,
     stamp: Mutex<Stamp>,
@@ -33,20 +31,20 @@ pub(super) struct Certificate {
 type Stamp = [Option<(SystemTime, u64)>; 2];
 
 impl Certificate {
-    /// Reads the files.
-    pub(super) fn load(files: CertificateFiles) -> Result<Arc<Self>, RelayError> {
+    /// Reads the files, or says what is wrong with them.
+    pub(crate) fn load(files: CertificateFiles) -> Result<Arc<Self>, String> {
         // Before they are read: what is written meanwhile is read again.
         let stamp = Mutex::new(stamp(&files));
-        let current = read(&files).map_err(RelayError::Certificate)?;
+        let current = read(&files)?;
         Ok(Arc::new(Self { files, current: RwLock::new(current), stamp }))
     }
 
     /// What does the handshakes.
-    pub(super) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, RelayError> {
+    pub(crate) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| RelayError::Certificate(error.to_string()))?
+            .map_err(|error| error.to_string())?
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -54,14 +52,14 @@ impl Certificate {
     }
 
     /// Reads the files again if they have changed, or could not be read the last time.
-    pub(super) fn renew_if_changed(&self) {
+    pub(crate) fn renew_if_changed(&self) {
         if *self.stamp() != stamp(&self.files) {
             self.renew();
         }
     }
 
     /// Reads the files again. Where they cannot be used, the certificate stays that it was.
-    pub(super) fn renew(&self) {
+    pub(crate) fn renew(&self) {
         *self.stamp() = stamp(&self.files);
         match read(&self.files) {
             Ok(renewed) => {

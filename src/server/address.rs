@@ -1,4 +1,4 @@
-//! Where a relay listens: at an address of the network, or at a Unix socket.
+//! Where a server listens: at an address of the network, or at a Unix socket.
 
 use std::fmt::{Display, Formatter};
 use std::net::SocketAddr;

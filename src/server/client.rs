@@ -10,7 +10,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// How a connection came here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Via {
+pub(crate) enum Via {
     /// From an address of the network.
     Network(IpAddr),
     /// Through a Unix socket for the proxy before the relay.
@@ -21,7 +21,7 @@ pub(super) enum Via {
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Client {
+pub(crate) enum Client {
     /// Somebody on this machine.
     Local,
     /// An address; of an IPv6 one the network, which is what one customer gets.
@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// Who connected from an address.
-    pub(super) fn at(address: IpAddr) -> Self {
+    pub(crate) fn at(address: IpAddr) -> Self {
         if address.to_canonical().is_loopback() { Self::Local } else { Self::named(address) }
     }
 }
@@ -52,7 +52,7 @@ fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
 }
 
 /// Who connected, before it has said anything: whatever a trusted proxy brings counts as from here.
-pub(super) fn nearest(via: Via, trusted: &[IpNet]) -> Client {
+pub(crate) fn nearest(via: Via, trusted: &[IpNet]) -> Client {
     match via {
         Via::Network(address) if !is_trusted(&address, trusted) => Client::at(address),
         _ => Client::Local,
@@ -60,7 +60,7 @@ pub(super) fn nearest(via: Via, trusted: &[IpNet]) -> Client {
 }
 
 /// Who is behind whoever connected: a proxy that is trusted says for whom it asks, and whoever uses the socket for one is it.
-pub(super) fn behind(via: Via, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+pub(crate) fn behind(via: Via, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let nearest = match via {
         Via::Network(address) if is_trusted(&address, trusted) => Client::at(address),
         Via::Network(address) => return Client::at(address),

@@ -1,4 +1,4 @@
-//! The sockets of a relay: binds them, and accepts connections until it is dropped.
+//! The sockets of a server: binds them, and accepts connections until it is dropped.
 
 use std::fs::Permissions;
 use std::io::ErrorKind;
@@ -13,7 +13,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::address::ListenAddress;
 use super::client::Via;
-use super::{Inherited, RelayError};
 use crate::local_socket;
 
 /// How long accepting rests after the system refused it, for example since there are no descriptors left.
@@ -21,12 +20,30 @@ const REST: Duration = Duration::from_millis(200);
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// A socket that was bound before this process began.
+pub enum Inherited {
+    /// At an address of the network.
+    Tcp(std::net::TcpListener),
+    /// At a path.
+    Unix(StdUnixListener),
+}
+
+/// An address at which nothing can be listened: it is taken, or not one of this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenError {
+    /// The address that was asked for.
+    pub address: ListenAddress,
+    /// What the system says.
+    pub source: std::io::Error,
+}
+
 /// A stream of either kind of socket, with TLS or without.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A bound socket.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     socket: Socket,
     address: ListenAddress,
 }
@@ -38,8 +55,8 @@ enum Socket {
 
 impl Listener {
     /// Binds an address.
-    pub(super) async fn bind(address: &ListenAddress, tls: Option<&TlsAcceptor>) -> Result<Self, RelayError> {
-        let failed = |source| RelayError::Listen { address: address.clone(), source };
+    pub(crate) async fn bind(address: &ListenAddress, tls: Option<&TlsAcceptor>) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address: address.clone(), source };
         match address {
             ListenAddress::Tcp(wanted) => {
                 let socket = TcpListener::bind(wanted).await.map_err(failed)?;
@@ -53,17 +70,17 @@ impl Listener {
         }
     }
 
-    /// The socket by which processes of this user reach the relay; its folder is private to him.
-    pub(super) fn bind_private(path: &Path) -> Result<Self, RelayError> {
+    /// The socket by which processes of this user reach the server; its folder is private to him.
+    pub(crate) fn bind_private(path: &Path) -> Result<Self, ListenError> {
         let address = ListenAddress::Unix(path.to_owned());
         let socket = local_socket::bind(path)
             .and_then(UnixListener::from_std)
-            .map_err(|source| RelayError::Listen { address: address.clone(), source })?;
+            .map_err(|source| ListenError { address: address.clone(), source })?;
         Ok(Self { socket: Socket::Unix(socket, Via::User), address })
     }
 
     /// Takes over a socket that the system has bound for us.
-    pub(super) fn inherit(inherited: Inherited, tls: Option<&TlsAcceptor>) -> std::io::Result<Self> {
+    pub(crate) fn inherit(inherited: Inherited, tls: Option<&TlsAcceptor>) -> std::io::Result<Self> {
         match inherited {
             Inherited::Tcp(socket) => {
                 socket.set_nonblocking(true)?;
@@ -79,32 +96,30 @@ impl Listener {
         }
     }
 
-    /// What was really bound, as a client names it.
-    pub(super) fn url(&self) -> String {
+    /// What was really bound, as a client names it who speaks `scheme` (`ws`, `http`), which gets an `s` where there is TLS.
+    pub(crate) fn url(&self, scheme: &str) -> String {
         match (&self.socket, &self.address) {
-            (Socket::Tcp(_, Some(_)), address) => format!("wss://{address}"),
-            (Socket::Tcp(_, None), address) => format!("ws://{address}"),
+            (Socket::Tcp(_, Some(_)), address) => format!("{scheme}s://{address}"),
+            (Socket::Tcp(_, None), address) => format!("{scheme}://{address}"),
             (Socket::Unix(..), address) => address.to_string(),
         }
     }
 
-    /// As [`Listener::url`], of one at which a browser can ask.
-    pub(super) fn watching_url(&self) -> String {
-        match &self.address {
-            ListenAddress::Tcp(address) => format!("http://{address}"),
-            unix => unix.to_string(),
-        }
-    }
-
-    /// Gives each connection to `serve`, and how it came.
-    pub(super) async fn run<F>(self, serve: impl Fn(Box<dyn Stream>, Via) -> F + Clone + Send + 'static)
-    where
+    /// Gives each connection that `enter` has a place for to `serve`, with how it came and its place.
+    pub(crate) async fn run<T, F>(
+        self,
+        enter: impl Fn(Via) -> Option<T> + Send + 'static,
+        serve: impl Fn(Box<dyn Stream>, Via, T) -> F + Clone + Send + 'static,
+    ) where
+        T: Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         loop {
             let accepted = match &self.socket {
                 Socket::Unix(socket, via) => socket.accept().await.map(|(stream, _)| {
-                    tokio::spawn(serve(Box::new(stream), *via));
+                    if let Some(place) = enter(*via) {
+                        tokio::spawn(serve(Box::new(stream), *via, place));
+                    }
                 }),
                 Socket::Tcp(socket, tls) => socket.accept().await.map(|(stream, address)| {
                     // Small frames go out at once: waiting to merge them would cost each answer 40 ms.
@@ -112,14 +127,16 @@ impl Listener {
                         tracing::debug!(%error, "a connection stays slow");
                     }
                     let (serve, tls, via) = (serve.clone(), tls.clone(), Via::Network(address.ip()));
+                    // Before TLS: agreeing on it takes time and memory.
+                    let Some(place) = enter(via) else { return };
                     tokio::spawn(async move {
                         match tls {
                             Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                                Ok(Ok(stream)) => serve(Box::new(stream), via).await,
+                                Ok(Ok(stream)) => serve(Box::new(stream), via, place).await,
                                 Ok(Err(error)) => tracing::debug!(%error, "no agreement on TLS"),
                                 Err(_) => tracing::debug!("no agreement on TLS in time"),
                             },
-                            None => serve(Box::new(stream), via).await,
+                            None => serve(Box::new(stream), via, place).await,
                         }
                     });
                 }),
@@ -132,7 +149,7 @@ impl Listener {
     }
 }
 
-/// Binds a Unix socket in a folder that others may share, as the proxy before a relay does. One that nobody listens at
+/// Binds a Unix socket in a folder that others may share, as the proxy before a server does. One that nobody listens at
 /// was left by a process that has gone.
 fn bind_unix(path: &Path) -> std::io::Result<StdUnixListener> {
     if StdUnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
