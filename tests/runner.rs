@@ -37,6 +37,7 @@ mod relay_proxies;
 mod relay_retention;
 mod relay_serving;
 mod relay_settings;
+mod relay_shared;
 mod relay_upkeep;
 mod relay_upstream;
 mod search_filters;

@@ -1,6 +1,7 @@
 /**
  * What each account has on a relay: kept by the database itself, beside the SDK's tables, so that it is right after every
- * change and erasure, whoever makes it.
+ * change and erasure, whoever makes it. In a file triggers do so. A database that several relays use has views of the same
+ * names, of what the host says in the statements that store something (`src/relay/postgres/counted.rs`).
  *
  * A CoValue belongs to an account by its header, which nobody can change: an account to itself, a group to whoever made it,
  * everything else to the owner of its group. Bytes count for the account that wrote them, as the session's name says whose
@@ -63,7 +64,7 @@ const TABLES = [
    END`,
 ];
 
-/** Has the database of this isolate, which the SDK has opened, keep account of what it holds. */
+/** Has the file of this isolate, which the SDK has opened, keep account of what it holds. */
 export function keepHoldings(): void {
   const database = new HostDatabase();
   const known = "SELECT 1 AS known FROM sqlite_master WHERE name = 'caro_owners'";
@@ -77,7 +78,7 @@ export function keepHoldings(): void {
 export function held(account: string): Held {
   const database = new HostDatabase();
   const written = database.get<{ bytes: number }>(
-    "SELECT COALESCE(SUM(bytes), 0) AS bytes FROM caro_written WHERE account = ?",
+    "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM caro_written WHERE account = ?",
     [account],
   );
   const owned = database.get<{ amount: number }>("SELECT COUNT(*) AS amount FROM caro_owners WHERE account = ?", [account]);
@@ -95,15 +96,35 @@ export function storedAfter(row: number, amount: number): { ids: RawCoID[]; last
   return { ids: rows.map(({ id }) => id), last: rows.at(-1)?.rowID ?? row };
 }
 
-/** Erases everything that belongs to an account; how many CoValues. Nobody may have them in memory any more. */
-export function eraseHoldings(account: string): number {
+/** CoValues that are erased before others have their turn. */
+const AT_ONCE = 200;
+
+/**
+ * Erases everything that belongs to an account, a little at a time; how many CoValues. `forget` drops one from memory: whoever
+ * reads may have come meanwhile.
+ */
+export async function eraseHoldings(account: string, forget: (id: RawCoID) => void): Promise<number> {
   const database = new HostDatabase();
-  const rows = database.query<Stored>(
-    "SELECT coValue, id FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE account = ?",
-    [account],
-  );
-  database.transaction(() => eraseValues(database, rows));
-  return rows.length;
+  for (let erased = 0; ; ) {
+    const rows = database.query<Stored>(
+      "SELECT coValue, id FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE account = ? LIMIT ?",
+      [account, AT_ONCE],
+    );
+    for (const { id } of rows) forget(id);
+    database.transaction(() => eraseValues(database, rows));
+    erased += rows.length;
+    if (rows.length < AT_ONCE) return erased;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
+/** Drops a CoValue that should not have come, from the store and from memory. */
+export function takeBack(node: LocalNode, id: RawCoID): void {
+  const database = new HostDatabase();
+  node.internalDeleteCoValue(id);
+  database.transaction(() => {
+    eraseValues(database, database.query<Stored>("SELECT rowID AS coValue, id FROM coValues WHERE id = ?", [id]));
+  });
 }
 
 /** A CoValue and its row. */

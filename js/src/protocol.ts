@@ -49,7 +49,7 @@ export interface Limits {
 export interface Serving extends Limits {
   /** With a `stored` event what it has stored, since other engines use the same store. */
   tells: boolean;
-  /** Whether the store is a database that other relays use too: what each account holds is not kept there. */
+  /** Whether the store is a database that other relays use too: it keeps by itself what each account holds. */
   isShared: boolean;
   /** Whether there is a relay above this one, which the host can dial. */
   hasUpstream: boolean;

@@ -73,7 +73,7 @@ export class Relay {
     forget: async ({ account }) => {
       // What somebody has in memory of it would be confirmed, and given to others.
       this.startOver();
-      const values = eraseHoldings(account);
+      const values = await eraseHoldings(account, (id) => this.node.internalDeleteCoValue(id));
       // Whoever hears that it is gone does not ask for that again.
       await onDisk();
       return { values };

@@ -12,8 +12,8 @@
 
 import { cojsonInternals, type LocalNode, type RawCoID } from "cojson";
 import type { Guest } from "./guest";
-import { type Held, held, isStored, ownerIn } from "./holdings";
-import type { Limits } from "./protocol";
+import { type Held, held, isStored, ownerIn, takeBack } from "./holdings";
+import type { Serving } from "./protocol";
 
 type Handle = LocalNode["syncManager"]["handleNewContent"];
 type Message = Parameters<Handle>[0];
@@ -28,6 +28,8 @@ const TOO_MANY_VALUES = 4508;
 
 /** The largest transaction, in characters: the SDK makes none of more than 1 MiB before it encrypts it. */
 const LARGEST_TRANSACTION = 2 << 20;
+/** The longest name of a session, in characters: that of an agent has some 150. */
+const LONGEST_NAME = 500;
 /** What is no larger may go a sixteenth beyond the limit: settings and the names of devices go on. */
 const SMALL = 4 << 10;
 /** About as many characters does a transaction have in the store besides what it says. */
@@ -36,15 +38,24 @@ const FRAME = 200;
 const LENIENCE_MS = 2_000;
 /** Accounts of which it is remembered what they hold. */
 const REMEMBERED = 10_000;
+/** For how long, where others use the same store: so late it is seen what an account has brought to them. */
+const REMEMBERED_MS = 1_000;
+/** The same for an account that has not even half of what it may. */
+const FAR_FROM_FULL_MS = 30_000;
+
+/** What an account holds, and when that was looked up. */
+interface Remembered extends Held {
+  at: number;
+}
 
 export class Writers {
-  private readonly holdings = new Map<string, Held>();
+  private readonly holdings = new Map<string, Remembered>();
 
   /** Takes part in what a node does with content from outside; `guests` are by the names that the SDK has for them. */
   constructor(
     private readonly node: LocalNode,
     guests: ReadonlyMap<string, Guest>,
-    private readonly limits: Limits,
+    private readonly limits: Serving,
   ) {
     const sync = node.syncManager;
     const push = sync.pushMessage.bind(sync);
@@ -72,13 +83,19 @@ export class Writers {
       return;
     }
     const before = this.counts(own);
+    const isNew = guest.account === null && !isStored(own.id);
     handle(own);
     const after = this.counts(own);
     if (guest.account === null && Object.keys(own.new).some((session) => (after[session] ?? 0) > (before[session] ?? 0))) {
       const account = this.writer(guest);
       // What was taken is confirmed only later.
-      if (account && guest.claim(account)) guest.account = account;
-      else guest.refuse(OTHER_ACCOUNT);
+      if (account && guest.claim(account)) {
+        guest.account = account;
+      } else {
+        // Somebody was quicker to use the invitation.
+        if (isNew) takeBack(this.node, own.id);
+        guest.refuse(OTHER_ACCOUNT);
+      }
     }
   }
 
@@ -163,12 +180,21 @@ export class Writers {
 
   /** What an account holds, or a little more: what was refused afterwards or came twice is counted in. */
   private holding(account: string): Held {
-    return this.holdings.get(account) ?? this.lookUp(account);
+    const known = this.holdings.get(account);
+    return known && this.isFresh(known) ? known : this.lookUp(account);
+  }
+
+  /** Whether it can be relied on that an account holds this. */
+  private isFresh(known: Remembered): boolean {
+    if (!this.limits.tells) return true;
+    const { bytesPerAccount, valuesPerAccount } = this.limits;
+    const isFar = known.bytes * 2 < (bytesPerAccount ?? Infinity) && known.values * 2 < (valuesPerAccount ?? Infinity);
+    return performance.now() - known.at < (isFar ? FAR_FROM_FULL_MS : REMEMBERED_MS);
   }
 
   private lookUp(account: string): Held {
     if (this.holdings.size >= REMEMBERED) this.holdings.clear();
-    const found = held(account);
+    const found = { ...held(account), at: performance.now() };
     this.holdings.set(account, found);
     return found;
   }
@@ -177,8 +203,10 @@ export class Writers {
 /** Whether a message has what is looked at here; the SDK sees to the rest. */
 function isWellFormed(message: Message): boolean {
   if (typeof message.new !== "object" || message.new === null) return false;
-  return Object.values(message.new).every(
-    (session) =>
+  return Object.entries(message.new).every(
+    ([name, session]) =>
+      // A database that several relays use would not take it.
+      name.length <= LONGEST_NAME && !name.includes("\0") &&
       Array.isArray(session?.newTransactions) &&
       session.newTransactions.every((transaction) =>
         transaction?.privacy === "private"

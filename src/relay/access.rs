@@ -4,6 +4,7 @@
 //! (`Authorization: Bearer TOKEN`). Only hashes of tokens are kept and compared: shared ones in a time that does not depend
 //! on them, those of invitations by looking them up, which tells nobody anything about 32 random bytes.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -34,7 +35,7 @@ pub enum AccessRule {
 }
 
 /// What a connection was let in with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     /// Nothing: everybody is, or it came through the socket of this user.
     None,
@@ -57,16 +58,20 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Reads what is needed to tell who may come in. `data_dir` is where the list of invitations is; `origins` are the web
-    /// sites whose pages may connect; without any, all may.
-    pub(super) fn load(rule: AccessRule, data_dir: Option<&Path>, origins: Vec<String>) -> Result<Self, RelayError> {
+    /// Reads what is needed to tell who may come in. `list` opens the list of invitations; `origins` are the web sites whose
+    /// pages may connect; without any, all may.
+    pub(super) fn load(
+        rule: AccessRule,
+        list: impl FnOnce() -> Result<Accounts, RelayError>,
+        origins: Vec<String>,
+    ) -> Result<Self, RelayError> {
         let rule = match rule {
             AccessRule::Open => Rule::Open,
             AccessRule::Tokens(file) => {
                 let tokens = RwLock::new(read(&file).map_err(RelayError::Tokens)?);
                 Rule::Tokens { file, tokens }
             }
-            AccessRule::Accounts => Rule::Accounts(Accounts::open(data_dir.ok_or(RelayError::Nowhere)?)?),
+            AccessRule::Accounts => Rule::Accounts(list()?),
         };
         Ok(Self { rule, origins })
     }
@@ -89,12 +94,13 @@ impl Access {
     }
 
     /// What a request is let in with, and who may write then. `path` is what follows the relay's own path.
-    pub(super) fn admit(&self, path: &str, uri: &Uri, headers: &HeaderMap) -> Result<(Pass, MayWrite), Refusal> {
+    pub(super) async fn admit(&self, path: &str, uri: &Uri, headers: &HeaderMap) -> Result<(Pass, MayWrite), Refusal> {
         let in_path = path.trim_matches('/');
         let in_query = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("token="));
         let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-        let given = in_query.chain([in_path]).chain(bearer).map(|given| hash(given.trim()));
+        let given = in_query.chain([in_path]).chain(bearer).filter(|given| !given.is_empty());
+        let given = given.map(|given| hash(given.trim()));
         match &self.rule {
             Rule::Open => Ok((Pass::None, MayWrite::Anyone)),
             Rule::Tokens { tokens, .. } => {
@@ -108,14 +114,9 @@ impl Access {
                 found.ok_or(Refusal::Token)
             }
             Rule::Accounts(accounts) => {
+                let given: Vec<Hash> = given.collect();
                 for given in given {
-                    let found = accounts.find(&given).and_then(|found| {
-                        if found.is_some() {
-                            accounts.seen(&given)?;
-                        }
-                        Ok(found)
-                    });
-                    match found {
+                    match accounts.come(&given).await {
                         Ok(None) => {}
                         Ok(Some(found)) => return Ok((Pass::Invitation(given), MayWrite::Account(found.account))),
                         Err(error) => {
@@ -129,18 +130,37 @@ impl Access {
         }
     }
 
-    /// Whether what a connection was let in with counts now. What cannot be found out changes nothing.
-    pub(super) fn still_admits(&self, pass: &Pass) -> bool {
-        match (&self.rule, pass) {
-            (Rule::Tokens { tokens, .. }, Pass::Token(token)) => {
-                is_one_of(&tokens.read().unwrap_or_else(PoisonError::into_inner), token)
+    /// Which of those count no more that connections were let in with. What cannot be found out changes nothing.
+    pub(super) async fn outdated(&self, passes: HashSet<Pass>) -> HashSet<Pass> {
+        match &self.rule {
+            Rule::Open => HashSet::new(),
+            Rule::Tokens { tokens, .. } => {
+                let tokens = tokens.read().unwrap_or_else(PoisonError::into_inner);
+                let counts = |pass: &Pass| !matches!(pass, Pass::Token(token) if !is_one_of(&tokens, token));
+                passes.into_iter().filter(|pass| !counts(pass)).collect()
             }
-            (Rule::Accounts(accounts), Pass::Invitation(token)) => accounts.find(token).map_or(true, |it| it.is_some()),
-            _ => true,
+            Rule::Accounts(accounts) => {
+                let token = |pass: &Pass| match pass {
+                    Pass::Invitation(token) => Some(*token),
+                    Pass::None | Pass::Token(_) => None,
+                };
+                let tokens: HashSet<Hash> = passes.iter().filter_map(token).collect();
+                if tokens.is_empty() {
+                    return HashSet::new();
+                }
+                match accounts.counting(&tokens).await {
+                    Ok(counting) => tokens.difference(&counting).copied().map(Pass::Invitation).collect(),
+                    Err(error) => {
+                        tracing::error!("{error}");
+                        HashSet::new()
+                    }
+                }
+            }
         }
     }
 
-    /// Whether an account may write with what a connection was let in with; the invitation is for it from now on.
+    /// Whether an account may write with what a connection was let in with; the invitation is for it from now on. Not for the
+    /// thread of the network: it may wait for a database.
     pub(super) fn claim(&self, pass: &Pass, account: &str) -> bool {
         match (&self.rule, pass) {
             (Rule::Accounts(accounts), Pass::Invitation(token)) => match accounts.claim(token, account) {
@@ -196,6 +216,8 @@ pub(super) fn hash(text: &str) -> Hash {
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
 
     const TOKEN: &str = "0123456789abcdef-XYZ";
@@ -203,7 +225,11 @@ mod tests {
     fn access(text: &str) -> Result<Access, RelayError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        Access::load(AccessRule::Tokens(file.path().to_owned()), None, Vec::new())
+        Access::load(AccessRule::Tokens(file.path().to_owned()), || Err(RelayError::Nowhere), Vec::new())
+    }
+
+    fn open(origins: Vec<String>) -> Access {
+        Access::load(AccessRule::Open, || Err(RelayError::Nowhere), origins).unwrap()
     }
 
     fn bearer(token: &str) -> HeaderMap {
@@ -213,8 +239,9 @@ mod tests {
     #[test]
     fn a_token_counts_in_the_path_the_query_and_the_header() {
         let access = access(&format!("# for me\nanother-token-of-mine\n{TOKEN}\n")).unwrap();
-        let admits =
-            |path: &str, uri: &str, headers: &HeaderMap| access.admit(path, &uri.parse().unwrap(), headers).is_ok();
+        let admits = |path: &str, uri: &str, headers: &HeaderMap| {
+            block_on(access.admit(path, &uri.parse().unwrap(), headers)).is_ok()
+        };
         let none = HeaderMap::new();
         assert!(admits(&format!("/{TOKEN}"), "/", &none) && admits(&format!("/{TOKEN}/"), "/", &none));
         assert!(admits("/", &format!("/?a=b&token={TOKEN}"), &none));
@@ -232,25 +259,26 @@ mod tests {
     #[test]
     fn an_invitation_counts_until_it_is_taken_back() {
         let folder = tempfile::tempdir().unwrap();
-        let access = Access::load(AccessRule::Accounts, Some(folder.path()), Vec::new()).unwrap();
+        let list = || Ok(Accounts::in_folder(folder.path())?);
+        let access = Access::load(AccessRule::Accounts, list, Vec::new()).unwrap();
         let accounts = access.accounts().unwrap();
-        let (_, token) = accounts.invite(Some("ann")).unwrap();
-        let admit = || access.admit(&format!("/{token}"), &"/".parse().unwrap(), &HeaderMap::new());
+        let (_, token) = block_on(accounts.invite(Some("ann"))).unwrap();
+        let admit = || block_on(access.admit(&format!("/{token}"), &"/".parse().unwrap(), &HeaderMap::new()));
         let (pass, may_write) = admit().unwrap();
+        let outdated = || block_on(access.outdated(HashSet::from([pass, Pass::None])));
         assert_eq!(may_write, MayWrite::Account(None));
         assert!(access.claim(&pass, "co_zAnn") && !access.claim(&pass, "co_zBob"));
         assert_eq!(admit().unwrap().1, MayWrite::Account(Some("co_zAnn".into())));
-        assert!(access.still_admits(&pass));
-        accounts.revoke("ann", false).unwrap();
-        assert!(!access.still_admits(&pass) && !access.claim(&pass, "co_zAnn"));
+        assert!(outdated().is_empty());
+        block_on(accounts.revoke("ann", false)).unwrap();
+        assert!(outdated() == HashSet::from([pass]) && !access.claim(&pass, "co_zAnn"));
         assert_eq!(admit(), Err(Refusal::Token));
     }
 
     #[test]
     fn pages_of_other_sites_are_kept_out_where_sites_are_named() {
         let from = |origin: &str| HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())]);
-        let all = Access::load(AccessRule::Open, None, Vec::new()).unwrap();
-        let one = Access::load(AccessRule::Open, None, vec!["https://app.example".into()]).unwrap();
+        let (all, one) = (open(Vec::new()), open(vec!["https://app.example".into()]));
         assert!(all.admits_origin(&from("https://evil.example")) && one.admits_origin(&HeaderMap::new()));
         assert!(one.admits_origin(&from("https://app.example")) && !one.admits_origin(&from("https://evil.example")));
     }

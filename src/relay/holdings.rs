@@ -1,4 +1,4 @@
-//! What each account has in a relay's store, read beside a relay that may be running.
+//! What each account has in a relay's file, read beside a relay that may be running.
 //!
 //! The tables are kept by the store itself: `js/src/holdings.ts` says how.
 
@@ -25,11 +25,7 @@ pub struct Held {
 }
 
 /// What each account has in the store of a relay's folder; nothing where there is no store yet.
-///
-/// # Errors
-///
-/// [`RelayError::Store`].
-pub fn holdings(folder: &Path) -> Result<BTreeMap<String, Held>, RelayError> {
+pub(super) fn holdings(folder: &Path) -> Result<BTreeMap<String, Held>, RelayError> {
     let path = folder.join(super::store::DATABASE);
     if !path.exists() {
         return Ok(BTreeMap::new());

@@ -8,6 +8,7 @@
 //!
 //! What is told to those who watch it is in `outside`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -98,6 +99,11 @@ impl Shared {
     /// Whether its disk took the last changes, where it has one.
     pub(super) fn takes_changes(&self) -> bool {
         self.log.as_ref().is_none_or(|log| log.takes_changes())
+    }
+
+    /// Ends the connections of those who were let in with what counts no more.
+    pub(super) async fn review(&self) {
+        self.members.end(&self.access.outdated(self.members.passes()).await);
     }
 
     /// Somebody is not taken in.
@@ -191,7 +197,7 @@ async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, "this is a relay: connect with a WebSocket\n").into_response();
     };
     let client = behind(via, &headers, &shared.trusted_proxies);
-    let guest = match admit(&shared, client, via, below, &uri, &headers) {
+    let guest = match admit(&shared, client, via, below, &uri, &headers).await {
         Ok(guest) => guest,
         Err(why) => return shared.refuse(client, why).into_response(),
     };
@@ -216,7 +222,7 @@ struct Guest {
 }
 
 /// Lets somebody in, if he may; `below` is what follows the relay's own path.
-fn admit(
+async fn admit(
     shared: &Shared,
     client: Client,
     via: Via,
@@ -224,23 +230,24 @@ fn admit(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Guest, Refusal> {
+    // The list of invitations may be there too.
+    if !shared.reaches_database() {
+        return Err(Refusal::Database);
+    }
     // Whoever can open the socket of this user needs no token.
     let (pass, may_write) = match via {
         Via::User => (Pass::None, MayWrite::Anyone),
-        _ => shared.access.admit(below, uri, headers)?,
+        _ => shared.access.admit(below, uri, headers).await?,
     };
     if !shared.access.admits_origin(headers) {
         return Err(Refusal::Origin);
-    }
-    if !shared.reaches_database() {
-        return Err(Refusal::Database);
     }
     let admitted = shared.admission.admit(client)?;
     let hang_up = HangUp::new();
     let member = shared.members.enter(pass, hang_up.clone(), shared.connections_per_account);
     let member = member.ok_or(Refusal::Account)?;
     // It may have been taken back since it was looked at.
-    if !shared.access.still_admits(&pass) {
+    if !shared.access.outdated(HashSet::from([pass])).await.is_empty() {
         return Err(Refusal::Token);
     }
     let pace = shared.paces.of(&pass, client);

@@ -1,6 +1,6 @@
 //! The connections of a relay by what they were let in with, so that they end when that counts no more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::access::{Hash, Pass};
@@ -40,10 +40,15 @@ impl Members {
         Some(Member { members: self.clone(), number })
     }
 
-    /// Ends those whose pass counts no more.
-    pub(super) fn review(&self, counts: impl Fn(&Pass) -> bool) {
+    /// What they were let in with.
+    pub(super) fn passes(&self) -> HashSet<Pass> {
+        self.inside().connections.values().map(|(pass, _)| *pass).collect()
+    }
+
+    /// Ends those that came with one of these.
+    pub(super) fn end(&self, outdated: &HashSet<Pass>) {
         for (pass, hang_up) in self.inside().connections.values() {
-            if !counts(pass) {
+            if outdated.contains(pass) {
                 hang_up.end(Ending::Revoked);
             }
         }
@@ -91,7 +96,8 @@ mod tests {
             members.enter(Pass::Token([1; 32]), stays.clone(), 9),
             members.enter(Pass::Token([2; 32]), goes.clone(), 9),
         ];
-        members.review(|pass| *pass == Pass::Token([1; 32]));
+        assert_eq!(members.passes().len(), 2);
+        members.end(&HashSet::from([Pass::Token([2; 32])]));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             assert_eq!(goes.asked().await, Ending::Revoked);

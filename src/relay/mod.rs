@@ -6,6 +6,7 @@
 
 mod access;
 mod accounts;
+mod administration;
 mod engines;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -35,22 +36,23 @@ use ipnet::IpNet;
 use tokio::sync::{Semaphore, watch};
 
 pub use access::AccessRule;
-pub use accounts::{Accounts, AccountsError, Invitation};
-pub use holdings::{Held, holdings};
+pub use accounts::{AccountsError, Invitation};
+pub use administration::{Administration, Place};
+pub use holdings::Held;
 pub use inlet::FrameLimits;
-pub use outside::{Above, Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask, stored};
+pub use outside::{Above, Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask};
 pub use pace::Rates;
-pub use revocation::erase_at_rest;
 pub use store::Durability;
 pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, quarantine, restore};
 
 use self::access::Access;
+use self::accounts::Accounts;
 use self::engines::Engines;
 use self::gauge::Budget;
 use self::http::Shared;
 use self::outside::{Outside, Pseudonyms};
 use self::pace::Paces;
-use self::postgres::Database;
+use self::postgres::{Database, Old};
 use self::upstream::Upstream;
 use crate::local_socket;
 use crate::net::{Network, RelayAddress};
@@ -234,12 +236,18 @@ pub fn connect_privately(data_dir: &Path) -> Option<std::os::unix::net::UnixStre
 /// See [`RelayError`].
 pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), RelayError> {
     let certificate = options.certificate.map(Certificate::load).transpose().map_err(RelayError::Certificate)?;
-    let access = Access::load(options.access, options.data_dir.as_deref(), options.origins)?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose().map_err(RelayError::Certificate)?;
     let private = options.data_dir.as_deref().map(private_socket);
     raise_descriptors();
     let network = Network::start()?;
-    let database = options.database.map(|(address, root)| find(&network, address, root)).transpose()?;
+    let found = options.database.map(|(address, root)| find(&network, &address, root.as_deref(), Old::Renew));
+    let database = found.transpose()?;
+    let list = || match (&database, &options.data_dir) {
+        (Some(database), _) => Ok(Accounts::in_database(database.clone())),
+        (None, Some(folder)) => Ok(Accounts::in_folder(folder)?),
+        (None, None) => Err(RelayError::Nowhere),
+    };
+    let access = Access::load(options.access, list, options.origins)?;
     let mut opened = store::open(options.data_dir.as_deref(), database.as_ref(), options.durability, options.engines)?;
     let stores = std::mem::take(&mut opened.stores);
 
@@ -276,6 +284,8 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         };
 
         let admission = Admission::new(options.connections);
+        let (folder, most) = (options.data_dir.as_deref(), options.connections.total);
+        let outside = Outside::new(folder, database.as_ref(), urls.clone(), most, options.mishaps);
         let shared = Arc::new(Shared {
             engines: engines.clone(),
             log: opened.log(),
@@ -295,7 +305,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             trusted_proxies: options.trusted_proxies,
             draining: AtomicBool::new(false),
             closing: watch::Sender::new(false),
-            outside: Outside::new(options.data_dir, urls.clone(), options.connections.total, options.mishaps),
+            outside,
             pseudonyms: options.log_addresses.then(Pseudonyms::default),
         });
         let told =
@@ -334,7 +344,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
                     Asked::Reload => {
                         tell(Told::Reloading);
                         shared.access.renew();
-                        shared.members.review(|pass| shared.access.still_admits(pass));
+                        shared.review().await;
                         certificate.iter().for_each(|certificate| certificate.renew());
                         tell(Told::Reloaded);
                     }
@@ -384,10 +394,11 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
 /// The database at an address, ready to be used.
 fn find(
     network: &Network,
-    address: DatabaseAddress,
-    root_certificate: Option<PathBuf>,
+    address: &DatabaseAddress,
+    root_certificate: Option<&Path>,
+    old: Old,
 ) -> Result<Arc<Database>, RelayError> {
-    let found = Database::at(&address, root_certificate, network.handle());
-    let prepared = found.and_then(|database| network.block_on(database.prepare()).map(|()| database));
-    prepared.map_err(|reason| RelayError::Database { address, reason })
+    let found = Database::at(address, root_certificate, network.handle());
+    let prepared = found.and_then(|database| network.block_on(database.prepare(old)).map(|()| database));
+    prepared.map_err(|reason| RelayError::Database { address: address.clone(), reason })
 }

@@ -1,21 +1,23 @@
 //! What follows when an invitation was taken back: its connections end, and what its account stored is erased if asked for.
 //!
 //! A running relay looks at its list of accounts instead of being told: whoever changes it, from wherever, need not find
-//! the relay, and of several that share a list each one sees it.
+//! the relay, and of several that share a list each one sees it. Each erases the account for itself: it may have it in memory,
+//! and may have stored more of it until it has sent its clients away.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::{Accounts, AccountsError};
 use super::engines::Engines;
 use super::http::Shared;
-use super::{MEMORY_LIMIT, PATIENCE, RelayError, store};
+use super::{MEMORY_LIMIT, PATIENCE, RelayError};
 use crate::runtime::protocol::{Close, Forget, Serve};
-use crate::runtime::{Isolate, IsolateOptions};
+use crate::runtime::{Isolate, IsolateOptions, Store};
 
-/// How often a relay looks whether the list has changed: one read of shared memory.
+/// How often a relay looks whether its list has changed: one read of shared memory.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The same for a list in a database: one row that is found by its key.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long erasing one account may take.
 const ERASURE: Duration = Duration::from_secs(600);
 
@@ -23,10 +25,15 @@ const ERASURE: Duration = Duration::from_secs(600);
 pub(super) async fn follow(shared: Arc<Shared>) {
     let Some(accounts) = shared.access.accounts() else { return };
     let mut known = None;
-    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut look = tokio::time::interval(if shared.database.is_some() { ASK_EVERY } else { LOOK_EVERY });
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         look.tick().await;
-        let version = match accounts.version() {
+        if !shared.reaches_database() {
+            // It is said elsewhere, and nobody is served meanwhile.
+            continue;
+        }
+        let version = match accounts.version().await {
             Ok(version) => version,
             Err(error) => {
                 tracing::error!("{error}");
@@ -36,8 +43,8 @@ pub(super) async fn follow(shared: Arc<Shared>) {
         if known == Some(version) {
             continue;
         }
-        shared.members.review(|pass| shared.access.still_admits(pass));
-        match erase(accounts, &shared.engines).await {
+        shared.review().await;
+        match erase(accounts, &shared.engines, known).await {
             Ok(()) => known = Some(version),
             // It is tried again.
             Err(reason) => tracing::error!("what an account stored could not be erased: {reason}"),
@@ -47,35 +54,26 @@ pub(super) async fn follow(shared: Arc<Shared>) {
 
 /// Erases the accounts that are to be. Each engine forgets what it has of them in memory, and erases what another one has
 /// stored meanwhile.
-async fn erase(accounts: &Accounts, engines: &Engines) -> Result<(), String> {
-    for account in accounts.to_erase().map_err(|error| error.to_string())? {
+async fn erase(accounts: &Accounts, engines: &Engines, followed: Option<i64>) -> Result<(), String> {
+    for account in accounts.to_erase(followed).await.map_err(|error| error.to_string())? {
         let forget = Forget { account };
         let mut values = 0;
         for isolate in engines.all() {
             let forgotten = isolate.call_async(&forget, ERASURE).await.map_err(|error| error.to_string())?;
             values += forgotten.values;
         }
-        accounts.erased(&forget.account).map_err(|error| error.to_string())?;
+        accounts.erased(&forget.account).await.map_err(|error| error.to_string())?;
         tracing::info!(values, "an account was erased");
     }
     Ok(())
 }
 
-/// Erases the accounts that are to be, in the store of a relay that is not running.
-///
-/// # Errors
-///
-/// [`RelayError::InUse`] where it is; otherwise what the store or the engine says.
-pub fn erase_at_rest(data_dir: &Path) -> Result<(), RelayError> {
-    let accounts = Accounts::open(data_dir)?;
-    let _lock = store::lock(data_dir)?;
-    let store = Box::new(store::open_at_rest(data_dir)?);
+/// Erases accounts in a store by an engine of its own.
+pub(super) fn erase_in(store: Box<dyn Store>, is_shared: bool, accounts: Vec<String>) -> Result<(), RelayError> {
     let isolate = Isolate::start(IsolateOptions { store, dialer: None, memory_limit: MEMORY_LIMIT })?;
-    isolate.call(&Serve::default(), PATIENCE)?;
-    for account in accounts.to_erase()? {
-        let forget = Forget { account };
-        isolate.call(&forget, ERASURE)?;
-        accounts.erased(&forget.account)?;
+    isolate.call(&Serve { is_shared, ..Serve::default() }, PATIENCE)?;
+    for account in accounts {
+        isolate.call(&Forget { account }, ERASURE)?;
     }
     isolate.call(&Close {}, PATIENCE)?;
     Ok(())

@@ -346,7 +346,7 @@ pub struct Serve {
     pub values_per_account: Option<u64>,
     /// Whether it tells with [`Event::Stored`] what it has stored, since other engines use the same store.
     pub tells: bool,
-    /// Whether the store is a database that other relays use too: what each account holds is not kept there.
+    /// Whether the store is a database that other relays use too: it keeps by itself what each account holds.
     pub is_shared: bool,
     /// Whether there is a relay above this one, which the isolate can dial.
     pub has_upstream: bool,

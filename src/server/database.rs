@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::config::Host;
 use tokio_postgres::{AsyncMessage, Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -35,6 +36,31 @@ impl DatabaseAddress {
             return Err("a database looks like postgres://user:password@host/name".into());
         }
         self.0.parse().map_err(|_| "this is no address of a database".into())
+    }
+
+    /// As PostgreSQL's own programs take it, without the password, which they ask for.
+    #[must_use]
+    pub fn for_its_tools(&self) -> String {
+        let Ok(config) = self.config() else { return self.to_string() };
+        let hosts = config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(folder) => folder.display().to_string(),
+        });
+        let ports: Vec<String> = config.get_ports().iter().map(u16::to_string).collect();
+        let pairs = [
+            ("host", hosts.collect::<Vec<_>>().join(",")),
+            ("port", ports.join(",")),
+            ("user", config.get_user().unwrap_or_default().to_owned()),
+            ("dbname", config.get_dbname().unwrap_or_default().to_owned()),
+        ];
+        // What would have to be quoted may be a part of the password, where the address is no good.
+        let is_plain =
+            |value: &str| value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/,:".contains(&byte));
+        if !pairs.iter().all(|(_, value)| is_plain(value)) {
+            return self.to_string();
+        }
+        let given = pairs.iter().filter(|(_, value)| !value.is_empty());
+        given.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -153,7 +179,7 @@ mod tests {
             assert_eq!((address.to_string(), format!("{address:?}")), (shown.to_owned(), shown.to_owned()));
             let refused = address.config().err();
             assert_eq!(refused.is_none(), given.starts_with("postgres://"));
-            assert!(!refused.unwrap_or_default().contains("s3cret"));
+            assert!(!refused.unwrap_or_default().contains("s3cret") && !address.for_its_tools().contains("s3"));
         }
     }
 }

@@ -79,6 +79,12 @@ impl Postgres {
         runtime.block_on(client.query(sql, &[])).expect("a query")
     }
 
+    /// Runs statements, separated by semicolons, all of them or none.
+    pub fn run(&self, sql: &str) {
+        let (runtime, client) = self.connect().expect("the database answers");
+        runtime.block_on(client.batch_execute(sql)).expect("statements");
+    }
+
     fn connect(&self) -> Option<(Runtime, Client)> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio");

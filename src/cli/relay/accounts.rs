@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::folder::{self, FolderArgs};
 use crate::cli::{CliError, Home, Kind, Ui, time, ui::visible};
 use crate::history::UnixNanos;
-use crate::relay::{Accounts, AccountsError, Held, RelayError, erase_at_rest, holdings};
+use crate::relay::{AccountsError, Administration, Held, RelayError};
 
 /// The longest label, in characters.
 const LONGEST_LABEL: usize = 64;
@@ -27,6 +27,7 @@ const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 Examples:
   caro relay invite --name ann --relay-url wss://relay.example
   caro relay invite                  where relay.toml has the address of the relay
+  CARO_RELAY_DATABASE=postgres://relay:password@db.example/relay caro relay invite --relay-url wss://relay.example
 ")]
 pub(in crate::cli) struct InviteArgs {
     /// What to call the invitation; a number unless given
@@ -106,7 +107,7 @@ fn label(text: &str) -> Result<String, &'static str> {
 pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), CliError> {
     let settings = args.folder.settings(home, args.relay_url)?;
     let reached_at = settings.reached_at();
-    let (label, token) = Accounts::open(&folder::folder(settings)?)?.invite(args.name.as_deref())?;
+    let (label, token) = Administration::at(folder::place(settings)?)?.invite(args.name.as_deref())?;
     match reached_at {
         Some(url) => ui.line(format_args!("{url}/{token}"))?,
         None => {
@@ -119,10 +120,10 @@ pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), C
 }
 
 pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), CliError> {
-    let folder = args.folder.folder(home)?;
-    let mut held = holdings(&folder)?;
+    let relay = Administration::at(folder::place(args.folder.settings(home, None)?)?)?;
+    let mut held = relay.holdings()?;
     let mut accounts = Vec::new();
-    for invitation in Accounts::open(&folder)?.list()? {
+    for invitation in relay.invitations()? {
         let stored = invitation.account.as_ref().and_then(|account| held.remove(account)).unwrap_or_default();
         accounts.push(AccountJson {
             label: Some(invitation.label),
@@ -166,19 +167,18 @@ pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), C
 }
 
 pub(super) fn revoke(ui: &mut Ui, home: &Home, args: RevokeArgs) -> Result<(), CliError> {
-    let folder = args.folder.folder(home)?;
-    let accounts = Accounts::open(&folder)?;
-    let meant = accounts.revoke(&args.who, args.erase)?;
+    let relay = Administration::at(folder::place(args.folder.settings(home, None)?)?)?;
+    let meant = relay.revoke(&args.who, args.erase)?;
     for invitation in &meant {
         ui.status(format_args!("{} may not use this relay any more.", visible(&invitation.label)));
     }
     if !args.erase {
         return Ok(());
     }
-    // A relay that runs does it by itself, since it has things in memory.
+    // A relay that runs on a folder does it by itself, since it has things in memory.
     let give_up = Instant::now() + ERASURE;
-    while !accounts.to_erase()?.is_empty() {
-        match erase_at_rest(&folder) {
+    while relay.has_to_erase()? {
+        match relay.erase() {
             Ok(()) => {}
             Err(RelayError::InUse(_)) if Instant::now() < give_up => std::thread::sleep(LOOK_EVERY),
             Err(RelayError::InUse(_)) => {
@@ -202,6 +202,9 @@ impl From<AccountsError> for CliError {
         let (kind, hint) = match &error {
             AccountsError::LabelTaken(_) => (Kind::Usage, "Choose another with --name."),
             AccountsError::Unknown(_) => (Kind::Usage, "`caro relay accounts` lists them."),
+            AccountsError::Database(_) => {
+                (Kind::Failed, "Look whether it runs, and whether the address and its user are right.")
+            }
             _ => (Kind::Failed, "Make the folder writable, or name another with --data-dir."),
         };
         Self::new(kind, error.to_string()).hinted(hint).caused_by(error)

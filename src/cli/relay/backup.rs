@@ -16,7 +16,7 @@ const SCHEMA_VERSION: u32 = 1;
 /// Copy the relay's store to a file, also while the relay runs.
 ///
 /// The copy is what the store held at one moment. It is private to you, and on disk when this ends. Settings, tokens and
-/// certificates are files of yours, and not in it.
+/// certificates are files of yours, and not in it. A PostgreSQL database is copied with `pg_dump`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -50,7 +50,14 @@ struct Report {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: BackupArgs) -> Result<(), CliError> {
-    let folder = args.folder.folder(home)?;
+    let folder = args.folder.folder_of_file(home, |database| {
+        format!(
+            "`pg_dump --format=custom --file={} --dbname='{}'` copies it as it is at one moment, while relays run too. \
+             Invitations are in it.",
+            args.file.display(),
+            database.for_its_tools()
+        )
+    })?;
     let made = relay::backup(&folder, &args.file, args.force)?;
     let file = args.file;
     if args.json {

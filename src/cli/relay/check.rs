@@ -16,7 +16,8 @@ const SCHEMA_VERSION: u32 = 1;
 ///
 /// Looks at the database's structure, at every id, and at the signature of every log; nothing is written, and the relay may
 /// run meanwhile. Ends with 6 where something is damaged. With --quarantine, for which the relay must not run, what is damaged
-/// is taken out into a file beside the store; `caro sync verify --repair` on a device brings again what that one holds.
+/// is taken out into a file beside the store; `caro sync verify --repair` on a device brings again what that one holds. For a
+/// PostgreSQL database there is `pg_amcheck`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -60,7 +61,13 @@ struct DamagedValue {
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: CheckArgs) -> Result<(), CliError> {
-    let folder = args.folder.folder(home)?;
+    let folder = args.folder.folder_of_file(home, |database| {
+        format!(
+            "`pg_amcheck --install-missing --heapallindexed '{}'` looks whether it is sound, and `caro sync verify` on a \
+             device whether what it holds of that device's account is.",
+            database.for_its_tools()
+        )
+    })?;
     let mut progress = ui.progress(0, "CoValues checked");
     let looked = |done, all| progress.set_of(done, all);
     let (found, kept, left) = if args.quarantine {

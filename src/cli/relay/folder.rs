@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::settings::{self, Settings};
 use crate::cli::{CliError, Home};
+use crate::relay::Place;
+use crate::server::DatabaseAddress;
 
 /// Where the store is.
 #[derive(Debug, Args)]
@@ -14,21 +16,52 @@ pub(super) struct FolderArgs {
     #[arg(long, value_name = "DIR", env = "CARO_RELAY_DATA_DIR", hide_env_values = true)]
     data_dir: Option<PathBuf>,
 
-    /// The relay's settings file, which may name the folder
+    /// The relay's settings file, which may name the folder or the database
     #[arg(long, value_name = "FILE", env = "CARO_RELAY_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
+
+    /// The PostgreSQL database that is the relay's store: postgres://user:password@host/name
+    #[arg(long, value_name = "URL", env = "CARO_RELAY_DATABASE", hide_env_values = true)]
+    database: Option<DatabaseAddress>,
+
+    /// PEM file with the certificates that the database is checked with; those of the system unless given
+    #[arg(long, value_name = "FILE", env = "CARO_RELAY_DATABASE_CA", hide_env_values = true)]
+    database_ca: Option<PathBuf>,
 }
 
 impl FolderArgs {
-    /// The folder.
-    pub(super) fn folder(self, home: &Home) -> Result<PathBuf, CliError> {
-        folder(self.settings(home, None)?)
+    /// The folder of a relay whose store is a file there; `instead` says what does the same for a database.
+    pub(super) fn folder_of_file(
+        self,
+        home: &Home,
+        instead: impl FnOnce(&DatabaseAddress) -> String,
+    ) -> Result<PathBuf, CliError> {
+        match place(self.settings(home, None)?)? {
+            Place::Folder(folder) => Ok(folder),
+            Place::Database { address, .. } => {
+                let held = format!("what this relay holds is in the database at {address}, which has tools of its own");
+                Err(CliError::usage(held).hinted(instead(&address)))
+            }
+        }
     }
 
     /// What that relay is told, as far as it stands in its file; `relay_url` counts before that.
     pub(super) fn settings(self, home: &Home, relay_url: Option<String>) -> Result<Settings, CliError> {
         let file = settings::file(self.config, home)?;
-        Settings { data_dir: self.data_dir, relay_url, ..Settings::default() }.complete(file.as_deref(), home, &[])
+        let (data_dir, database, database_ca) = (self.data_dir, self.database, self.database_ca);
+        Settings { data_dir, database, database_ca, relay_url, ..Settings::default() }.complete(
+            file.as_deref(),
+            home,
+            &[],
+        )
+    }
+}
+
+/// Where a relay that is told this has what it holds.
+pub(super) fn place(settings: Settings) -> Result<Place, CliError> {
+    match settings.database {
+        Some(address) => Ok(Place::Database { address, root_certificate: settings.database_ca }),
+        None => folder(settings).map(Place::Folder),
     }
 }
 

@@ -15,7 +15,7 @@ const SCHEMA_VERSION: u32 = 1;
 /// Put a backup in the place of the relay's store.
 ///
 /// The backup is checked first, and the store that was there is kept beside it. The relay must not run. Devices that
-/// exchange afterwards bring again what they hold and the backup lacks.
+/// exchange afterwards bring again what they hold and the backup lacks. For a PostgreSQL database there is `pg_restore`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -47,7 +47,13 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: RestoreArgs) -> Result<(), Cli
     if !args.file.is_file() {
         return Err(CliError::usage(format!("there is no file {}", args.file.display())));
     }
-    let folder = args.folder.folder(home)?;
+    let folder = args.folder.folder_of_file(home, |database| {
+        format!(
+            "Stop its relays, then `pg_restore --clean --if-exists --single-transaction --dbname='{}' {}`.",
+            database.for_its_tools(),
+            args.file.display()
+        )
+    })?;
     let mut progress = ui.progress(0, "CoValues checked");
     let restored = relay::restore(&folder, &args.file, |done, all| progress.set_of(done, all))?;
     drop(progress);

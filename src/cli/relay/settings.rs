@@ -353,12 +353,9 @@ impl Settings {
                     .hinted("Leave out either of both."));
             }
         };
-        let counts_accounts = self.max_stored_mib_per_account.is_some()
-            || self.max_covalues_per_account.is_some()
-            || self.forget_accounts_after.is_some();
-        if self.database.is_some() && (counts_accounts || matches!(access, AccessRule::Accounts)) {
-            return Err(CliError::usage("what belongs to which account is only known where the store is a file")
-                .hinted("Leave out --database, or invitations, the limits of accounts, and forgetting them."));
+        if self.database.is_some() && self.forget_accounts_after.is_some() {
+            return Err(CliError::usage("when an account was used is only known where the store is a file")
+                .hinted("Leave out --database or --forget-accounts-after."));
         }
         let engines = self.engines.map_or(1, |engines| engines as usize).clamp(1, MOST_ENGINES);
         if self.in_memory && engines > 1 {

@@ -7,17 +7,17 @@ use clap::Args;
 use indicatif::{HumanBytes, HumanDuration};
 use serde::Serialize;
 
-use super::folder::FolderArgs;
+use super::folder::{self, FolderArgs};
 use crate::cli::{CliError, Home, Kind, Ui, time, ui};
-use crate::relay::{self, RelayError, Status, Stored};
+use crate::relay::{self, Administration, Place, Status, Stored};
 
 /// Version of what `--json` prints.
 const SCHEMA_VERSION: u32 = 1;
 
 /// Say how the relay on this machine does.
 ///
-/// Asks the relay that is running with its store in that folder. Where none runs, it says what is in the store, and ends
-/// with 5.
+/// Asks the relay that is running with its store, or with what it has besides its database, in that folder. Where none runs, it
+/// says what is in the store, and ends with 5.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -38,34 +38,42 @@ struct Report<'a> {
     schema_version: u32,
     running: bool,
     data_dir: PathBuf,
+    database: Option<String>,
     relay: Option<&'a Status>,
     stored: Option<Stored>,
 }
 
 pub(super) fn run(ui: &mut Ui, home: &Home, args: StatusArgs) -> Result<(), CliError> {
-    let folder = args.folder.folder(home)?;
+    let settings = args.folder.settings(home, None)?;
+    let (folder, place) = (folder::folder(settings.clone())?, folder::place(settings)?);
+    let database = matches!(place, Place::Database { .. }).then(|| place.to_string());
     let status = relay::ask(&folder)?;
     let stored = match &status {
         Some(status) => status.stored,
-        None => relay::stored(&folder)
-            .map_err(|error| RelayError::Store { folder: folder.clone(), reason: error.to_string() })?,
+        None => Administration::at(place)?.stored()?,
     };
     if args.json {
         let (running, relay) = (status.is_some(), status.as_ref());
-        ui.json(&Report { schema_version: SCHEMA_VERSION, running, data_dir: folder.clone(), relay, stored })?;
+        let (data_dir, database) = (folder.clone(), database.clone());
+        ui.json(&Report { schema_version: SCHEMA_VERSION, running, data_dir, database, relay, stored })?;
     } else {
         let lines = status.as_ref().map(in_words).unwrap_or_default();
-        for line in lines.into_iter().chain([in_store(stored)]) {
+        let used = database.as_ref().map(|address| format!("database    {address}"));
+        for line in lines.into_iter().chain(used).chain([in_store(stored)]) {
             ui.line(line)?;
         }
         for mishap in status.iter().flat_map(|status| &status.mishaps) {
             ui.line(format_args!("went wrong  {}  {}", time::local_text(&mishap.at), ui::visible(&mishap.what)))?;
         }
     }
-    match status {
-        Some(_) => Ok(()),
-        None => Err(CliError::new(Kind::Unreachable, format!("no relay runs with its store in {}", folder.display()))
-            .hinted("`caro relay serve` starts one.")),
+    match (status, database) {
+        (Some(_), _) => Ok(()),
+        (None, None) => {
+            Err(CliError::new(Kind::Unreachable, format!("no relay runs with its store in {}", folder.display()))
+                .hinted("`caro relay serve` starts one."))
+        }
+        (None, Some(_)) => Err(CliError::new(Kind::Unreachable, format!("no relay runs in {}", folder.display()))
+            .hinted("`caro relay serve` starts one; on other machines there may be some on the same database.")),
     }
 }
 
@@ -108,15 +116,13 @@ fn in_words(status: &Status) -> Vec<String> {
 }
 
 fn in_store(stored: Option<Stored>) -> String {
-    match stored {
-        Some(stored) => format!(
-            "stored      {} of {}, {} of them erased; {}, and {} of log",
-            ui::counted(stored.covalues, "CoValue"),
-            ui::counted(stored.accounts, "account"),
-            stored.erased,
-            HumanBytes(stored.database_bytes),
-            HumanBytes(stored.log_bytes),
-        ),
-        None => "stored      nothing".to_owned(),
-    }
+    let Some(stored) = stored else { return "stored      nothing".to_owned() };
+    let database = stored.database_bytes.map(|bytes| format!("; {}", HumanBytes(bytes))).unwrap_or_default();
+    let log = stored.log_bytes.map(|bytes| format!(", and {} of log", HumanBytes(bytes))).unwrap_or_default();
+    format!(
+        "stored      {} of {}, {} of them erased{database}{log}",
+        ui::counted(stored.covalues, "CoValue"),
+        ui::counted(stored.accounts, "account"),
+        stored.erased,
+    )
 }

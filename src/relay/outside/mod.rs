@@ -17,9 +17,9 @@ mod pseudonyms;
 mod status;
 mod stored;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -28,18 +28,20 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Mutex;
 
 pub use ask::ask;
 pub(super) use counts::Counts;
 pub use mishaps::{Mishap, Mishaps};
 pub(super) use pseudonyms::Pseudonyms;
 pub use status::{Above, Connections, Engine, Frames, State, Status};
-pub(super) use stored::stored_in;
-pub use stored::{Stored, stored};
+pub use stored::Stored;
+pub(super) use stored::{stored, stored_in};
 
 use self::stored::Inventory;
 use super::engines::Engines;
 use super::http::Shared;
+use super::postgres::{self, Database};
 use crate::clock;
 use crate::history::UnixNanos;
 use crate::runtime::protocol::Measure;
@@ -55,8 +57,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 const MEASURE_EVERY: u32 = 6;
 /// How often it is logged who was not taken in.
 const LOG_EVERY: Duration = Duration::from_secs(60);
-/// For how long what was counted in the store is good enough.
+/// For how long what was counted in the store is good enough, and for how many times as long as counting took.
 const COUNTED: Duration = Duration::from_secs(5);
+const TIMES_AS_LONG: u32 = 20;
 
 /// What is known of a relay besides what it counts.
 pub(super) struct Outside {
@@ -66,39 +69,67 @@ pub(super) struct Outside {
     limit: usize,
     started: UnixNanos,
     begun: Instant,
-    inventory: Arc<Mutex<Kept>>,
+    kept: Mutex<Kept>,
 }
 
-/// What was counted in the store, and when.
+/// What was counted in the store, and for how long that counts.
 struct Kept {
-    folder: Option<PathBuf>,
-    inventory: Option<Inventory>,
+    counted: Counted,
     last: Option<(Instant, Stored)>,
 }
 
+/// Where it is counted.
+enum Counted {
+    /// In memory nothing is.
+    Nowhere,
+    File(Arc<std::sync::Mutex<Inventory>>),
+    Database(Arc<Database>),
+}
+
 impl Outside {
-    /// Of a relay that starts now, with its store in this folder.
-    pub(super) fn new(folder: Option<PathBuf>, listening: Vec<String>, limit: usize, mishaps: Mishaps) -> Self {
-        let inventory = Arc::new(Mutex::new(Kept { folder, inventory: None, last: None }));
+    /// Of a relay that starts now, with its store in this folder or database.
+    pub(super) fn new(
+        folder: Option<&Path>,
+        database: Option<&Arc<Database>>,
+        listening: Vec<String>,
+        limit: usize,
+        mishaps: Mishaps,
+    ) -> Self {
+        let counted = match (folder, database) {
+            (_, Some(database)) => Counted::Database(database.clone()),
+            (Some(folder), None) => Counted::File(Arc::new(std::sync::Mutex::new(Inventory::of(folder)))),
+            (None, None) => Counted::Nowhere,
+        };
+        let kept = Mutex::new(Kept { counted, last: None });
         let (started, begun) = (clock::now(), Instant::now());
-        Self { counts: Counts::new(), mishaps, listening, limit, started, begun, inventory }
+        Self { counts: Counts::new(), mishaps, listening, limit, started, begun, kept }
     }
 }
 
 impl Kept {
-    /// What the store holds, as it was at most a few seconds ago.
-    fn stored(&mut self) -> Option<Stored> {
-        if let Some((at, stored)) = self.last
-            && at.elapsed() < COUNTED
+    /// What the store holds, as it was a while ago at most. Who else asks meanwhile gets what this one finds.
+    async fn stored(&mut self) -> Option<Stored> {
+        if let Some((until, stored)) = self.last
+            && Instant::now() < until
         {
             return Some(stored);
         }
-        let folder = self.folder.as_deref()?;
-        let mut inventory = self.inventory.take().unwrap_or_else(|| Inventory::of(folder));
-        match inventory.take() {
+        let begun = Instant::now();
+        let counted = match &self.counted {
+            Counted::Nowhere => return None,
+            Counted::File(inventory) => {
+                let inventory = inventory.clone();
+                // The disk may be slow, and others are to be served meanwhile.
+                let take = move || inventory.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let taken = tokio::task::spawn_blocking(take).await;
+                taken.map_err(|error| error.to_string()).and_then(|taken| taken.map_err(|error| error.to_string()))
+            }
+            Counted::Database(database) if !database.answers() => Err("the database is away".to_owned()),
+            Counted::Database(database) => postgres::stored(database).await,
+        };
+        match counted {
             Ok(stored) => {
-                self.inventory = Some(inventory);
-                self.last = Some((Instant::now(), stored));
+                self.last = Some((Instant::now() + COUNTED.max(begun.elapsed() * TIMES_AS_LONG), stored));
                 Some(stored)
             }
             Err(error) => {
@@ -133,10 +164,8 @@ fn is_stuck(engines: &Engines) -> bool {
 /// How a relay does now.
 async fn status(shared: &Shared) -> Status {
     let outside = &shared.outside;
-    let (counts, inventory) = (&outside.counts, outside.inventory.clone());
-    // The disk may be slow, and others are to be served meanwhile.
-    let stored = move || inventory.lock().unwrap_or_else(PoisonError::into_inner).stored();
-    let stored = tokio::task::spawn_blocking(stored).await.ok().flatten();
+    let counts = &outside.counts;
+    let stored = outside.kept.lock().await.stored().await;
     let work = shared.engines.work();
     let frames = |traffic: &counts::Traffic| Frames { frames: traffic.frames.get(), bytes: traffic.bytes.get() };
     Status {

@@ -68,8 +68,14 @@ pub(super) fn text(status: &Status, counts: &Counts, started: f64) -> Result<Str
         it.register("stored_covalues", "CoValues in the store", ConstGauge::new(stored.covalues));
         it.register("stored_accounts", "Accounts among them", ConstGauge::new(stored.accounts));
         it.register("erased_covalues", "CoValues that were erased", ConstCounter::new(stored.erased));
-        let files = [("database".to_owned(), stored.database_bytes), ("log".to_owned(), stored.log_bytes)];
-        it.register_with_unit("store", "Length of the store's files", Unit::Bytes, gauges("file", files));
+        let files = [("database", stored.database_bytes), ("log", stored.log_bytes)];
+        let files = files.into_iter().filter_map(|(name, bytes)| bytes.map(|bytes| (name.to_owned(), bytes)));
+        it.register_with_unit(
+            "store",
+            "Length of the store's files, or of the database",
+            Unit::Bytes,
+            gauges("file", files),
+        );
     }
     let forgotten = ConstCounter::new(status.forgotten_accounts);
     it.register("forgotten_accounts", "Accounts that were erased since nobody used them", forgotten);

@@ -39,7 +39,7 @@ fn figures(status: &Status) -> String {
     let figures = [
         (status.connections.now.to_string(), "clients connected"),
         (stored.accounts.to_string(), "accounts"),
-        (bytes(stored.database_bytes), "in the store"),
+        (bytes(stored.database_bytes.unwrap_or_default()), "in the store"),
         (time(status.running_ns), "since it started"),
     ];
     let mut html = String::from("<section class=\"figures\">");
@@ -86,13 +86,14 @@ fn engine(status: &Status) -> Rows {
 
 fn store(status: &Status) -> Rows {
     let Some(stored) = status.stored else { return vec![row("content", "in memory, or it cannot be read")] };
-    vec![
+    let mut rows = vec![
         row("CoValues", stored.covalues),
         row("accounts among them", stored.accounts),
         row("erased", stored.erased),
-        row("database", bytes(stored.database_bytes)),
-        row("its log", bytes(stored.log_bytes)),
-    ]
+    ];
+    rows.extend(stored.database_bytes.map(|length| row("database", bytes(length))));
+    rows.extend(stored.log_bytes.map(|length| row("its log", bytes(length))));
+    rows
 }
 
 fn itself(status: &Status) -> Rows {

@@ -17,10 +17,10 @@ pub struct Stored {
     pub accounts: u64,
     /// CoValues whose content was erased, since their owner deleted them.
     pub erased: u64,
-    /// Bytes of the database.
-    pub database_bytes: u64,
-    /// Bytes of its log, which is emptied now and then.
-    pub log_bytes: u64,
+    /// Bytes of the database; none where it does not say.
+    pub database_bytes: Option<u64>,
+    /// Bytes of its log, which is emptied now and then; none for a database that others use too.
+    pub log_bytes: Option<u64>,
 }
 
 /// Counts what a store holds. What was counted once is not counted again: a CoValue that is in a store stays in it.
@@ -59,8 +59,8 @@ impl Inventory {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
         let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-        self.counted.database_bytes = length(&self.path);
-        self.counted.log_bytes = length(Path::new(&log));
+        self.counted.database_bytes = Some(length(&self.path));
+        self.counted.log_bytes = Some(length(Path::new(&log)));
         Ok(self.counted)
     }
 }
@@ -70,11 +70,7 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 }
 
 /// What the store in a folder holds; none where there is none.
-///
-/// # Errors
-///
-/// What the database says.
-pub fn stored(folder: &Path) -> rusqlite::Result<Option<Stored>> {
+pub(in crate::relay) fn stored(folder: &Path) -> rusqlite::Result<Option<Stored>> {
     if !folder.join(DATABASE).exists() {
         return Ok(None);
     }

@@ -22,14 +22,24 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects; `hear` is told what the database says unasked, and nothing once the connection has ended.
+    /// Connects for what clients need; `hear` is told what the database says unasked, and nothing once the connection has
+    /// ended. Where it fails, the relay takes nobody in until it is well again.
     pub(super) async fn open(
         database: &Database,
         hear: impl FnMut(AsyncMessage) + Send + 'static,
     ) -> Result<Self, String> {
-        let connected = database.connector.connect(hear).await;
+        let connected = Self::connect(database, hear).await;
         database.is_away.store(connected.is_err(), Ordering::Relaxed);
-        Ok(Self { connection: connected?, statements: HashMap::new() })
+        connected
+    }
+
+    /// Connects for something that clients do not wait for.
+    pub(super) async fn aside(database: &Database) -> Result<Self, String> {
+        Self::connect(database, |_| {}).await
+    }
+
+    async fn connect(database: &Database, hear: impl FnMut(AsyncMessage) + Send + 'static) -> Result<Self, String> {
+        Ok(Self { connection: database.connector.connect(hear).await?, statements: HashMap::new() })
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {

@@ -1,23 +1,23 @@
 //! An engine's store in the database: the SDK's statements, each answered before the script goes on.
 //!
 //! The statements of a transaction that give nothing wait for the next one that does, or for its end, and are sent
-//! together: a change costs four turns to the database and back.
+//! together: a change costs four turns to the database and back. What it adds to a session's bytes is one more statement
+//! at its end.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rusqlite::types::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::counted::{ADD, counted};
 use super::session::{Session, Step, Trouble};
 use super::{Database, dialect, in_words};
 use crate::runtime::{Rows, Store, StoreError};
 
-/// How long one thing may take in all, with connecting again. An engine that waits longer in one turn is ended.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a database that went away is waited for.
 const RETURNS_WITHIN: Duration = Duration::from_secs(12);
 /// What passes between two attempts to connect.
@@ -38,6 +38,8 @@ struct Transaction {
     has_begun: bool,
     /// What was not sent yet.
     waiting: Vec<Step>,
+    /// Bytes that it adds, by session: each is changed once, and all in one order.
+    adds: BTreeMap<i64, i64>,
 }
 
 impl PostgresStore {
@@ -91,20 +93,9 @@ impl PostgresStore {
         }
     }
 
-    /// Runs something on the network thread, and waits for it on this one.
+    /// Waits for something that is done on the network thread.
     fn wait<T: Send + 'static>(&self, what: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
-        let (done, outcome) = mpsc::sync_channel(1);
-        let task = self.database.runtime.spawn(async move {
-            // Fails where nobody waits any more.
-            let _ = done.send(what.await);
-        });
-        outcome.recv_timeout(PATIENCE).map_err(|error| {
-            task.abort();
-            match error {
-                RecvTimeoutError::Timeout => StoreError::Failed("the database does not answer".into()),
-                RecvTimeoutError::Disconnected => StoreError::Failed("the relay is stopping".into()),
-            }
-        })
+        self.database.wait(what).map_err(|reason| StoreError::Failed(reason.into()))
     }
 
     fn begin(&self) -> Result<(), StoreError> {
@@ -113,7 +104,11 @@ impl PostgresStore {
     }
 
     fn commit(&self) -> Result<(), StoreError> {
-        let Some(transaction) = self.transaction.take() else { return Ok(()) };
+        let Some(mut transaction) = self.transaction.take() else { return Ok(()) };
+        for (session, bytes) in std::mem::take(&mut transaction.adds) {
+            let params = vec![Value::Integer(bytes), Value::Integer(session)];
+            transaction.waiting.push(Step::Statement { sql: ADD.to_owned(), params });
+        }
         if !transaction.has_begun && transaction.waiting.is_empty() {
             return Ok(());
         }
@@ -132,32 +127,46 @@ impl PostgresStore {
 
     /// Adds to the transaction under way what is asked for, and sends all of it.
     fn ask(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let step = Step::Statement { sql: sql.to_owned(), params: params.to_vec() };
-        let mut transaction = self.transaction.borrow_mut();
-        let Some(transaction) = transaction.as_mut() else {
-            return match self.send(vec![step]) {
-                // Outside of a transaction it can just be asked again.
-                Err(StoreError::Conflict(_)) => {
-                    self.send(vec![Step::Statement { sql: sql.to_owned(), params: params.to_vec() }])
+        let Some(mut transaction) = self.transaction.borrow_mut().take() else {
+            let step = || {
+                let sent = counted(sql, params)?;
+                match sent.adds {
+                    None => Ok(vec![Step::Statement { sql: sent.sql, params: sent.params }]),
+                    Some(_) => Err(StoreError::Failed("it would not be counted outside of a transaction".into())),
                 }
+            };
+            return match self.send(step()?) {
+                // Outside of a transaction it can just be asked again.
+                Err(StoreError::Conflict(_)) => self.send(step()?),
                 answer => answer,
             };
         };
-        if transaction.has_begun && self.session.borrow().as_ref().is_none_or(Session::is_closed) {
+        let is_lost = transaction.has_begun && self.session.borrow().as_ref().is_none_or(Session::is_closed);
+        let steps = transaction.add(sql, params).map(|()| transaction.steps());
+        transaction.has_begun = true;
+        self.transaction.replace(Some(transaction));
+        if is_lost {
             return Err(StoreError::Conflict("the connection to the database was lost".into()));
         }
-        transaction.waiting.push(step);
-        let steps = std::mem::take(transaction).steps();
-        transaction.has_begun = true;
-        self.send(steps)
+        self.send(steps?)
     }
 }
 
 impl Transaction {
+    /// Adds a statement of the SDK's.
+    fn add(&mut self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+        let sent = counted(sql, params)?;
+        if let Some((session, bytes)) = sent.adds {
+            *self.adds.entry(session).or_default() += bytes;
+        }
+        self.waiting.push(Step::Statement { sql: sent.sql, params: sent.params });
+        Ok(())
+    }
+
     /// What is to be sent next.
-    fn steps(self) -> Vec<Step> {
+    fn steps(&mut self) -> Vec<Step> {
         let begin = (!self.has_begun).then_some(Step::Begin);
-        begin.into_iter().chain(self.waiting).collect()
+        begin.into_iter().chain(std::mem::take(&mut self.waiting)).collect()
     }
 }
 
@@ -171,8 +180,7 @@ impl Store for PostgresStore {
             dialect::Kind::Tables => Err(StoreError::Failed("this relay does not know such tables".into())),
             dialect::Kind::Other => {
                 if let Some(transaction) = self.transaction.borrow_mut().as_mut() {
-                    transaction.waiting.push(Step::Statement { sql: sql.to_owned(), params: params.to_vec() });
-                    return Ok(());
+                    return transaction.add(sql, params);
                 }
                 self.ask(sql, params).map(drop)
             }
@@ -196,6 +204,9 @@ impl Store for PostgresStore {
 /// The values of a row.
 fn values(row: &Row) -> Result<Vec<Value>, StoreError> {
     let value = |at: usize, kind: &Type| match *kind {
+        Type::INT4 => {
+            row.try_get::<_, Option<i32>>(at).map(|number| number.map_or(Value::Null, |it| Value::Integer(it.into())))
+        }
         Type::INT8 => row.try_get::<_, Option<i64>>(at).map(|number| number.map_or(Value::Null, Value::Integer)),
         _ => row.try_get::<_, Option<String>>(at).map(|text| text.map_or(Value::Null, Value::Text)),
     };

@@ -53,7 +53,11 @@ pub fn backup(data_dir: &Path, file: &Path, force: bool) -> Result<Backup, Relay
     let moved = read.and_then(|stored: Stored| {
         std::fs::rename(&unfinished, file)?;
         private_file::sync_folder(private_file::folder_of(file))?;
-        Ok(Backup { covalues: stored.covalues, accounts: stored.accounts, bytes: stored.database_bytes })
+        Ok(Backup {
+            covalues: stored.covalues,
+            accounts: stored.accounts,
+            bytes: stored.database_bytes.unwrap_or_default(),
+        })
     });
     if moved.is_err() {
         discard(&unfinished);

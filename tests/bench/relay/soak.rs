@@ -155,7 +155,8 @@ impl Soak {
                 of(|status| status.waiting.frames as f64),
                 of(|status| status.connections.now as f64),
                 of(|status| status.stored.map_or(0.0, |stored| stored.covalues as f64)),
-                of(|status| status.stored.map_or(0.0, |stored| stored.database_bytes as f64)) / 1e6,
+                of(|status| status.stored.and_then(|stored| stored.database_bytes).map_or(0.0, |bytes| bytes as f64))
+                    / 1e6,
             );
         }
         let warm: Vec<&Sample> = self.samples.iter().filter(|sample| sample.at >= self.warm_up).collect();
