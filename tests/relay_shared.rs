@@ -267,6 +267,46 @@ fn what_an_account_has_is_counted_for_all_relays_together_and_limited() {
 }
 
 #[test]
+fn accounts_that_nobody_uses_at_any_of_the_relays_are_erased_by_one_of_them() {
+    let Some(database) = Postgres::start() else { return };
+    let folders = Folders::new();
+    let [mut first, mut second] = folders.relays(&database, &[]);
+    let (gone, stays, elsewhere) = (SyncHome::new("laptop"), SyncHome::new("server"), SyncHome::new("desktop"));
+    gone.add_one("echo gone");
+    let phrase = gone.init(&first.url());
+    stays.add_one("echo stays");
+    stays.init(&first.url());
+    elsewhere.add_one("echo elsewhere");
+    elsewhere.init(&second.url());
+    assert!(first.stop().success() && second.stop().success());
+    let ids = [&gone, &stays, &elsewhere].map(account);
+    assert!(ids.iter().all(|id| of(&database, id)["last_used"].is_string()), "also where nobody is to be erased");
+
+    database.run(&format!("UPDATE caro_used SET day = day - 31 WHERE account IN ('{}', '{}')", ids[0], ids[2]));
+    // What is used at a relay that erases nobody is used.
+    let mut noting = on(&database, second.data(), &[]);
+    elsewhere.ok(["sync", "relay", "set", "--yes", &noting.url()]);
+    elsewhere.now();
+    assert!(noting.stop().success());
+    let erasing = folders.relays(&database, &["--forget-accounts-after", "30"]);
+    let owned = |id: &str| number(&database, &format!("SELECT COUNT(*) FROM caro_owners WHERE account = '{id}'"));
+    wait_until("it has gone", || owned(&ids[0]) == 0);
+    let has_said = || erasing.iter().filter(|relay| relay.log().contains("nobody used any more was erased")).count();
+    wait_until("who erased it says so", || has_said() > 0);
+    assert_eq!(has_said(), 1, "one of them did it");
+    assert!(owned(&ids[1]) > 0 && owned(&ids[2]) > 0);
+
+    gone.ok(["sync", "relay", "set", "--yes", &erasing[0].url()]);
+    assert_eq!(gone.now().pending, 0);
+    let second_device = SyncHome::new("second");
+    second_device.restored(&erasing[1].url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&gone, &second_device]), 1);
+    for relay in &erasing {
+        assert!(!relay.log().contains("ERROR"), "{}", relay.log());
+    }
+}
+
+#[test]
 fn a_database_is_copied_and_put_back_by_its_own_tools_with_the_commands_that_are_said() {
     let Some(database) = Postgres::start() else { return };
     let token = invite(&database, "ann");

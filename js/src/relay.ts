@@ -114,7 +114,7 @@ export class Relay {
     if (this.setting.tells) tellWhatIsStored(storage);
     node.setStorage(storage);
     if (!this.setting.isShared) keepHoldings();
-    if (this.setting.notesUse) this.usage = new Usage(node, this.guests);
+    if (this.setting.notesUse) this.usage = new Usage(node, this.guests, this.setting.isShared);
     else if (!this.setting.isShared) forgetUsage();
     new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);

@@ -12,40 +12,66 @@
 
 import type { LocalNode, RawCoID, SyncMessage } from "cojson";
 import type { Guest } from "./guest";
-import { eraseValues, type Stored } from "./holdings";
+import { eraseValues, ownerIn, type Stored } from "./holdings";
 import { HostDatabase } from "./storage";
 
 /** CoValues that are erased before others have their turn. */
 const AT_ONCE = 50;
 /** Groups that are looked at before others have their turn. */
-const GROUPS_AT_ONCE = 500;
+const GROUPS_AT_ONCE = 100;
+/** Rows that are looked at before that. */
+const ROWS_AT_ONCE = 10_000;
 
-/** The account '' stands for the relay itself: the last day on which it looked. */
+/** The account '' stands for the relay itself, or all that use the database: the last day on which one looked. */
 const TABLE = "CREATE TABLE IF NOT EXISTS caro_used (account TEXT PRIMARY KEY, day INTEGER NOT NULL)";
+/** What stands there before any has. */
+const NEVER = -1;
+
+/** Nobody else changes what is noted until this transaction ends. */
+const ALONE = "INSERT INTO caro_used VALUES ('', ?) ON CONFLICT (account) DO UPDATE SET day = caro_used.day";
 
 /** The owner of a CoValue was used on a day. */
 const USED = `
-  INSERT INTO caro_used SELECT account, ? FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE id = ? AND account <> ''
+  INSERT INTO caro_used
+  SELECT account, CAST(? AS BIGINT) FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE id = ? AND account <> ''
   ON CONFLICT (account) DO UPDATE SET day = excluded.day`;
 
-/** Forgets when accounts were used, for a relay that does not count that: it would be taken for true later. */
+/** An account was used on a day, if it owns anything. */
+const USED_ACCOUNT = `
+  INSERT INTO caro_used
+  SELECT CAST(? AS TEXT), CAST(? AS BIGINT) WHERE EXISTS (SELECT 1 FROM caro_owners WHERE account = ?)
+  ON CONFLICT (account) DO UPDATE SET day = excluded.day`;
+
+/** From when on accounts are counted that are not noted yet. */
+const KNOWN = `
+  INSERT INTO caro_used SELECT DISTINCT account, CAST(? AS BIGINT) FROM caro_owners WHERE account <> ''
+  ON CONFLICT (account) DO NOTHING`;
+
+/** Accounts that own nothing any more. */
+const GONE = `
+  DELETE FROM caro_used
+  WHERE account <> '' AND NOT EXISTS (SELECT 1 FROM caro_owners WHERE caro_owners.account = caro_used.account)`;
+
+/** Forgets when accounts were used, for a relay with a file that does not count that: it would be taken for true later. */
 export function forgetUsage(): void {
   new HostDatabase().run("DROP TABLE IF EXISTS caro_used", []);
 }
 
 export class Usage {
   private readonly database = new HostDatabase();
-  /** What passed since it was last noted, and what has been noted today. */
+  /** What passed since it was last noted, what has been noted today, and whose that was. */
   private passed = new Set<string>();
   private readonly noted = new Set<string>();
+  private readonly users = new Set<string>();
   private day: number | undefined;
 
-  /** `guests` are the clients that there are. */
+  /** `guests` are the clients that there are; a database that others use has its tables already. */
   constructor(
     private readonly node: LocalNode,
     private readonly guests: ReadonlyMap<string, Guest>,
+    isShared: boolean,
   ) {
-    this.database.run(TABLE, []);
+    if (!isShared) this.database.run(TABLE, []);
     const sync = node.syncManager;
     const send = sync.trySendToPeer.bind(sync);
     // Whatever a client asks or brings is answered.
@@ -57,12 +83,21 @@ export class Usage {
 
   /** Notes what was used since, on this day. */
   note(day: number): void {
+    const accounts = new Set<string>();
     this.database.transaction(() => {
+      this.database.run(ALONE, [NEVER]);
       if (day !== this.day) this.begin(day);
-      for (const id of this.passed) this.database.run(USED, [day, id]);
+      accounts.clear();
+      for (const id of this.passed) {
+        const account = this.ownerOf(id);
+        if (account === undefined) this.database.run(USED, [day, id]);
+        else if (!this.users.has(account)) accounts.add(account);
+      }
+      for (const account of accounts) this.database.run(USED_ACCOUNT, [account, day, account]);
     });
     this.day = day;
     for (const id of this.passed) this.noted.add(id);
+    for (const account of accounts) this.users.add(account);
     this.passed = new Set();
   }
 
@@ -111,17 +146,25 @@ export class Usage {
     if (!this.noted.has(message.id)) this.passed.add(message.id);
   }
 
+  /** Whose a CoValue is, as far as that is in memory. */
+  private ownerOf(id: string): string | undefined {
+    if (!this.node.hasCoValue(id as RawCoID)) return undefined;
+    const header = this.node.getCoValue(id as RawCoID).verified?.header;
+    return header && ownerIn(this.node, id, header as never);
+  }
+
   /** A day begins; which day it was before is in the store, since others use the same. */
   private begin(day: number): void {
-    const last = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ''", [])?.day;
-    if (last !== undefined && last < day - 1) this.database.run("UPDATE caro_used SET day = day + ?", [day - 1 - last]);
-    if (last !== undefined && last > day) this.database.run("UPDATE caro_used SET day = MIN(day, ?)", [day]);
-    this.database.run("INSERT INTO caro_used VALUES ('', ?) ON CONFLICT (account) DO UPDATE SET day = excluded.day", [day]);
-    const gone = "DELETE FROM caro_used WHERE account <> '' AND account NOT IN (SELECT account FROM caro_owners)";
-    this.database.run(gone, []);
-    // From when on they are counted.
-    this.database.run("INSERT OR IGNORE INTO caro_used SELECT DISTINCT account, ? FROM caro_owners WHERE account <> ''", [day]);
+    const last = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ''", [])?.day ?? NEVER;
+    if (last !== NEVER && last < day - 1) this.database.run("UPDATE caro_used SET day = day + ?", [day - 1 - last]);
+    if (last > day) this.database.run("UPDATE caro_used SET day = ? WHERE day > ?", [day, day]);
+    if (last !== day) {
+      this.database.run("UPDATE caro_used SET day = ? WHERE account = ''", [day]);
+      this.database.run(GONE, []);
+      this.database.run(KNOWN, [day]);
+    }
     this.noted.clear();
+    this.users.clear();
     // What clients are connected for.
     for (const guest of this.guests.values()) for (const id of guest.topics) this.passed.add(id);
   }
@@ -136,36 +179,57 @@ export class Usage {
     );
     for (const { id, account } of owned) owners.set(id, account);
 
-    const needs = this.database
-      .query<{ account: string; owner: string }>(
+    const needs: [account: string, owner: string][] = [];
+    for await (const [after, to] of this.pieces("sessions")) {
+      const others = this.database.query<{ account: string; owner: string }>(
         `SELECT DISTINCT caro_written.account, caro_owners.account AS owner FROM caro_written
          JOIN sessions ON sessions.rowID = ses JOIN caro_owners ON caro_owners.coValue = sessions.coValue
-         WHERE caro_written.account <> caro_owners.account`,
-        [],
-      )
-      .map(({ account, owner }): [string, string] => [account, owner]);
+         WHERE caro_written.account <> caro_owners.account AND ses > ? AND ses <= ?`,
+        [after, to],
+      );
+      for (const { account, owner } of others) needs.push([account, owner]);
+    }
     const named = (text: string, owner: string) => {
       for (const [id] of text.matchAll(/co_z[1-9A-HJ-NP-Za-km-z]+/g)) {
         const account = owners.get(id);
         if (account !== undefined && account !== owner) needs.push([account, owner]);
       }
     };
-    for (const { header, owner } of this.database.query<{ header: string; owner: string }>(
-      `SELECT header, account AS owner FROM coValues JOIN caro_owners ON coValue = rowID
-       WHERE json_extract(header, '$.meta.source') IS NOT NULL`,
-      [],
-    )) named(header, owner);
-
-    const groups = this.database.query<{ rowID: number; owner: string }>(
-      `SELECT rowID, account AS owner FROM coValues JOIN caro_owners ON coValue = rowID
-       WHERE json_extract(header, '$.ruleset.type') = 'group'`,
-      [],
-    );
+    const groups: { rowID: number; owner: string }[] = [];
+    for await (const [after, to] of this.pieces("coValues")) {
+      const rows = this.database.query<{ rowID: number; header: string; owner: string }>(
+        `SELECT rowID, header, account AS owner FROM coValues JOIN caro_owners ON coValue = rowID
+         WHERE rowID > ? AND rowID <= ? AND (header LIKE '%"source"%' OR header LIKE '%"type":"group"%')`,
+        [after, to],
+      );
+      for (const { rowID, header, owner } of rows) {
+        const { ruleset, meta } = JSON.parse(header) as { ruleset?: { type?: unknown }; meta?: { source?: unknown } | null };
+        if (meta?.source !== undefined) named(header, owner);
+        if (ruleset?.type === "group") groups.push({ rowID, owner });
+      }
+    }
     for (const [at, { rowID, owner }] of groups.entries()) {
-      if (at % GROUPS_AT_ONCE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+      if (at % GROUPS_AT_ONCE === 0) await turn();
       const sql = "SELECT tx FROM transactions JOIN sessions ON sessions.rowID = ses WHERE coValue = ?";
       for (const { tx } of this.database.query<{ tx: string }>(sql, [rowID])) named(tx, owner);
     }
     return needs;
   }
+
+  /** The rows of a table, in pieces between which others have their turn. */
+  private async *pieces(table: "sessions" | "coValues"): AsyncGenerator<[after: number, to: number]> {
+    const sql = `SELECT rowID FROM ${table} WHERE rowID > ? ORDER BY rowID LIMIT 1 OFFSET ?`;
+    for (let after = 0; ; ) {
+      await turn();
+      const to = this.database.get<{ rowID: number }>(sql, [after, ROWS_AT_ONCE - 1])?.rowID;
+      yield [after, to ?? Number.MAX_SAFE_INTEGER];
+      if (to === undefined) return;
+      after = to;
+    }
+  }
+}
+
+/** Others have their turn. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }

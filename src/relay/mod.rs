@@ -102,7 +102,7 @@ pub struct RelayOptions {
     pub access: AccessRule,
     /// How much one account may store.
     pub storage: Serve,
-    /// After how many days without use what an account owns is erased, for a relay with a store of its own.
+    /// After how many days without use what an account owns is erased.
     pub forget_after: Option<u32>,
     /// How fast one account or address may send.
     pub rates: Rates,
@@ -253,7 +253,9 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
 
     network.block_on(async {
         let (upstream, dialer) = options.upstream.map(|address| Upstream::at(address, network.handle())).unzip();
-        let serve = Serve { notes_use: options.forget_after.is_some(), ..options.storage };
+        // At a shared database another relay may erase who is not used.
+        let notes_use = options.forget_after.is_some() || database.is_some();
+        let serve = Serve { notes_use, ..options.storage };
         let engines = Arc::new(Engines::start(stores, database.clone(), dialer, serve)?);
         if let Some(upstream) = &upstream {
             upstream.follow(engines.take_events())?;
@@ -320,7 +322,9 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             };
         let mut tasks =
             vec![tokio::spawn(outside::watch(shared.clone())), tokio::spawn(revocation::follow(shared.clone()))];
-        tasks.extend(options.forget_after.map(|days| tokio::spawn(retention::keep(shared.clone(), days))));
+        if notes_use {
+            tasks.push(tokio::spawn(retention::keep(shared.clone(), options.forget_after)));
+        }
         tasks.extend(listeners.into_iter().map(|listener| serve_at(listener, http::for_clients(&shared))));
         tasks.extend(at_own.map(|listener| serve_at(listener, http::for_its_user(&shared))));
         tasks.extend(watching.into_iter().map(|listener| serve_at(listener, http::for_watching(&shared))));

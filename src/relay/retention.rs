@@ -1,12 +1,16 @@
 //! What accounts own that nobody has used for a while is erased, a little at a time, while everybody else is served.
 //!
 //! What counts as use is the script's business (`js/src/usage.ts`): it is told which day it is and says who was not used.
+//!
+//! Relays that share a database all note what was used, those too that erase nobody: who is used at one of them is used. Those
+//! that erase do so one at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::today;
 use super::http::Shared;
+use super::postgres::Lease;
 use crate::runtime::IsolateError;
 use crate::runtime::protocol::{EraseSome, NoteUse, Release, Unused};
 
@@ -14,34 +18,69 @@ use crate::runtime::protocol::{EraseSome, NoteUse, Release, Unused};
 const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// How long each of the steps may take.
 const STEP: Duration = Duration::from_secs(60);
+/// For how long a relay alone erases, unless it says again that it does: more than an account takes.
+const LEASE: Duration = Duration::from_secs(900);
 
-/// Erases what accounts own that were not used for so many days. Does not end.
-pub(super) async fn keep(shared: Arc<Shared>, days: u32) {
+/// Notes what is used, and erases what accounts own that were not for so many days, where that is said. Does not end.
+pub(super) async fn keep(shared: Arc<Shared>, days: Option<u32>) {
+    let lease = shared.database.clone().map(|database| Lease::of(database, "forgetting", LEASE));
     let mut looked = None;
     let mut every = tokio::time::interval(NOTE_EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
+        if !shared.reaches_database() {
+            continue;
+        }
         let today = today();
-        match look(&shared, today, (looked != Some(today)).then_some(days)).await {
-            Ok(()) => looked = Some(today),
-            // It is tried again.
-            Err(error) => tracing::error!(%error, "what nobody uses any more could not be erased"),
+        let noted = note(&shared, today).await;
+        if let (Ok(()), Some(days)) = (&noted, days.filter(|_| looked != Some(today))) {
+            match look(&shared, lease.as_ref(), today - i64::from(days)).await {
+                Ok(true) => looked = Some(today),
+                // Another relay is at it.
+                Ok(false) => {}
+                // It is tried again.
+                Err(reason) => tracing::error!("what nobody uses any more could not be erased: {reason}"),
+            }
+        }
+        if let Err(error) = noted {
+            tracing::error!(%error, "what is used was not noted");
         }
     }
 }
 
-/// Notes what was used, and erases what was not for so many days, where that is to be looked for.
-async fn look(shared: &Shared, today: i64, days: Option<u32>) -> Result<(), IsolateError> {
+/// Notes what was used since it was last noted.
+async fn note(shared: &Shared, today: i64) -> Result<(), IsolateError> {
     for engine in shared.engines.all() {
         engine.call_async(&NoteUse { day: today }, STEP).await?;
     }
-    let (Some(days), Some(first)) = (days, shared.engines.all().next()) else { return Ok(()) };
-    let before = today - i64::from(days);
-    for account in first.call_async(&Unused { before }, STEP).await?.accounts {
-        forget(shared, account, before).await?;
-    }
     Ok(())
+}
+
+/// Erases what was not used since a day; whether it was this relay's turn.
+async fn look(shared: &Shared, lease: Option<&Lease>, before: i64) -> Result<bool, String> {
+    let Some(first) = shared.engines.all().next() else { return Ok(true) };
+    if !holds(lease).await? {
+        return Ok(false);
+    }
+    let unused = first.call_async(&Unused { before }, STEP).await.map_err(|error| error.to_string())?;
+    for account in unused.accounts {
+        if !holds(lease).await? {
+            return Ok(false);
+        }
+        forget(shared, account, before).await.map_err(|error| error.to_string())?;
+    }
+    if let Some(lease) = lease {
+        lease.end().await?;
+    }
+    Ok(true)
+}
+
+async fn holds(lease: Option<&Lease>) -> Result<bool, String> {
+    match lease {
+        Some(lease) => lease.take().await,
+        None => Ok(true),
+    }
 }
 
 /// Erases what an account owns, unless it was used after all.

@@ -353,10 +353,6 @@ impl Settings {
                     .hinted("Leave out either of both."));
             }
         };
-        if self.database.is_some() && self.forget_accounts_after.is_some() {
-            return Err(CliError::usage("when an account was used is only known where the store is a file")
-                .hinted("Leave out --database or --forget-accounts-after."));
-        }
         let engines = self.engines.map_or(1, |engines| engines as usize).clamp(1, MOST_ENGINES);
         if self.in_memory && engines > 1 {
             return Err(CliError::usage("engines share what is in a store, not what is in memory")

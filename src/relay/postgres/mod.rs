@@ -7,6 +7,7 @@ mod counted;
 mod dialect;
 mod holdings;
 mod invitations;
+mod lease;
 mod news;
 mod schema;
 mod session;
@@ -22,6 +23,7 @@ use tokio::runtime::Handle;
 
 pub(super) use holdings::{holdings, stored};
 pub(super) use invitations::Invitations;
+pub(super) use lease::Lease;
 pub(super) use news::News;
 pub(super) use schema::Old;
 pub(super) use store::PostgresStore;
