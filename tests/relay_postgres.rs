@@ -189,7 +189,7 @@ fn what_is_deleted_leaves_the_tables() {
 fn a_database_is_reached_by_tls_and_its_password_is_never_shown() {
     let authority = Authority::new();
     let Some(database) = Postgres::start_with_tls(&authority) else { return };
-    let url = format!("{}?sslmode=require", database.url());
+    let url = format!("{}?sslmode=verify-full", database.url());
     let root = authority.root();
     let relay = Relay::with(&["--database", &url, "--database-ca", root.to_str().unwrap()]);
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));

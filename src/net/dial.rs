@@ -299,6 +299,15 @@ pub(crate) fn client_tls(root_certificate: Option<&Path>) -> Result<rustls::Clie
             }
         }
     }
+    client_tls_with(roots)
+}
+
+/// TLS for a client that believes no certificate, where none will be shown to it.
+pub(crate) fn client_tls_for_nobody() -> Result<rustls::ClientConfig, String> {
+    client_tls_with(rustls::RootCertStore::empty())
+}
+
+fn client_tls_with(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, String> {
     rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())

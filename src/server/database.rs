@@ -8,9 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::config::Host;
 use tokio_postgres::{AsyncMessage, Client, Config};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::net::client_tls;
+use super::database_tls::{Tls, understood};
 
 /// How long connecting may take.
 const CONNECTING: Duration = Duration::from_secs(5);
@@ -35,7 +34,7 @@ impl DatabaseAddress {
         if !self.0.starts_with("postgres://") && !self.0.starts_with("postgresql://") {
             return Err("a database looks like postgres://user:password@host/name".into());
         }
-        self.0.parse().map_err(|_| "this is no address of a database".into())
+        understood(&self.0).parse().map_err(|_| "this is no address of a database".into())
     }
 
     /// As PostgreSQL's own programs take it, without the password, which they ask for.
@@ -88,7 +87,7 @@ impl fmt::Debug for DatabaseAddress {
 #[derive(Clone)]
 pub(crate) struct Connector {
     config: Config,
-    tls: MakeRustlsConnect,
+    tls: Tls,
 }
 
 /// A connection, ended when this is dropped.
@@ -103,7 +102,8 @@ impl Connector {
     pub(crate) fn new(address: &DatabaseAddress, root_certificate: Option<&Path>, name: &str) -> Result<Self, String> {
         let mut config = address.config()?;
         config.application_name(name);
-        Ok(Self { config, tls: MakeRustlsConnect::new(client_tls(root_certificate)?) })
+        let tls = Tls::of(&config, root_certificate)?;
+        Ok(Self { config, tls })
     }
 
     /// Connects; `hear` is told what the database says unasked, and nothing once the connection has ended.
@@ -111,9 +111,9 @@ impl Connector {
         &self,
         mut hear: impl FnMut(AsyncMessage) + Send + 'static,
     ) -> Result<DatabaseConnection, String> {
-        let connecting = self.config.connect(self.tls.clone());
+        let connecting = self.config.connect(self.tls.connector.clone());
         let (client, mut connection) = match tokio::time::timeout(CONNECTING, connecting).await {
-            Ok(connected) => connected.map_err(|error| in_words(&error))?,
+            Ok(connected) => connected.map_err(|error| self.tls.explained(in_words(&error)))?,
             Err(_) => return Err("it does not answer".to_owned()),
         };
         let driver = tokio::spawn(async move {
@@ -181,5 +181,16 @@ mod tests {
             assert_eq!(refused.is_none(), given.starts_with("postgres://"));
             assert!(!refused.unwrap_or_default().contains("s3cret") && !address.for_its_tools().contains("s3"));
         }
+    }
+
+    #[test]
+    fn an_address_may_say_that_the_certificate_is_to_be_checked_as_it_is_in_any_case() {
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let address = format!("postgres://db.example/caro?sslmode={mode}&connect_timeout=3");
+            let config = DatabaseAddress::from(address).config().unwrap();
+            assert_eq!(config.get_ssl_mode(), tokio_postgres::config::SslMode::Require, "{mode}");
+            assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        }
+        assert!(DatabaseAddress::from("postgres://db.example/caro?sslmode=perhaps".to_owned()).config().is_err());
     }
 }

@@ -8,6 +8,7 @@ mod certificate;
 mod client;
 mod daily;
 mod database;
+mod database_tls;
 mod http;
 mod listener;
 pub(crate) mod page;
