@@ -69,8 +69,15 @@ impl Folders {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// Both at once: each finds the database as the other one does.
     fn relays(&self, database: &Postgres, args: &[&str]) -> [Relay; 2] {
-        ["first", "second"].map(|name| on(database, &self.0.path().join(name), args))
+        std::thread::scope(|scope| {
+            let starting = ["first", "second"].map(|name| {
+                let folder = self.0.path().join(name);
+                scope.spawn(move || on(database, &folder, args))
+            });
+            starting.map(|relay| relay.join().expect("it starts"))
+        })
     }
 }
 

@@ -130,14 +130,14 @@ impl Access {
         }
     }
 
-    /// Which of those count no more that connections were let in with. What cannot be found out changes nothing.
-    pub(super) async fn outdated(&self, passes: HashSet<Pass>) -> HashSet<Pass> {
+    /// Which of those count no more that connections were let in with; none where that cannot be found out now.
+    pub(super) async fn outdated(&self, passes: HashSet<Pass>) -> Option<HashSet<Pass>> {
         match &self.rule {
-            Rule::Open => HashSet::new(),
+            Rule::Open => Some(HashSet::new()),
             Rule::Tokens { tokens, .. } => {
                 let tokens = tokens.read().unwrap_or_else(PoisonError::into_inner);
                 let counts = |pass: &Pass| !matches!(pass, Pass::Token(token) if !is_one_of(&tokens, token));
-                passes.into_iter().filter(|pass| !counts(pass)).collect()
+                Some(passes.into_iter().filter(|pass| !counts(pass)).collect())
             }
             Rule::Accounts(accounts) => {
                 let token = |pass: &Pass| match pass {
@@ -146,13 +146,13 @@ impl Access {
                 };
                 let tokens: HashSet<Hash> = passes.iter().filter_map(token).collect();
                 if tokens.is_empty() {
-                    return HashSet::new();
+                    return Some(HashSet::new());
                 }
                 match accounts.counting(&tokens).await {
-                    Ok(counting) => tokens.difference(&counting).copied().map(Pass::Invitation).collect(),
+                    Ok(counting) => Some(tokens.difference(&counting).copied().map(Pass::Invitation).collect()),
                     Err(error) => {
                         tracing::error!("{error}");
-                        HashSet::new()
+                        None
                     }
                 }
             }
@@ -265,7 +265,7 @@ mod tests {
         let (_, token) = block_on(accounts.invite(Some("ann"))).unwrap();
         let admit = || block_on(access.admit(&format!("/{token}"), &"/".parse().unwrap(), &HeaderMap::new()));
         let (pass, may_write) = admit().unwrap();
-        let outdated = || block_on(access.outdated(HashSet::from([pass, Pass::None])));
+        let outdated = || block_on(access.outdated(HashSet::from([pass, Pass::None]))).unwrap();
         assert_eq!(may_write, MayWrite::Account(None));
         assert!(access.claim(&pass, "co_zAnn") && !access.claim(&pass, "co_zBob"));
         assert_eq!(admit().unwrap().1, MayWrite::Account(Some("co_zAnn".into())));

@@ -101,9 +101,11 @@ impl Shared {
         self.log.as_ref().is_none_or(|log| log.takes_changes())
     }
 
-    /// Ends the connections of those who were let in with what counts no more.
-    pub(super) async fn review(&self) {
-        self.members.end(&self.access.outdated(self.members.passes()).await);
+    /// Ends the connections of those who were let in with what counts no more; false where that cannot be found out now.
+    pub(super) async fn review(&self) -> bool {
+        let outdated = self.access.outdated(self.members.passes()).await;
+        outdated.iter().for_each(|outdated| self.members.end(outdated));
+        outdated.is_some()
     }
 
     /// Somebody is not taken in.
@@ -247,8 +249,10 @@ async fn admit(
     let member = shared.members.enter(pass, hang_up.clone(), shared.connections_per_account);
     let member = member.ok_or(Refusal::Account)?;
     // It may have been taken back since it was looked at.
-    if !shared.access.outdated(HashSet::from([pass])).await.is_empty() {
-        return Err(Refusal::Token);
+    match shared.access.outdated(HashSet::from([pass])).await {
+        Some(outdated) if outdated.is_empty() => {}
+        Some(_) => return Err(Refusal::Token),
+        None => return Err(Refusal::Unknown),
     }
     let pace = shared.paces.of(&pass, client);
     Ok(Guest { pass, may_write, hang_up, pace, _admitted: admitted, _member: member })

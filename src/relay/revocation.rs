@@ -43,7 +43,9 @@ pub(super) async fn follow(shared: Arc<Shared>) {
         if known == Some(version) {
             continue;
         }
-        shared.review().await;
+        if !shared.review().await {
+            continue;
+        }
         match erase(accounts, &shared.engines, known).await {
             Ok(()) => known = Some(version),
             // It is tried again.
