@@ -135,6 +135,12 @@ fn what_is_nested_deeply_or_too_long_never_reaches_the_engine() {
     let mut client = client(&relay);
     client.send(&content.to_string());
     assert_eq!(ending(&mut client), Some(4413));
+    // Its own header counts for nobody.
+    let content =
+        json!({ "action": "content", "id": NOBODYS, "header": header(&"x".repeat(100_000)), "priority": 3, "new": {} });
+    let mut client = self::client(&relay);
+    client.send(&content.to_string());
+    assert_eq!(ending(&mut client), Some(4413));
     serves(&device);
 }
 
@@ -301,7 +307,8 @@ fn a_flood_of_connections_takes_no_more_than_there_are_for_all() {
     // Half open, and in the middle of asking.
     let asking: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(relay.address()).unwrap()).collect();
     let refused = device.run(["sync", "now", "--timeout", "5"]);
-    assert!(refused.stderr.contains("it is too busy at the moment"), "{refused:?}");
+    assert!(refused.stderr.contains("the relay has as many connections as it takes (ws://"), "{refused:?}");
+    assert!(refused.stderr.contains("max_connections") && !refused.stderr.contains("your network"), "{refused:?}");
     drop((held, asking));
     wait_until("there is room again", || websocket(&relay.url(), &[]).is_ok());
     serves(&device);
@@ -432,6 +439,41 @@ fn who_asks_for_more_names_that_nobody_has_than_are_kept_for_one_is_sent_away() 
     assert!(asked_for_names(&relay, 0) > 10_000);
     let grown = memory(&relay).saturating_sub(before);
     assert!(grown < 250, "{grown} MiB");
+    serves(&device);
+}
+
+#[test]
+fn who_brings_content_of_more_authors_that_nobody_has_than_there_can_be_is_sent_away() {
+    let relay = Relay::new();
+    let device = device(&relay);
+    let content = |authors: &[String]| {
+        let new = |author: &String| {
+            let transaction = json!({ "privacy": "trusting", "changes": "[]", "madeAt": 1 });
+            let session = json!({ "after": 0, "newTransactions": [transaction], "lastSignature": "signature_z1" });
+            (format!("{author}_session_z1"), session)
+        };
+        let new: serde_json::Map<String, Value> = authors.iter().map(new).collect();
+        json!({ "action": "content", "id": NOBODYS, "header": header("x"), "priority": 3, "new": new }).to_string()
+    };
+    let names = |from: usize, to: usize| (from..to).map(|number| format!("co_zA{number:020}")).collect::<Vec<_>>();
+    let before = memory(&relay);
+    // In one message, and in many.
+    let mut at_once = client(&relay);
+    at_once.send(&content(&names(0, 20_000)));
+    assert_eq!(ending(&mut at_once), Some(4429));
+    let mut one_by_one = client(&relay);
+    let mut number = 0;
+    while one_by_one.ended.is_none() {
+        assert!(number < 30_000, "it looks for {number}");
+        let names = names(number, number + 900);
+        one_by_one.send(&content(&names));
+        // It asks whoever brings it for each of them.
+        while one_by_one.text().is_some_and(|text| !text.contains(&names[899])) {}
+        number += 900;
+    }
+    assert_eq!(one_by_one.ended.map(|(code, _)| code), Some(4429));
+    let grown = memory(&relay).saturating_sub(before);
+    assert!(grown < 250, "{grown} MiB for {number} names");
     serves(&device);
 }
 

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use crate::common::home::{TestHome, wait_until};
 use crate::common::sync::{Relay, SyncHome, serve, signal};
+use crate::relay_hostile::{NOBODYS, client, goes_on};
 use crate::relay_serving::{get, tcp, websocket};
 
 const TOKEN: &str = "a-token-of-this-test-1";
@@ -247,6 +248,23 @@ fn the_log_is_json_where_that_is_asked_for_and_knows_addresses_by_names_of_the_d
     assert_eq!(refused.len(), 3, "{named:?}");
     assert_eq!(refused[0]["client"], refused[1]["client"]);
     assert_ne!(refused[0]["client"], refused[2]["client"]);
+}
+
+#[test]
+fn a_client_that_means_harm_fills_no_log_and_what_is_said_of_it_names_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = logging(folder.path(), &[]);
+    let mut client = client(&relay);
+    let forged = serde_json::json!({ "type": "comap", "ruleset": { "type": "unsafeAllowAll" }, "meta": null, "uniqueness": "x" });
+    for _ in 0..200 {
+        let content =
+            serde_json::json!({ "action": "content", "id": NOBODYS, "header": forged, "priority": 3, "new": {} });
+        client.send(&content.to_string());
+    }
+    assert!(goes_on(&mut client));
+    let log = relay.log();
+    assert!(log.contains("co_z…") && !log.contains(NOBODYS), "{log}");
+    assert!(log.lines().count() < 50, "{log}");
 }
 
 #[test]

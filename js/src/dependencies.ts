@@ -11,12 +11,21 @@ import type { LocalNode, RawCoID } from "cojson";
 
 type Handle = LocalNode["syncManager"]["handleNewContent"];
 type Message = Parameters<Handle>[0];
+export type Peer = Exclude<Parameters<Handle>[1], string>;
 
 /** How long what a message names is waited for, milliseconds. */
 const PATIENCE_MS = 5_000;
 
+/** Who counts the messages that wait. */
+export interface Count {
+  /** A message begins to wait for these names; what hears that it is over, and whether they have come. None where it is not to wait: it is dropped. */
+  begins(from: Peer, names: RawCoID[]): ((came: boolean) => void) | undefined;
+}
+
+const NOBODY: Count = { begins: () => () => {} };
+
 /** Has a node take content from outside only once everything is there that it names. */
-export function awaitDependencies(node: LocalNode): void {
+export function awaitDependencies(node: LocalNode, count = NOBODY): void {
   const sync = node.syncManager;
   const handle: Handle = sync.handleNewContent.bind(sync);
   // `hasCoValue` is true of what was looked for in vain, too.
@@ -25,6 +34,8 @@ export function awaitDependencies(node: LocalNode): void {
     if (from === "storage" || from === "import") return handle(message, from);
     const lacking = named(message).filter(lacks);
     if (lacking.length === 0) return handle(message, from);
+    const over = count.begins(from, lacking);
+    if (!over) return;
     const peers = sync.getServerPeers(message.id);
     if (from.role === "client") peers.push(from);
     const come = lacking.map((id) => {
@@ -33,7 +44,9 @@ export function awaitDependencies(node: LocalNode): void {
       return Promise.race([core.waitForAvailableOrUnavailable(), passed(PATIENCE_MS)]);
     });
     void Promise.all(come).then(() => {
-      if (!lacking.some(lacks)) handle(message, from);
+      const came = !lacking.some(lacks);
+      over(came);
+      if (came) handle(message, from);
       else console.warn("dropped content of an author or owner that nobody has");
     });
   };

@@ -6,6 +6,8 @@
  * made before they exist; they are looked up when they are used.
  */
 
+import { writeLine } from "./lines";
+
 const core = Deno.core;
 
 type Callback = (...args: unknown[]) => void;
@@ -121,7 +123,7 @@ function inWords(value: unknown): string {
 }
 
 function logAt(level: number): Callback {
-  return (...values) => core.ops.op_log(level, values.map(inWords).join(" "));
+  return (...values) => writeLine(level, values.map(inWords).join(" "));
 }
 
 const globals: Record<string, unknown> = {

@@ -8,6 +8,7 @@
  */
 
 import { cojsonInternals, type Peer, PriorityBasedMessageQueue, type SyncMessage } from "cojson";
+import { sizeOf } from "./size";
 
 type Message = Parameters<Peer["outgoing"]["push"]>[0];
 
@@ -26,6 +27,8 @@ export interface Host {
   turn(guest: Guest): Promise<void> | undefined;
   /** A message about a CoValue has come from a client, or goes to it. */
   speaks(guest: Guest, id: string): void;
+  /** So many bytes more wait until a client has taken what was sent before. */
+  holds(bytes: number): void;
   /** A client has gone. */
   left(guest: Guest): void;
 }
@@ -33,8 +36,14 @@ export interface Host {
 export class Guest implements Peer {
   /** What its first message was about: a client begins with its account. */
   first: string | undefined;
+  /** Whether it brings what several accounts write: it is a relay, or has brought what another account than that has written. */
+  isForMany = false;
   /** What messages to it and from it were about. */
   readonly topics = new Set<string>();
+  /** About how many bytes each message takes up that it sent last. */
+  share = 0;
+  /** About how many bytes of answers are held back until it has taken others. */
+  held = 0;
   private isOpen = true;
   private batches = false;
   private deliver: ((message: Message) => void) | undefined;
@@ -97,11 +106,10 @@ export class Guest implements Peer {
     if (message === "Disconnected") return this.close();
     if (!this.isOpen) return;
     if ("id" in message) this.host.speaks(this, message.id);
-    if (this.heldBack) return this.heldBack.push(message);
+    if (this.heldBack) return this.hold(this.heldBack, message);
     if (!this.isFull) return this.send(JSON.stringify(message), isConfirmation(message));
     this.heldBack = new PriorityBasedMessageQueue(cojsonInternals.CO_VALUE_PRIORITY.HIGH, "outgoing", { peerRole: "client" });
-    this.heldBack.push(message);
-    void this.release(this.heldBack);
+    void this.release(this.heldBack, message);
   }
 
   close(): void {
@@ -148,6 +156,7 @@ export class Guest implements Peer {
     try {
       const messages: unknown[] = text.split("\n").map((line) => JSON.parse(line));
       this.batches ||= messages.length > 1;
+      this.share = text.length / messages.length;
       for (const message of messages) {
         if (!isMessage(message)) continue;
         if ("id" in message) this.host.speaks(this, message.id);
@@ -158,9 +167,22 @@ export class Guest implements Peer {
     }
   }
 
+  private hold(queue: PriorityBasedMessageQueue, message: SyncMessage): void {
+    const bytes = sizeOf(message);
+    queue.push(message);
+    this.held += bytes;
+    this.host.holds(bytes);
+  }
+
+  private unhold(queue: PriorityBasedMessageQueue): SyncMessage | undefined {
+    const message = queue.pull();
+    if (message) this.held -= sizeOf(message);
+    return message;
+  }
+
   /** Sends what was held back, as fast as the client takes it. */
-  private async release(queue: PriorityBasedMessageQueue): Promise<void> {
-    let next = queue.pull();
+  private async release(queue: PriorityBasedMessageQueue, first: SyncMessage): Promise<void> {
+    let next: SyncMessage | undefined = first;
     while (next) {
       await this.room();
       const frame: string[] = [];
@@ -171,7 +193,7 @@ export class Guest implements Peer {
         frame.push(text);
         length += text.length;
         confirms ||= isConfirmation(next);
-        next = queue.pull();
+        next = this.unhold(queue);
       } while (next && this.batches && length < LONGEST_FRAME);
       this.send(frame.join("\n"), confirms);
     }

@@ -2,10 +2,12 @@
  * Names in memory. The SDK keeps an entry for every CoValue that was ever asked for, though nobody has it, and a shell of each
  * that it has unloaded; and for every connection what its client has said of each. A relay answers the same without them, so
  * those that no client is subscribed to are forgotten; and how many names that nobody has a client may ask for is limited,
- * as is what all of them say of such names together.
+ * as is what all of them say of such names together. The same for names in content, which is not taken before what they
+ * stand for has come.
  */
 
 import type { LocalNode, RawCoID } from "cojson";
+import type { Count } from "./dependencies";
 import type { Guest } from "./guest";
 
 /** The codes of `src/runtime/ending.rs` that are decided on here. */
@@ -25,6 +27,10 @@ const OF_PENDING = 600;
 /** How often names are forgotten, milliseconds; and after how many new ones in any case. */
 const FORGET_EVERY_MS = 60_000;
 const FORGET_AFTER = 5_000;
+/** No message of a client names more authors that are not here: the SDK cuts what it sends after 100 KiB. */
+const MOST_AUTHORS = 1_000;
+/** For so long the SDK goes on looking for one that has not come, milliseconds: its timeout in `main.ts`. */
+const LOOKS_FOR_MS = 60_000;
 /** So few are not worth looking for. */
 const FEW = 1_000;
 
@@ -45,23 +51,26 @@ interface Talk {
   bytes: number;
 }
 
-export class Names {
+export class Names implements Count {
   /** Of those clients that have asked for such names, by the SDK's name of the connection. */
   private readonly talks = new Map<string, Talk>();
   private bytesOfAll = 0;
+  /** Bytes that content takes up which waits for names, and those names: of all, and of each client. */
+  private waitingOfAll = 0;
+  private readonly waiting = new Map<Guest, number>();
   private forgetAt = FORGET_AFTER;
   private readonly timer: ReturnType<typeof setInterval>;
 
   /** Takes part in what a node does with messages; `guests` are by the names that the SDK has for them. */
   constructor(
     private readonly node: LocalNode,
-    guests: ReadonlyMap<string, Guest>,
+    private readonly guests: ReadonlyMap<string, Guest>,
   ) {
     this.timer = setInterval(() => this.forget(), FORGET_EVERY_MS);
     const sync = node.syncManager;
     const handle: Handle = sync.handleSyncMessage.bind(sync);
     sync.handleSyncMessage = (message, peer) => {
-      const guest = guests.get(peer.id);
+      const guest = this.guests.get(peer.id);
       if (!guest) return handle(message, peer);
       if (message.id?.length > LONGEST_ID) return guest.refuse(MALFORMED);
       handle(message, peer);
@@ -69,6 +78,37 @@ export class Names {
       if (bytes > 0) this.add(guest, peer, bytes);
       if (this.inMemory().size >= this.forgetAt) this.forget();
     };
+  }
+
+  /** Content of a client begins to wait for names that are not here. */
+  begins(from: Peer, names: RawCoID[]): ((came: boolean) => void) | undefined {
+    const guest = this.guests.get(from.id);
+    if (!guest) return () => {};
+    if (names.some((name) => name.length > LONGEST_ID)) {
+      guest.refuse(MALFORMED);
+      return undefined;
+    }
+    const [ofNames, ofContent] = [names.length * OF_NAME, Math.ceil(guest.share)];
+    const bytes = ofNames + ofContent;
+    const isTooMuch = (this.waiting.get(guest) ?? 0) + bytes > MOST_OF_ONE || this.waitingOfAll + bytes > MOST_OF_ALL;
+    if (names.length > MOST_AUTHORS || isTooMuch) {
+      guest.refuse(TOO_MANY_NAMES);
+      return undefined;
+    }
+    this.waits(guest, bytes);
+    return (came) => {
+      this.waits(guest, -ofContent);
+      if (came) this.waits(guest, -ofNames);
+      else setTimeout(() => this.waits(guest, -ofNames), LOOKS_FOR_MS);
+    };
+  }
+
+  /** So many bytes more wait, or less; also of a client that has gone. */
+  private waits(guest: Guest, bytes: number): void {
+    this.waitingOfAll += bytes;
+    const ofOne = (this.waiting.get(guest) ?? 0) + bytes;
+    if (ofOne > 0) this.waiting.set(guest, ofOne);
+    else this.waiting.delete(guest);
   }
 
   /** A client has gone. */

@@ -7,11 +7,13 @@
 
 import { cojsonInternals, LocalNode, type RawCoID } from "cojson";
 import { Audience } from "./audience";
+import { Backlog } from "./backlog";
 import { CaroCrypto } from "./crypto";
 import { awaitDependencies } from "./dependencies";
 import { onDisk } from "./flush";
 import { Guest, type Host } from "./guest";
 import { eraseHoldings, keepHoldings } from "./holdings";
+import { speakAsRelay } from "./lines";
 import { Names } from "./names";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
@@ -26,6 +28,8 @@ import { Writers } from "./writers";
  * nobody else waits.
  */
 const TURN_MS = 5;
+/** The code of `src/runtime/ending.rs` for whose content the disk does not take. */
+const NO_DISK = 4509;
 /** How often it says that the store takes nothing: those who bring something come again and again. */
 const COMPLAIN_EVERY_MS = 10_000;
 
@@ -33,15 +37,18 @@ export class Relay {
   private readonly crypto = new CaroCrypto();
   /** The clients, by the names that the SDK has for them. */
   private readonly guests = new Map<string, Guest>();
+  private readonly backlog = new Backlog(this.guests);
   private node: LocalNode;
   private complainedAt = -Infinity;
   private turns!: Turns;
   private names!: Names;
   private audience!: Audience;
+  private writers: Writers | undefined;
   private upstream: Upstream | undefined;
   private usage: Usage | undefined;
 
   constructor(private readonly setting: Serving) {
+    speakAsRelay();
     cojsonInternals.setIncomingMessagesTimeBudget(TURN_MS);
     this.node = this.newNode();
     onStorageRefusal(() => {
@@ -49,7 +56,7 @@ export class Relay {
         this.complainedAt = performance.now();
         console.error(`the store takes no changes: ${storageRefusal()}`);
       }
-      this.startOver();
+      this.startOver(this.setting.isShared ? undefined : this.writers?.writing);
     });
   }
 
@@ -57,6 +64,7 @@ export class Relay {
     onDisk,
     turn: (guest) => this.turns.of(guest),
     speaks: (guest, id) => this.audience.hears(guest, id),
+    holds: (bytes) => this.backlog.grows(bytes),
     left: (guest) => {
       this.guests.delete(guest.id);
       this.audience.left(guest);
@@ -65,8 +73,8 @@ export class Relay {
   };
 
   readonly handlers: Handlers = {
-    accept: async ({ socket, mayWrite }) => {
-      this.accept(socket, mayWrite);
+    accept: async ({ socket, mayWrite, isRelay }) => {
+      this.accept(socket, mayWrite, isRelay);
       return {};
     },
     measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null, upstream: this.upstream?.agreement ?? null }),
@@ -116,11 +124,11 @@ export class Relay {
     if (!this.setting.isShared) keepHoldings();
     if (this.setting.notesUse) this.usage = new Usage(node, this.guests, this.setting.isShared);
     else if (!this.setting.isShared) forgetUsage();
-    new Writers(node, this.guests, this.setting);
+    this.writers = new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);
     this.names = new Names(node, this.guests);
     this.audience = new Audience(node.syncManager);
-    awaitDependencies(node);
+    awaitDependencies(node, this.names);
     if (this.setting.hasUpstream) {
       this.upstream = new Upstream(node, storage);
       this.upstream.connect();
@@ -131,9 +139,11 @@ export class Relay {
 
   /**
    * The store does not hold what this node has in memory, and would confirm: it refused a change, or something was erased.
-   * Whoever sent it gets no confirmation but has to come again, to a node that knows what the store holds and no more.
+   * Whoever sent it gets no confirmation but has to come again, to a node that knows what the store holds and no more; and
+   * hears why, where the disk did not take what he brought.
    */
-  private startOver(): void {
+  private startOver(by?: Guest): void {
+    by?.refuse(NO_DISK);
     for (const guest of this.guests.values()) guest.close();
     this.guests.clear();
     this.upstream?.disconnect();
@@ -143,10 +153,11 @@ export class Relay {
     void failed.gracefulShutdown();
   }
 
-  private accept(socket: number, mayWrite: MayWrite): void {
+  private accept(socket: number, mayWrite: MayWrite, isRelay: boolean): void {
     // Random, since stock names have the time in them, and two of one moment end each other.
     const id = `client-${this.crypto.uniquenessForHeader()}`;
     const guest = new Guest(id, socket, mayWrite === "anyone" ? undefined : mayWrite.account, this.host);
+    guest.isForMany = isRelay;
     this.guests.set(id, guest);
     this.node.syncManager.addPeer(guest);
   }
