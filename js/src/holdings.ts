@@ -66,6 +66,7 @@ const TABLES = [
 
 /** Has the file of this isolate, which the SDK has opened, keep account of what it holds. */
 export function keepHoldings(): void {
+  notesRefusals = true;
   const database = new HostDatabase();
   const known = "SELECT 1 AS known FROM sqlite_master WHERE name = 'caro_owners'";
   if (database.get(known, [])) return;
@@ -83,6 +84,30 @@ export function held(account: string): Held {
   );
   const owned = database.get<{ amount: number }>("SELECT COUNT(*) AS amount FROM caro_owners WHERE account = ?", [account]);
   return { bytes: written?.bytes ?? 0, values: owned?.amount ?? 0 };
+}
+
+/** When something of an account was last not taken, since it was too much; for whoever asks what accounts hold. */
+const REFUSED = "CREATE TABLE IF NOT EXISTS caro_refused (account TEXT PRIMARY KEY, day INTEGER NOT NULL)";
+/** Whether that is noted: not in a database that several relays use. */
+let notesRefusals = false;
+
+/** Notes that something of an account was not taken, on this day since 1970. A disk that is full itself takes no note. */
+export function noteRefusal(account: string, day: number): void {
+  if (!notesRefusals) return;
+  const database = new HostDatabase();
+  try {
+    database.run(REFUSED, []);
+    database.run("INSERT INTO caro_refused VALUES (?, ?) ON CONFLICT (account) DO UPDATE SET day = excluded.day", [account, day]);
+  } catch (error) {
+    console.debug("it was not noted that an account is full", error);
+  }
+}
+
+/** The account is not here any more. */
+export function forgetRefusal(database: HostDatabase, account: string): void {
+  if (!notesRefusals) return;
+  database.run(REFUSED, []);
+  database.run("DELETE FROM caro_refused WHERE account = ?", [account]);
 }
 
 export function isStored(id: string): boolean {
@@ -113,7 +138,10 @@ export async function eraseHoldings(account: string, forget: (id: RawCoID) => vo
     for (const { id } of rows) forget(id);
     database.transaction(() => eraseValues(database, rows));
     erased += rows.length;
-    if (rows.length < AT_ONCE) return erased;
+    if (rows.length < AT_ONCE) {
+      forgetRefusal(database, account);
+      return erased;
+    }
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
 }

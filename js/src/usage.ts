@@ -12,7 +12,7 @@
 
 import type { LocalNode, RawCoID, SyncMessage } from "cojson";
 import type { Guest } from "./guest";
-import { eraseValues, ownerIn, type Stored } from "./holdings";
+import { eraseValues, forgetRefusal, ownerIn, type Stored } from "./holdings";
 import { HostDatabase } from "./storage";
 
 /** CoValues that are erased before others have their turn. */
@@ -137,7 +137,9 @@ export class Usage {
     const more = rows.length === AT_ONCE;
     this.database.transaction(() => {
       eraseValues(this.database, rows);
-      if (!more) this.database.run("DELETE FROM caro_used WHERE account = ?", [account]);
+      if (more) return;
+      this.database.run("DELETE FROM caro_used WHERE account = ?", [account]);
+      forgetRefusal(this.database, account);
     });
     return { ids: rows.map(({ id }) => id), more };
   }

@@ -12,7 +12,7 @@
 
 import { cojsonInternals, type LocalNode, type RawCoID } from "cojson";
 import type { Guest } from "./guest";
-import { type Held, held, isStored, ownerIn, takeBack } from "./holdings";
+import { type Held, held, isStored, noteRefusal, ownerIn, takeBack } from "./holdings";
 import type { Serving } from "./protocol";
 
 type Handle = LocalNode["syncManager"]["handleNewContent"];
@@ -32,11 +32,13 @@ const LARGEST_TRANSACTION = 2 << 20;
 const LONGEST_NAME = 500;
 /** What is no larger may go a sixteenth beyond the limit: settings and the names of devices go on. */
 const SMALL = 4 << 10;
+/** No header is longer, in characters: it counts for nobody. */
+const LONGEST_HEADER = 64 << 10;
 /** About as many characters does a transaction have in the store besides what it says. */
 const FRAME = 200;
 /** How long a client whose account is full is still heard: what fits gets through before it hears why. */
 const LENIENCE_MS = 2_000;
-/** Accounts of which it is remembered what they hold. */
+/** Accounts of which it is remembered what they hold, and when something of theirs was not taken. */
 const REMEMBERED = 10_000;
 /** For how long, where others use the same store: so late it is seen what an account has brought to them. */
 const REMEMBERED_MS = 1_000;
@@ -48,8 +50,21 @@ interface Remembered extends Held {
   at: number;
 }
 
+const DAY_MS = 86_400_000;
+
+/** Why a message is too much, and for whom. */
+interface Excess {
+  code: number;
+  /** Undefined where it would be for anybody. */
+  account?: string;
+}
+
 export class Writers {
+  /** Whose content is being taken in. */
+  writing: Guest | undefined;
   private readonly holdings = new Map<string, Remembered>();
+  /** On which day something of an account was last not taken. */
+  private readonly refused = new Map<string, number>();
 
   /** Takes part in what a node does with content from outside; `guests` are by the names that the SDK has for them. */
   constructor(
@@ -76,15 +91,17 @@ export class Writers {
   private take(message: Message, guest: Guest, handle: (message: Message) => void): void {
     const own = guest.account === undefined ? message : this.ofAccount(message, guest);
     if (!own) return;
-    const refusal = this.exceeds(own);
-    if (refusal === TOO_LARGE) return guest.refuse(refusal);
-    if (refusal) {
-      setTimeout(() => guest.refuse(refusal), LENIENCE_MS);
-      return;
-    }
+    const excess = this.exceeds(own);
+    if (excess) return this.refuse(excess, guest);
+    if (guest.first && Object.keys(own.new).some((session) => this.authorOf(session, own) !== guest.first)) guest.isForMany = true;
     const before = this.counts(own);
     const isNew = guest.account === null && !isStored(own.id);
-    handle(own);
+    this.writing = guest;
+    try {
+      handle(own);
+    } finally {
+      this.writing = undefined;
+    }
     const after = this.counts(own);
     if (guest.account === null && Object.keys(own.new).some((session) => (after[session] ?? 0) > (before[session] ?? 0))) {
       const account = this.writer(guest);
@@ -97,6 +114,29 @@ export class Writers {
         guest.refuse(OTHER_ACCOUNT);
       }
     }
+  }
+
+  /**
+   * Does not take a message. Whoever brings it for others, as a relay below this one does, goes on without it: only
+   * who is full himself is sent away.
+   */
+  private refuse({ code, account }: Excess, guest: Guest): void {
+    if (account === undefined) return guest.refuse(code);
+    this.note(account);
+    if (account !== this.writer(guest)) return;
+    setTimeout(() => {
+      if (!guest.isForMany) guest.refuse(code);
+    }, LENIENCE_MS);
+  }
+
+  /** Notes that something of an account was not taken today, for whoever runs this relay. */
+  private note(account: string): void {
+    const today = Math.floor(Date.now() / DAY_MS);
+    if (this.refused.get(account) === today) return;
+    if (this.refused.size >= REMEMBERED) this.refused.clear();
+    this.refused.set(account, today);
+    console.warn("an account is full, and what it brings is not taken: `caro relay accounts` says which one");
+    noteRefusal(account, today);
   }
 
   /** The account whose writing is taken from a guest. */
@@ -139,13 +179,14 @@ export class Writers {
   }
 
   /** Why a message is too much; undefined where it is not. */
-  private exceeds(message: Message): number | undefined {
+  private exceeds(message: Message): Excess | undefined {
+    if (message.header && JSON.stringify(message.header).length > LONGEST_HEADER) return { code: TOO_LARGE };
     const written = new Map<string, number>();
     for (const [session, { newTransactions }] of Object.entries(message.new)) {
       let bytes = 0;
       for (const transaction of newTransactions) {
         const size = transaction.privacy === "private" ? transaction.encryptedChanges.length : transaction.changes.length;
-        if (size > LARGEST_TRANSACTION) return TOO_LARGE;
+        if (size > LARGEST_TRANSACTION) return { code: TOO_LARGE };
         bytes += size + FRAME;
       }
       const author = this.authorOf(session, message);
@@ -155,25 +196,25 @@ export class Writers {
     return this.exceedsBytes(written) ?? this.exceedsValues(message);
   }
 
-  private exceedsBytes(written: Map<string, number>): number | undefined {
+  private exceedsBytes(written: Map<string, number>): Excess | undefined {
     const limit = this.limits.bytesPerAccount;
     if (limit === null) return undefined;
     for (const [account, bytes] of written) {
       const most = bytes <= SMALL ? limit + Math.floor(limit / 16) : limit;
       const fits = (holding: Held) => holding.bytes + bytes <= most;
-      if (!fits(this.holding(account)) && !fits(this.lookUp(account))) return NO_ROOM;
+      if (!fits(this.holding(account)) && !fits(this.lookUp(account))) return { code: NO_ROOM, account };
       this.holding(account).bytes += bytes;
     }
     return undefined;
   }
 
-  private exceedsValues(message: Message): number | undefined {
+  private exceedsValues(message: Message): Excess | undefined {
     const limit = this.limits.valuesPerAccount;
     if (limit === null || !message.header || this.core(message.id)?.isAvailable() || isStored(message.id)) return undefined;
     const owner = ownerIn(this.node, message.id, message.header as never);
     if (owner === undefined) return undefined;
     const fits = (holding: Held) => holding.values + 1 <= limit;
-    if (!fits(this.holding(owner)) && !fits(this.lookUp(owner))) return TOO_MANY_VALUES;
+    if (!fits(this.holding(owner)) && !fits(this.lookUp(owner))) return { code: TOO_MANY_VALUES, account: owner };
     this.holding(owner).values += 1;
     return undefined;
   }

@@ -22,6 +22,8 @@ pub struct Held {
     pub values: u64,
     /// When it was last used, in days since 1970, where the relay notes that.
     pub used_day: Option<i64>,
+    /// When something of it was last not taken, since it was too much.
+    pub refused_day: Option<i64>,
 }
 
 /// What each account has in the store of a relay's folder; nothing where there is no store yet.
@@ -65,16 +67,25 @@ fn read(path: &Path) -> rusqlite::Result<BTreeMap<String, Held>> {
         let (account, bytes) = row?;
         found.entry(account).or_default().bytes = bytes;
     }
-    let noted =
-        database.query_row("SELECT 1 FROM sqlite_master WHERE name = 'caro_used'", [], |_| Ok(())).optional()?;
-    if noted.is_some() {
-        let mut used = database.prepare("SELECT account, day FROM caro_used WHERE account <> ''")?;
-        for row in used.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))? {
-            let (account, day) = row?;
-            if let Some(held) = found.get_mut(&account) {
-                held.used_day = day;
-            }
-        }
-    }
+    days(&database, "caro_used", |account, day| {
+        found.get_mut(account).into_iter().for_each(|held| held.used_day = Some(day));
+    })?;
+    days(&database, "caro_refused", |account, day| {
+        found.get_mut(account).into_iter().for_each(|held| held.refused_day = Some(day));
+    })?;
     Ok(found)
+}
+
+/// The days that a table has for accounts, where there is such a table.
+fn days(database: &Connection, table: &str, mut each: impl FnMut(&str, i64)) -> rusqlite::Result<()> {
+    let known = "SELECT 1 FROM sqlite_master WHERE name = ?1";
+    if database.query_row(known, [table], |_| Ok(())).optional()?.is_none() {
+        return Ok(());
+    }
+    let mut days = database.prepare(&format!("SELECT account, day FROM {table} WHERE account <> ''"))?;
+    for row in days.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))? {
+        let (account, day) = row?;
+        each(&account, day);
+    }
+    Ok(())
 }

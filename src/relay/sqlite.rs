@@ -60,11 +60,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
-        self.database.run(sql, params).inspect_err(|error| {
-            if matches!(error, StoreError::Refused(_)) {
-                self.log.has_failed();
-            }
-        })?;
+        self.database.run(sql, params).inspect_err(|error| self.log.look(error))?;
         if self.database.is_autocommit() && sql != "ROLLBACK" {
             self.log.written.fetch_add(1, Ordering::SeqCst);
         }
@@ -72,7 +68,8 @@ impl Store for SqliteStore {
     }
 
     fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError> {
-        self.database.query(sql, params)
+        // Some of what is asked for writes, too.
+        self.database.query(sql, params).inspect_err(|error| self.log.look(error))
     }
 
     fn flush(&self) -> Option<Flush> {
@@ -103,8 +100,11 @@ impl Log {
         failed.is_none_or(|at| at.elapsed() > FAILING)
     }
 
-    fn has_failed(&self) {
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    /// Notes when the disk has refused something.
+    fn look(&self, error: &StoreError) {
+        if matches!(error, StoreError::Refused(_)) {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 
     /// Why nothing is confirmed any more.
@@ -178,7 +178,7 @@ mod tests {
         assert!(store.run("INSERT INTO t VALUES (1)", &[]).is_err() && store.run("ROLLBACK", &[]).is_err());
         assert!(store.log.takes_changes());
         store.run("PRAGMA query_only = 1", &[]).unwrap();
-        assert!(store.run("INSERT INTO t VALUES (2)", &[]).is_err());
+        assert!(store.query("INSERT INTO t VALUES (2) RETURNING x", &[]).is_err());
         assert!(!store.log.takes_changes());
     }
 

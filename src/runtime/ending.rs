@@ -26,10 +26,13 @@ pub enum Ending {
     NoRoom,
     /// The account has stored as many CoValues as it may.
     TooManyValues,
+    /// The relay's disk did not take what it sent.
+    NoDisk,
 }
 
 impl Ending {
-    const ALL: [Self; 8] = [
+    /// All of them; each is at the place that its number says.
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Revoked,
         Self::TooSlow,
@@ -38,6 +41,7 @@ impl Ending {
         Self::TooManyNames,
         Self::NoRoom,
         Self::TooManyValues,
+        Self::NoDisk,
     ];
 
     /// The code of the WebSocket's end.
@@ -52,6 +56,7 @@ impl Ending {
             Self::TooManyNames => 4429,
             Self::NoRoom => 4507,
             Self::TooManyValues => 4508,
+            Self::NoDisk => 4509,
         }
     }
 
@@ -73,22 +78,68 @@ impl Ending {
             Self::TooManyNames => "you ask for too many CoValues that are not here",
             Self::NoRoom => "your account has stored as many bytes as it may",
             Self::TooManyValues => "your account has stored as many CoValues as it may",
+            Self::NoDisk => "this relay's disk takes no changes",
         }
     }
 
-    /// What a client tells its user: what happened, and what to do.
+    /// One word, under which it is counted.
     #[must_use]
-    pub fn in_words(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Malformed => "it did not understand this version of caro; a newer one may help",
-            Self::Revoked => "its operator has taken the token in the address back; ask for a new address",
-            Self::TooSlow => "what was sent took too long to arrive; try a better connection",
-            Self::OtherAccount => "the address was given to another account; ask its operator for one of your own",
-            Self::TooLarge => "it takes nothing as large as what was sent; ask its operator to allow more",
-            Self::TooManyNames => "it has lost too much of your history to be asked for all of it at once; try again",
-            Self::NoRoom => "your account is full there; ask its operator for more room",
-            Self::TooManyValues => "your account has too many parts there; ask its operator to allow more",
+            Self::Malformed => "malformed",
+            Self::Revoked => "revoked",
+            Self::TooSlow => "slow",
+            Self::OtherAccount => "account",
+            Self::TooLarge => "large",
+            Self::TooManyNames => "names",
+            Self::NoRoom => "full",
+            Self::TooManyValues => "covalues",
+            Self::NoDisk => "disk",
         }
+    }
+
+    /// What a client tells its user: what happened.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Malformed => "the relay did not understand this version of caro",
+            Self::Revoked => "the relay's operator has taken the token in the address back",
+            Self::TooSlow => "the connection is too slow for the relay",
+            Self::OtherAccount => "the address of the relay was given to another account",
+            Self::TooLarge => "the relay takes nothing as large as what was sent",
+            Self::TooManyNames => "the relay has lost too much of your history to be asked for all of it at once",
+            Self::NoRoom => "your account is full at the relay",
+            Self::TooManyValues => "your account has as many parts at the relay as it may",
+            Self::NoDisk => "the relay's disk is full, or takes no changes",
+        }
+    }
+
+    /// And what he may do.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Malformed => "Try a newer caro, here or at the relay.",
+            Self::Revoked => "Ask for a new address, then: caro sync relay set ADDRESS",
+            Self::TooSlow => "Try a better connection; nothing is lost meanwhile.",
+            Self::OtherAccount => "Ask its operator for one of your own, then: caro sync relay set ADDRESS",
+            Self::TooLarge => "Try a newer caro, or another relay; nothing is lost meanwhile.",
+            Self::TooManyNames => "Run it again: each time more of it is there.",
+            Self::NoRoom => {
+                "Ask its operator for more room (max_stored_mib_per_account), or name another relay; what was not taken \
+                 stays here."
+            }
+            Self::TooManyValues => {
+                "Ask its operator to allow more (max_covalues_per_account), or name another relay; what was not taken \
+                 stays here."
+            }
+            Self::NoDisk => "Its operator has to make room; what was not taken stays here, and goes up then.",
+        }
+    }
+
+    /// Whether the same would happen again until somebody does something about it.
+    #[must_use]
+    pub const fn lasts(self) -> bool {
+        !matches!(self, Self::TooSlow | Self::TooManyNames)
     }
 }
 
@@ -141,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_code_says_what_it_is_and_others_say_nothing() {
-        for ending in Ending::ALL {
+        for (place, ending) in Ending::ALL.into_iter().enumerate() {
+            assert_eq!(ending as usize, place);
             assert_eq!(Ending::of(ending.code()), Some(ending));
             assert!(ending.reason().len() <= 123, "a WebSocket carries no longer reason");
         }

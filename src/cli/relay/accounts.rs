@@ -6,9 +6,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::folder::{self, FolderArgs};
+use super::settings::Access;
 use crate::cli::{CliError, Home, Kind, Ui, time, ui::visible};
 use crate::history::UnixNanos;
-use crate::relay::{AccountsError, Administration, Held, RelayError};
+use crate::relay::{self, AccountsError, Administration, Held, Place, RelayError};
 
 /// The longest label, in characters.
 const LONGEST_LABEL: usize = 64;
@@ -91,6 +92,7 @@ struct AccountJson {
     created: Option<String>,
     last_seen: Option<String>,
     last_used: Option<String>,
+    last_full: Option<String>,
     revoked: bool,
     stored_bytes: u64,
     covalues: u64,
@@ -106,8 +108,19 @@ fn label(text: &str) -> Result<String, &'static str> {
 
 pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), CliError> {
     let settings = args.folder.settings(home, args.relay_url)?;
-    let reached_at = settings.reached_at();
-    let (label, token) = Administration::at(folder::place(settings)?)?.invite(args.name.as_deref())?;
+    let (reached_at, access) = (settings.reached_at()?, settings.access);
+    let place = existing(folder::place(settings)?)?;
+    // The one that runs there knows what it is told; where none does, its file may say so.
+    let asked = match &place {
+        Place::Folder(folder) => relay::ask(folder).ok().flatten(),
+        Place::Database { .. } => None,
+    };
+    let rule = asked.map(|status| status.access).filter(|rule| !rule.is_empty());
+    if rule.as_ref().is_some_and(|rule| rule != "accounts") {
+        return Err(CliError::usage("the relay that runs there invites nobody: an invitation would count for nothing")
+            .hinted("Start it with --access accounts (access = \"accounts\" in its file), then invite."));
+    }
+    let (label, token) = Administration::at(place)?.invite(args.name.as_deref())?;
     match reached_at {
         Some(url) => ui.line(format_args!("{url}/{token}"))?,
         None => {
@@ -116,11 +129,25 @@ pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), C
         }
     }
     ui.status(format_args!("{label} is invited; the address is shown this once."));
+    if rule.is_none() && access != Some(Access::Accounts) {
+        ui.warn("invitations count only where the relay is started with --access accounts");
+    }
     Ok(())
 }
 
+/// Where a relay has what it holds; a folder has to be there: what is made by mistake is found by nobody.
+fn existing(place: Place) -> Result<Place, CliError> {
+    match &place {
+        Place::Folder(folder) if !folder.is_dir() => {
+            Err(CliError::usage(format!("there is no folder {}", folder.display()))
+                .hinted("Name that of the relay with --data-dir; `caro relay serve` makes it."))
+        }
+        _ => Ok(place),
+    }
+}
+
 pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), CliError> {
-    let relay = Administration::at(folder::place(args.folder.settings(home, None)?)?)?;
+    let relay = Administration::at(existing(folder::place(args.folder.settings(home, None)?)?)?)?;
     let mut held = relay.holdings()?;
     let mut accounts = Vec::new();
     for invitation in relay.invitations()? {
@@ -131,18 +158,20 @@ pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), C
             created: Some(day(invitation.created_day)),
             last_seen: invitation.seen_day.map(day),
             last_used: stored.used_day.map(day),
+            last_full: stored.refused_day.map(day),
             revoked: invitation.revoked,
             stored_bytes: stored.bytes,
             covalues: stored.values,
         });
     }
     // Those who came when the relay was open, or with a shared token.
-    accounts.extend(held.into_iter().map(|(account, Held { bytes, values, used_day })| AccountJson {
+    accounts.extend(held.into_iter().map(|(account, Held { bytes, values, used_day, refused_day })| AccountJson {
         label: None,
         account: Some(account),
         created: None,
         last_seen: None,
         last_used: used_day.map(day),
+        last_full: refused_day.map(day),
         revoked: false,
         stored_bytes: bytes,
         covalues: values,
@@ -161,13 +190,14 @@ pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), C
         };
         let created = account.created.map(|day| format!("invited {day}, ")).unwrap_or_default();
         let stored = format!("{} KiB in {} CoValues", account.stored_bytes.div_ceil(1024), account.covalues);
-        ui.line(format_args!("{label}  {who}  {created}{seen}, {stored}"))?;
+        let full = account.last_full.map(|day| format!("; full, something was not taken on {day}")).unwrap_or_default();
+        ui.line(format_args!("{label}  {who}  {created}{seen}, {stored}{full}"))?;
     }
     Ok(())
 }
 
 pub(super) fn revoke(ui: &mut Ui, home: &Home, args: RevokeArgs) -> Result<(), CliError> {
-    let relay = Administration::at(folder::place(args.folder.settings(home, None)?)?)?;
+    let relay = Administration::at(existing(folder::place(args.folder.settings(home, None)?)?)?)?;
     let meant = relay.revoke(&args.who, args.erase)?;
     for invitation in &meant {
         ui.status(format_args!("{} may not use this relay any more.", visible(&invitation.label)));

@@ -1,5 +1,6 @@
 //! `caro relay status`: how the relay does that runs here, or what is in its store.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,13 +98,8 @@ fn in_words(status: &Status) -> Vec<String> {
         "clients     {} of {} at most; {} since it started",
         connections.now, connections.limit, connections.opened
     ));
-    let refused: Vec<_> = status
-        .refusals
-        .iter()
-        .filter(|(_, count)| **count > 0)
-        .map(|(why, count)| format!("{count} ({why})"))
-        .collect();
-    lines.push(format!("refused     {}", if refused.is_empty() { "none".to_owned() } else { refused.join(", ") }));
+    lines.push(format!("refused     {}", by_reason(&status.refusals)));
+    lines.push(format!("sent away   {}", by_reason(&status.sent_away)));
     lines.push(format!(
         "traffic     {} in, {} out; {} waiting for the engine",
         HumanBytes(status.incoming.bytes),
@@ -113,6 +109,12 @@ fn in_words(status: &Status) -> Vec<String> {
     let memory = status.memory_bytes.map(|memory| format!(", {} with everything", HumanBytes(memory)));
     lines.push(format!("memory      {} of heap{}", HumanBytes(status.work.heap_bytes), memory.unwrap_or_default()));
     lines
+}
+
+fn by_reason(counts: &BTreeMap<String, u64>) -> String {
+    let some: Vec<_> =
+        counts.iter().filter(|(_, count)| **count > 0).map(|(why, count)| format!("{count} ({why})")).collect();
+    if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
 fn in_store(stored: Option<Stored>) -> String {

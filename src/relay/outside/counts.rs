@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::relay::refusal::Refusal;
-use crate::runtime::Queue;
+use crate::runtime::{Ending, Queue};
 
 /// Limits of the buckets of what takes time, in seconds.
 const BUCKETS: [f64; 12] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0];
@@ -57,6 +57,7 @@ pub(in crate::relay) struct Counts {
     /// WebSockets that were opened.
     pub(super) opened: Count,
     refused: [Count; Refusal::ALL.len()],
+    sent_away: [Count; Ending::ALL.len()],
     pub(in crate::relay) incoming: Traffic,
     pub(in crate::relay) outgoing: Traffic,
     /// Frames that the engine has not taken yet.
@@ -79,6 +80,7 @@ impl Counts {
             connections: Count::default(),
             opened: Count::default(),
             refused: Default::default(),
+            sent_away: Default::default(),
             incoming: Traffic::default(),
             outgoing: Traffic::default(),
             waiting: Traffic::default(),
@@ -98,6 +100,16 @@ impl Counts {
     /// How many were not taken in, by reason.
     pub(super) fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Refusal::ALL.iter().zip(&self.refused).map(|(why, count)| (why.name(), count.get()))
+    }
+
+    /// Somebody who was taken in was sent away.
+    pub(in crate::relay) fn sent_away(&self, why: Ending) {
+        self.sent_away[why as usize].add(1);
+    }
+
+    /// How many were sent away, by reason.
+    pub(super) fn endings(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Ending::ALL.iter().zip(&self.sent_away).map(|(why, count)| (why.name(), count.get()))
     }
 
     /// One more WebSocket, until the result is dropped.

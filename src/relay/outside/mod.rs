@@ -177,12 +177,14 @@ async fn status(shared: &Shared) -> Status {
         started_at: rfc3339(outside.started),
         running_ns: nanos(outside.begun.elapsed()),
         listening: outside.listening.clone(),
+        access: shared.access.name().to_owned(),
         connections: Connections {
             now: counts.connections.get(),
             opened: counts.opened.get(),
             limit: u64::try_from(outside.limit).unwrap_or(u64::MAX),
         },
         refusals: counts.refusals().map(|(why, count)| (why.to_owned(), count)).collect(),
+        sent_away: counts.endings().map(|(why, count)| (why.to_owned(), count)).collect(),
         incoming: frames(&counts.incoming),
         outgoing: frames(&counts.outgoing),
         waiting: frames(&counts.waiting),
@@ -280,16 +282,27 @@ async fn look_for_hangs(shared: &Shared) {
 
 async fn log_refusals(counts: &Counts) {
     let mut every = tokio::time::interval(LOG_EVERY);
-    let mut logged: Vec<u64> = counts.refusals().map(|_| 0).collect();
+    let mut refused: Vec<u64> = counts.refusals().map(|_| 0).collect();
+    let mut sent_away: Vec<u64> = counts.endings().map(|_| 0).collect();
     loop {
         every.tick().await;
-        for ((reason, count), logged) in counts.refusals().zip(&mut logged) {
-            if count > *logged {
-                tracing::info!(reason, count = count - *logged, "clients were not taken in");
-                *logged = count;
-            }
+        for (reason, count) in more(counts.refusals(), &mut refused) {
+            tracing::info!(reason, count, "clients were not taken in");
+        }
+        for (reason, count) in more(counts.endings(), &mut sent_away) {
+            tracing::info!(reason, count, "clients were sent away");
         }
     }
+}
+
+/// By how much each number has grown since it was last looked at, where it has.
+fn more<'a>(
+    counts: impl Iterator<Item = (&'static str, u64)> + 'a,
+    seen: &'a mut [u64],
+) -> impl Iterator<Item = (&'static str, u64)> + 'a {
+    let grown =
+        |((reason, count), seen): ((&'static str, u64), &mut u64)| (reason, count - std::mem::replace(seen, count));
+    counts.zip(seen).map(grown).filter(|(_, more)| *more > 0)
 }
 
 /// Bytes of memory that this process has in use, where the system tells.

@@ -37,6 +37,8 @@ pub(super) fn text(status: &Status, counts: &Counts, started: f64) -> Result<Str
     it.register("connections_opened", "Clients that came", ConstCounter::new(status.connections.opened));
     let refusals = status.refusals.iter().map(|(why, count)| (why.clone(), *count));
     it.register("refusals", "Clients that were not taken in, by reason", counters("reason", refusals));
+    let sent_away = status.sent_away.iter().map(|(why, count)| (why.clone(), *count));
+    it.register("sent_away", "Clients that were sent away again, by reason", counters("reason", sent_away));
 
     let ways = |incoming, outgoing| [("in".to_owned(), incoming), ("out".to_owned(), outgoing)];
     let (incoming, outgoing) = (status.incoming, status.outgoing);

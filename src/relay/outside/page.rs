@@ -66,6 +66,7 @@ fn clients(status: &Status) -> Rows {
         row("their length", bytes(status.outgoing.bytes)),
     ];
     rows.extend(status.refusals.iter().map(|(why, count)| row(&format!("not taken in: {why}"), count)));
+    rows.extend(status.sent_away.iter().map(|(why, count)| row(&format!("sent away: {why}"), count)));
     rows
 }
 

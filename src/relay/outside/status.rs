@@ -31,10 +31,16 @@ pub struct Status {
     pub running_ns: u64,
     /// Where it listens, as clients name it.
     pub listening: Vec<String>,
+    /// Who may use it: `open`, `token` or `accounts`.
+    #[serde(default)]
+    pub access: String,
     /// Its clients.
     pub connections: Connections,
     /// How many were not taken in, by reason.
     pub refusals: BTreeMap<String, u64>,
+    /// How many were sent away that had been taken in, by reason.
+    #[serde(default)]
+    pub sent_away: BTreeMap<String, u64>,
     /// What clients have sent.
     pub incoming: Frames,
     /// What they were sent.
