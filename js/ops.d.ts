@@ -81,6 +81,8 @@ declare interface CaroOps {
   /** The next text frame; null once the connection is closed. */
   op_socket_receive(socket: number): Promise<string | null>;
   op_socket_close(socket: number): void;
+  /** The code with which the relay ended the connection to it that has ended last; 0 where it gave none. */
+  op_socket_ending(): number;
   /** Ends a connection at once; its client hears why: one of the codes of `src/runtime/ending.rs`. */
   op_socket_refuse(socket: number, code: number): void;
   /** Whether an account may write through a relay's connection; its invitation is that account's from then on. */

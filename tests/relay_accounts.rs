@@ -208,10 +208,35 @@ fn a_full_account_hears_so_and_goes_on_once_it_has_more_room() {
     let mut words = |count| (0..count).map(|_| format!("{:016x}", random.number())).collect::<Vec<_>>().join(" ");
     let large: Vec<String> = (0..400).map(|_| format!("large {}", words(600))).collect();
     a.add(&large);
-    let run = a.run(["sync", "now", "--timeout", "10"]);
+    let opened = || caro::relay::ask(relay.data()).unwrap().unwrap().connections.opened;
+    let before = opened();
+    let run = a.run(["sync", "now"]);
     assert_eq!(run.code, Some(5), "{run:?}");
-    assert!(run.stderr.contains("your account is full there; ask its operator for more room"), "{run:?}");
+    let reason = "your account is full at the relay (ws://";
+    assert!(run.stderr.contains(reason) && run.stderr.contains("Ask its operator for more room"), "{run:?}");
+    assert!(!run.stderr.contains("your network"), "{run:?}");
+    assert_eq!(opened() - before, 1, "it does not try again and again");
+    assert_eq!(a.status()["pending"], 400, "what is not confirmed was not sent");
     assert!(listed(&relay, "ann")["stored_bytes"].as_u64() <= Some(17 << 16), "{}", listed(&relay, "ann"));
+    assert!(
+        listed(&relay, "ann")["last_full"].as_str().is_some_and(|day| day.len() == 10),
+        "{}",
+        listed(&relay, "ann")
+    );
+    assert!(relay_command(&relay, &["accounts"]).stdout.contains("; full, something was not taken on "));
+    assert!(relay.log().contains("an account is full") && !relay.log().contains("co_z"), "{}", relay.log());
+    assert_eq!(caro::relay::ask(relay.data()).unwrap().unwrap().sent_away["full"], 1);
+    // By itself it tries again, but not soon.
+    a.exchanges("realtime");
+    let daemon = a.daemon();
+    daemon.wait_for("retrying");
+    wait_until("it is told", || daemon.log().contains("; next attempt in "));
+    let log = daemon.log();
+    let pause = log.split("; next attempt in ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+    assert!(log.contains(reason) && pause.parse::<u64>().unwrap() >= 30, "{log}");
+    assert_eq!(opened() - before, 2);
+    assert!(daemon.stop().success());
+    a.exchanges("manual");
     b.add_one("echo of bob");
     b.init(&bob);
     assert_eq!(b.now().pending, 0, "others go on");
@@ -221,6 +246,7 @@ fn a_full_account_hears_so_and_goes_on_once_it_has_more_room() {
     command.args(["--access", "accounts", "--max-stored-mib-per-account", "50"]);
     let relay = Relay::spawn(relay.data(), relay.address(), command);
     assert_eq!(a.now().pending, 0);
+    assert_eq!(a.status()["pending"], 0);
     let second = SyncHome::new("second");
     second.restored(&ann, &phrase);
     assert_eq!(assert_equal_histories(&[&a, &second]), 401);
@@ -273,6 +299,76 @@ fn a_store_of_an_earlier_version_is_counted_when_it_is_opened() {
 }
 
 #[test]
+fn nobody_is_invited_where_that_would_count_for_nothing() {
+    let open = Relay::new();
+    let run = relay_command(&open, &["invite", "--relay-url", "wss://relay.example"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("count for nothing") && run.stderr.contains("--access accounts"), "{run:?}");
+    assert!(run.stdout.is_empty() && !open.data().join("accounts.db").exists(), "{run:?}");
+
+    let relay = invited();
+    for url in ["relay.example", "https://relay.example", "wss://relay.example/?key=x", "ssh://me@relay.example"] {
+        let run = relay_command(&relay, &["invite", "--relay-url", url]);
+        assert_eq!(run.code, Some(2), "{url}: {run:?}");
+        assert!(run.stderr.contains("wss://relay.example, with a path"), "{run:?}");
+    }
+    let home = TestHome::new();
+    let nowhere = home.path().join("nowhere");
+    for command in [&["invite"][..], &["accounts"], &["revoke", "ann"]] {
+        let run = home.run([&["relay"], command, &["--data-dir", nowhere.to_str().unwrap()]].concat());
+        assert!(run.code == Some(2) && run.stderr.contains("there is no folder"), "{run:?}");
+        assert!(!nowhere.exists());
+    }
+}
+
+#[test]
+fn what_root_makes_for_the_relay_of_another_user_is_his() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can be another user");
+        return;
+    }
+    const NOBODY: u32 = 65534;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("relay");
+    std::fs::create_dir(&data).unwrap();
+    for path in [folder.path(), &data] {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let here = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let start = || {
+        let mut command = serve(&data, here);
+        command.args(["--access", "accounts"]).uid(NOBODY).gid(NOBODY);
+        Relay::spawn(&data, here, command)
+    };
+    let owners = || {
+        let files = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap());
+        files.map(|file| (file.file_name(), file.metadata().unwrap().uid())).collect::<Vec<_>>()
+    };
+    let root = TestHome::new();
+    let root = |args: &[&str]| root.run([&["relay"], args, &["--data-dir", data.to_str().unwrap()]].concat());
+    // Before the relay was ever started.
+    let ann = root(&["invite", "--name", "ann", "--relay-url", "wss://relay.example"]);
+    assert_eq!(ann.code, Some(0), "{ann:?}");
+    let mut relay = start();
+    let token = ann.stdout.trim().rsplit('/').next().unwrap().to_owned();
+    let device = SyncHome::new("laptop");
+    device.add_one("ls");
+    device.init(&format!("{}/{token}", relay.url()));
+    let status = root(&["status"]);
+    assert!(status.code == Some(0) && status.stdout.contains("serving"), "{status:?}");
+    let backup = folder.path().join("backup.db");
+    assert_eq!(root(&["backup", backup.to_str().unwrap()]).code, Some(0));
+    assert!(relay.stop().success());
+    assert_eq!(root(&["restore", backup.to_str().unwrap()]).code, Some(0));
+    assert!(owners().iter().all(|(_, owner)| *owner == NOBODY), "{:?}", owners());
+    let relay = start();
+    device.ok(["sync", "relay", "set", "--yes", &format!("{}/{token}", relay.url())]);
+    assert_eq!(device.now().pending, 0);
+}
+
+#[test]
 fn settings_that_contradict_each_other_are_refused() {
     let home = TestHome::new();
     for args in [
@@ -280,6 +376,9 @@ fn settings_that_contradict_each_other_are_refused() {
         &["--access", "accounts", "--token-file", "tokens"],
         &["--access", "open", "--token-file", "tokens"],
         &["--access", "accounts", "--in-memory"],
+        &["--max-connections", "0"],
+        &["--origin", "app"],
+        &["--idle-exit", "0"],
     ] {
         let command = home.command(["relay", "serve", "--listen", "127.0.0.1:0"].iter().chain(args));
         let run = home.finish(command, &[]);

@@ -180,6 +180,7 @@ fn a_relay_whose_disk_is_full_confirms_nothing_and_recovers() {
         let filler = disk.fill(leave);
         let run = a.run(["sync", "now", "--timeout", "3"]);
         assert_eq!(run.code, Some(5), "with {leave} bytes left: {run:?}");
+        assert!(run.stderr.contains("the relay's disk is full, or takes no changes"), "{run:?}");
         let status = a.run(["relay", "status", "--data-dir", relay.data().to_str().unwrap()]);
         assert!(status.stdout.contains("its disk takes no changes"), "{status:?}");
         assert!(!relay.log().contains("nobody cared"), "{}", relay.log());

@@ -15,6 +15,12 @@ const LONGEST_PAUSE_MS = 60_000;
 /** A relay that has been silent for so long is given up. Relays ping every 1.5 s. */
 const SILENCE_MS = 10_000;
 
+/**
+ * Codes of `src/runtime/ending.rs` after which the same would happen again, until somebody does something: what is sent is not
+ * understood, is too large, or not taken; who may use the relay, and how much, is its operator's business.
+ */
+const FOR_GOOD: ReadonlySet<number> = new Set([4400, 4403, 4409, 4413, 4507, 4508, 4509]);
+
 /** What the owner is told. */
 export interface Ends {
   /** A connection is being made; what is sent on it waits until it is open. */
@@ -22,6 +28,8 @@ export interface Ends {
   opened(): void;
   /** It ended, or could not be made. */
   left(peer: Peer): void;
+  /** The relay has sent this side away for good: where this is listened to, it is not dialled again. */
+  refused?(): void;
 }
 
 export class Connection {
@@ -71,18 +79,22 @@ export class Connection {
       },
       onClose: () => {
         watch.end();
-        this.ended(peer);
+        this.ended(peer, socket.ending);
       },
     });
     this.current = peer;
     this.ends.joined(peer);
   }
 
-  private ended(peer: Peer): void {
+  private ended(peer: Peer, ending: number | undefined): void {
     if (this.current !== peer) return;
     this.current = undefined;
     this.ends.left(peer);
     if (!this.enabled) return;
+    if (this.ends.refused && ending !== undefined && FOR_GOOD.has(ending)) {
+      this.enabled = false;
+      return this.ends.refused();
+    }
     const longest = Math.min(FIRST_PAUSE_MS * 2 ** this.failures, LONGEST_PAUSE_MS);
     this.failures += 1;
     this.pause = setTimeout(() => this.dial(), longest * (0.5 + Math.random() / 2)) as never;

@@ -39,6 +39,8 @@ export class RelayLink {
   private heardAt = 0;
   private lostAt = performance.now();
   private open = false;
+  /** Whether the relay has sent this device away, and would do so again. */
+  private isRefused = false;
 
   constructor(
     private readonly node: LocalNode,
@@ -54,6 +56,10 @@ export class RelayLink {
       left: (peer) => {
         link.setOpen(false);
         node.syncManager.removePeer(peer.id);
+      },
+      refused: () => {
+        link.isRefused = true;
+        for (const id of link.waiting.keys()) link.wake(id);
       },
     });
   }
@@ -94,6 +100,7 @@ export class RelayLink {
       if (refusal !== undefined) throw new Failure("storage", refusal);
       const outcome = this.outcome(core, read);
       if (outcome) return outcome;
+      if (this.isRefused) throw new Failure("refused", "the relay has sent this device away");
       const refusedAt = this.refusedAt(core);
       const until = this.givesUpAt(begun, patienceMs);
       const quiet = Math.max(begun, this.heardAt, refusedAt ?? 0) + REFUSED_MS;

@@ -144,7 +144,7 @@ export interface Requests {
   /** Relay: looks whether the store holds more of these than it knows, or of all that it has in memory. */
   refresh: { params: { ids: string[] | null }; result: Record<string, never> };
   /** Relay: a connection was accepted. */
-  accept: { params: { socket: number; mayWrite: MayWrite }; result: Record<string, never> };
+  accept: { params: { socket: number; mayWrite: MayWrite; isRelay: boolean }; result: Record<string, never> };
   /** Relay: erases everything that belongs to an account, and begins anew with what is left: every connection ends. */
   forget: { params: { account: string }; result: { values: number } };
   /** Relay: notes what was used since it was last told, on this day: one of a number of days that goes up. */
@@ -179,6 +179,8 @@ export type FailureCode =
   | "offline"
   /** The relay does not answer. */
   | "late"
+  /** The relay has sent this device away with a reason, which the host knows. */
+  | "refused"
   /** What the relay or the store holds was damaged or forged. */
   | "damaged"
   /** What the relay holds of this device's own session does not continue what is held of it here. */

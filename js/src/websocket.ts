@@ -18,6 +18,8 @@ const ops = () => Deno.core.ops;
 
 export class HostSocket {
   readyState = CONNECTING;
+  /** The code with which the relay has ended the connection, where it gave one (`src/runtime/ending.rs`). */
+  ending: number | undefined;
   private handle: number | undefined;
   private unsent: string[] = [];
   private readonly listeners = new Map<EventName, Listener[]>();
@@ -106,7 +108,10 @@ export class HostSocket {
         this.emit("error", error);
         text = null;
       }
-      if (text === null) break;
+      if (text === null) {
+        this.ending = ops().op_socket_ending() || undefined;
+        break;
+      }
       if (this.readyState === OPEN) this.emit("message", { data: text });
     }
     this.closed();

@@ -71,12 +71,14 @@ pub struct CliError {
     pub hint: Option<String>,
     /// What caused it.
     pub source: Option<Box<dyn Error + Send + Sync>>,
+    /// Whether it would be the same again until somebody does something about it.
+    pub lasts: bool,
 }
 
 impl CliError {
     /// An error of this kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: message.into(), hint: None, source: None, lasts: false }
     }
 
     /// It did not work.
@@ -98,6 +100,13 @@ impl CliError {
     #[must_use]
     pub fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that trying again soon is of no use.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.lasts = true;
         self
     }
 

@@ -31,6 +31,10 @@ pub(super) const QUEUE_ALL_OF: &str = "INSERT OR REPLACE INTO outbox (id, held) 
 pub(super) const IN_PREFIX: &str = "key >= ?1 AND key < ?1 || char(0x10ffff)";
 /// Key in the `meta` table of the rules that what is held was held by.
 const RULES: &str = "held_by";
+/// Key in the `meta` table of how many records left the queue since the relay had confirmed all of them.
+pub(super) const UNCONFIRMED: &str = "sync_unconfirmed";
+const MORE_UNCONFIRMED: &str = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) \
+     DO UPDATE SET value = CAST(CAST(value AS INTEGER) + CAST(excluded.value AS INTEGER) AS TEXT)";
 
 /// A reader's position to be saved together with what it read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,8 +213,28 @@ impl History {
         self.write(|db| {
             unqueue(db, sent.iter().map(|(number, _)| *number))?;
             place(db, segment, sent.iter().map(|(_, id)| *id))?;
+            if !sent.is_empty() {
+                db.prepare_cached(MORE_UNCONFIRMED)?.execute(params![UNCONFIRMED, sent.len().to_string()])?;
+            }
             save_cursor(db, cursor)
         })
+    }
+
+    /// How many records lie in segments, and were not yet confirmed by the relay: as many as left the queue since
+    /// [`all_confirmed`](Self::all_confirmed).
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn unconfirmed_count(&self) -> Result<u64> {
+        Ok(self.meta_get(UNCONFIRMED)?.and_then(|count| count.parse().ok()).unwrap_or(0))
+    }
+
+    /// The relay has confirmed everything that left the queue.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn all_confirmed(&self) -> Result<()> {
+        if self.unconfirmed_count()? == 0 { Ok(()) } else { self.meta_note(UNCONFIRMED, "0") }
     }
 
     /// Queues every record of `device` again, oldest first; returns how many are queued now.

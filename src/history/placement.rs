@@ -15,7 +15,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::error::Result;
-use super::outbox::IN_PREFIX;
+use super::outbox::{IN_PREFIX, UNCONFIRMED};
 use super::record::UnixNanos;
 use super::rows;
 use super::store::{History, count, set_meta};
@@ -364,7 +364,8 @@ pub(super) fn forget(db: &Connection) -> Result<()> {
         db.query_row("SELECT sql FROM sqlite_schema WHERE name = 'placed_delete'", [], |row| row.get(0))?;
     Ok(db.execute_batch(&format!(
         "DROP TRIGGER placed_delete; DELETE FROM placed; {trigger}; \
-         UPDATE records SET in_segment = 0 WHERE in_segment = 1; DELETE FROM segments; DELETE FROM cursors;"
+         UPDATE records SET in_segment = 0 WHERE in_segment = 1; DELETE FROM segments; DELETE FROM cursors; \
+         DELETE FROM meta WHERE key = '{UNCONFIRMED}';"
     ))?)
 }
 

@@ -12,13 +12,17 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_tungstenite::{Connector, client_async_tls_with_config};
 
 use super::proxy::{Proxies, Stream, connect};
 use super::pump::{Frame, MAX_FRAME_BYTES, WireMessage, frames_for};
+use super::refusal::{BELOW, Failure, HEADER, Refused};
 use super::ssh::Login;
 use crate::runtime::{Dialer, Ending, Frames, HangUp};
 
@@ -38,7 +42,11 @@ pub struct RelayAddress {
     proxies: Proxies,
     login: Option<Login>,
     patience: Duration,
+    below: Option<Names>,
 }
+
+/// What a relay tells the one above of itself.
+type Names = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Why an address cannot be used. None of it is quoted: it may carry a token, and this goes into logs.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -75,7 +83,7 @@ impl RelayAddress {
             SSH => Some(Login::of(&url, None).ok_or(AddressError::Login)?),
             _ => None,
         };
-        Ok(Self { url, root_certificate, proxies, login, patience: ATTEMPT })
+        Ok(Self { url, root_certificate, proxies, login, patience: ATTEMPT, below: None })
     }
 
     /// The same relay, with a program that stands for `ssh`, and its arguments, separated by spaces.
@@ -92,6 +100,22 @@ impl RelayAddress {
     pub fn within(mut self, patience: Duration) -> Self {
         self.patience = patience.min(ATTEMPT);
         self
+    }
+
+    /// The same relay, dialled by one below it that tells these names.
+    #[must_use]
+    pub(crate) fn naming(mut self, names: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.below = Some(Arc::new(names));
+        self
+    }
+
+    /// What is asked for at this address.
+    fn request(&self, url: &str) -> Result<Request, Failure> {
+        let mut request = url.into_client_request().map_err(|error| why(&error))?;
+        if let Some(value) = self.below.as_ref().and_then(|names| HeaderValue::from_str(&names()).ok()) {
+            request.headers_mut().insert(BELOW, value);
+        }
+        Ok(request)
     }
 
     /// The address as it is dialled.
@@ -143,48 +167,43 @@ impl RelayAddress {
 #[derive(Clone, Default)]
 pub struct LastFailure(Arc<Mutex<Option<Failure>>>);
 
-#[derive(Clone)]
-enum Failure {
-    /// It could not be dialled; in plain words.
-    Dialling(String),
-    /// It was reached, and would not go on.
-    Refused(Ending),
-}
-
 impl LastFailure {
+    /// What it was.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What it was, in plain words.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
-        match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()? {
-            Failure::Dialling(reason) => Some(reason),
-            Failure::Refused(ending) => Some(ending.in_words().into()),
-        }
+        self.failure().map(|failure| failure.to_string())
     }
 
-    fn dialled(&self, failure: Option<&String>) {
+    fn dialled(&self, failure: Option<&Failure>) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (failure, &*last) {
             // It lets in whom it refuses as soon as he says something.
-            (None, Some(Failure::Refused(_))) => {}
-            (failure, _) => *last = failure.cloned().map(Failure::Dialling),
+            (None, Some(Failure::Refused(Refused::Ended(_)))) => {}
+            (failure, _) => *last = failure.cloned(),
         }
     }
 
-    fn refused(&self, ending: Ending) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Failure::Refused(ending));
+    fn ended(&self, ending: Ending) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Failure::Refused(Refused::Ended(ending)));
     }
 }
 
 /// A relay that is being dialled ahead of the isolate, so that both get ready at the same time.
 pub struct Connection {
     dialer: Dialer,
-    first: BoxFuture<'static, Result<(), String>>,
+    first: BoxFuture<'static, Result<(), Failure>>,
 }
 
 impl Connection {
     /// Begins to dial; the connection will live on the given runtime.
     pub fn begin(address: RelayAddress, runtime: tokio::runtime::Handle, last_failure: LastFailure) -> Self {
-        let attempt = Self::dialer(address, runtime, last_failure);
+        let attempt = attempts(address, runtime, last_failure);
         let ready: Arc<Mutex<Option<Frames>>> = Arc::default();
         let first = attempt();
         let first = {
@@ -199,33 +218,42 @@ impl Connection {
         };
         let dialer: Dialer = Box::new(move || match ready.lock().ok().and_then(|mut ready| ready.take()) {
             Some(frames) => async move { Ok(frames) }.boxed(),
-            None => attempt(),
+            None => attempt().map(|made| made.map_err(|failure| failure.to_string())).boxed(),
         });
         Self { dialer, first: first.boxed() }
     }
 
     /// What an isolate dials with where nothing is dialled ahead of it.
     pub fn dialer(address: RelayAddress, runtime: tokio::runtime::Handle, last_failure: LastFailure) -> Dialer {
-        Box::new(move || {
-            let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
-            let dialling = runtime.spawn(async move {
-                let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
-                    Ok(Ok(socket)) => Ok(socket),
-                    Ok(Err(reason)) => Err(reason),
-                    Err(_) => Err("it did not answer in time".into()),
-                };
-                last_failure.dialled(dialled.as_ref().err());
-                let at_end = move |ending: Option<Ending>| ending.into_iter().for_each(|it| last_failure.refused(it));
-                dialled.map(|socket| frames_for(socket, &handle, None, None, None, HangUp::new(), at_end))
-            });
-            dialling.map(|joined| joined.unwrap_or_else(|_| Err("the program is ending".into()))).boxed()
-        })
+        let attempt = attempts(address, runtime, last_failure);
+        Box::new(move || attempt().map(|made| made.map_err(|failure| failure.to_string())).boxed())
     }
 
     /// What the isolate dials with, and the outcome of the first attempt. The isolate's first dialling
     /// takes the connection over once that outcome is in.
-    pub fn split(self) -> (Dialer, BoxFuture<'static, Result<(), String>>) {
+    pub fn split(self) -> (Dialer, BoxFuture<'static, Result<(), Failure>>) {
         (self.dialer, self.first)
+    }
+}
+
+/// Each call dials once.
+fn attempts(
+    address: RelayAddress,
+    runtime: tokio::runtime::Handle,
+    last_failure: LastFailure,
+) -> impl Fn() -> BoxFuture<'static, Result<Frames, Failure>> + Send + 'static {
+    move || {
+        let (address, handle, last_failure) = (address.clone(), runtime.clone(), last_failure.clone());
+        let dialling = runtime.spawn(async move {
+            let dialled = match tokio::time::timeout(address.patience, dial(&address)).await {
+                Ok(dialled) => dialled,
+                Err(_) => Err("it did not answer in time".into()),
+            };
+            last_failure.dialled(dialled.as_ref().err());
+            let at_end = move |ending: Option<Ending>| ending.into_iter().for_each(|it| last_failure.ended(it));
+            dialled.map(|socket| frames_for(socket, &handle, None, None, None, HangUp::new(), at_end))
+        });
+        dialling.map(|joined| joined.unwrap_or_else(|_| Err("the program is ending".into()))).boxed()
     }
 }
 
@@ -249,17 +277,18 @@ impl WireMessage for Message {
 
 pub(super) type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<Box<dyn Stream>>>;
 
-pub(super) async fn dial(address: &RelayAddress) -> Result<Socket, String> {
+pub(super) async fn dial(address: &RelayAddress) -> Result<Socket, Failure> {
     let mut config = WebSocketConfig::default();
     config.max_message_size = Some(MAX_FRAME_BYTES);
     config.max_frame_size = Some(MAX_FRAME_BYTES);
     if let Some(login) = &address.login {
         let (session, ending) = login.connect()?;
         let stream: Box<dyn Stream> = Box::new(session);
-        let shaken = client_async_tls_with_config(INSIDE, stream, Some(config), Some(Connector::Plain)).await;
+        let shaken =
+            client_async_tls_with_config(address.request(INSIDE)?, stream, Some(config), Some(Connector::Plain)).await;
         return match shaken {
             Ok((socket, _)) => Ok(socket),
-            Err(error) => Err(ending.reason().await.unwrap_or_else(|| in_words(&error))),
+            Err(error) => Err(ending.reason().await.map_or_else(|| why(&error), Failure::Unreachable)),
         };
     }
     let connector = if address.is_secure() {
@@ -269,9 +298,10 @@ pub(super) async fn dial(address: &RelayAddress) -> Result<Socket, String> {
     };
     let (host, port) = address.target();
     let stream = connect(&host, port, address.is_secure(), &address.proxies).await?;
-    let (socket, _) = client_async_tls_with_config(address.url(), stream, Some(config), Some(connector))
-        .await
-        .map_err(|error| in_words(&error))?;
+    let (socket, _) =
+        client_async_tls_with_config(address.request(address.url())?, stream, Some(config), Some(connector))
+            .await
+            .map_err(|error| why(&error))?;
     Ok(socket)
 }
 
@@ -315,17 +345,19 @@ fn client_tls_with(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig,
 }
 
 /// What went wrong, without the words of the libraries.
-fn in_words(error: &SocketError) -> String {
+fn why(error: &SocketError) -> Failure {
     match error {
-        SocketError::Io(error) => plain(error),
+        SocketError::Io(error) => plain(error).into(),
         SocketError::Tls(_) => "no secure connection could be agreed on".into(),
-        SocketError::Http(response) => match response.status().as_u16() {
-            401 | 403 => "it refused us: its operator wants a token in the address, and one that still counts".into(),
-            404 => "it answers, but has no relay at that path".into(),
-            429 => "there are too many connections to it from here, or from your account".into(),
-            503 => "it is too busy at the moment".into(),
-            status => format!("it answers, but not as a relay (HTTP {status})"),
-        },
+        SocketError::Http(response) => {
+            let status = response.status().as_u16();
+            let reason = response.headers().get(HEADER).and_then(|reason| reason.to_str().ok());
+            match (Refused::of(status, reason), status) {
+                (Some(refused), _) => Failure::Refused(refused),
+                (None, 404) => "it answers, but has no relay at that path".into(),
+                (None, status) => format!("it answers, but not as a relay (HTTP {status})").into(),
+            }
+        }
         SocketError::Protocol(ProtocolError::HandshakeIncomplete) => "it closed the connection".into(),
         SocketError::Protocol(_) | SocketError::HttpFormat(_) => "it answers, but not as a relay".into(),
         _ => "the connection could not be opened".into(),
@@ -348,6 +380,14 @@ pub(super) fn plain(error: &std::io::Error) -> String {
     }
 }
 
+/// Whether a certificate was refused since it is one of an authority, which signs others and is none of a server. The
+/// library that checks it has no name for that in its interface.
+pub(crate) fn is_of_an_authority(error: &rustls::Error) -> bool {
+    use rustls::{CertificateError, Error};
+    let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    format!("{other:?}").contains("CaUsedAsEndEntity")
+}
+
 /// What is wrong with the other side's identity, or with its TLS.
 fn untrusted(error: &rustls::Error) -> &'static str {
     use rustls::{CertificateError as Certificate, Error};
@@ -360,6 +400,9 @@ fn untrusted(error: &rustls::Error) -> &'static str {
         ) => "its certificate is not valid at this time (check this machine's clock)",
         Error::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
             "its certificate is for another name"
+        }
+        error if is_of_an_authority(error) => {
+            "its certificate is one of an authority, as `openssl req -x509` makes it: one for a server has CA:FALSE in it"
         }
         Error::InvalidCertificate(_) | Error::NoCertificatesPresented => {
             "its certificate is not one that this machine trusts"

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::dial::{RelayAddress, dial};
+use super::refusal::Failure;
 
 /// How long one step may take.
 const STEP: Duration = Duration::from_secs(5);
@@ -16,8 +17,8 @@ const STEP: Duration = Duration::from_secs(5);
 pub struct Step {
     /// `name`, `host`, `relay` or `greeting`.
     pub name: &'static str,
-    /// How long it took, or what went wrong in plain words.
-    pub result: Result<Duration, String>,
+    /// How long it took, or what went wrong.
+    pub result: Result<Duration, Failure>,
 }
 
 /// What was found out about a relay.
@@ -36,10 +37,10 @@ impl Examination {
         self.steps.iter().all(|step| step.result.is_ok())
     }
 
-    fn step<T>(&mut self, name: &'static str, begun: Instant, result: Result<T, String>) -> Option<T> {
+    fn step<T>(&mut self, name: &'static str, begun: Instant, result: Result<T, impl Into<Failure>>) -> Option<T> {
         let (result, value) = match result {
             Ok(value) => (Ok(begun.elapsed()), Some(value)),
-            Err(reason) => (Err(reason), None),
+            Err(reason) => (Err(reason.into()), None),
         };
         self.steps.push(Step { name, result });
         value
@@ -68,7 +69,8 @@ pub async fn examine(relay: &RelayAddress, now_ms: fn() -> i64) -> Examination {
         }
     }
     let begun = Instant::now();
-    let dialled = within(dial(relay), "it did not answer in time").await.and_then(|dialled| dialled);
+    let dialled =
+        within(dial(relay), "it did not answer in time").await.map_err(Failure::from).and_then(|dialled| dialled);
     let Some(mut socket) = found.step("relay", begun, dialled) else { return found };
     let begun = Instant::now();
     let greeting = within(

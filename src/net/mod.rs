@@ -10,17 +10,20 @@ pub(crate) mod fuzz;
 mod post;
 mod proxy;
 mod pump;
+mod refusal;
 mod ssh;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use dial::{AddressError, Connection, LastFailure, RelayAddress};
-pub(crate) use dial::{client_tls, client_tls_for_nobody};
+pub(crate) use dial::{client_tls, client_tls_for_nobody, is_of_an_authority};
 pub use examine::{Examination, Step, examine};
 pub use post::{CollectorAddress, CollectorAddressError, post};
 pub use proxy::Proxies;
 pub(crate) use pump::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
+pub(crate) use refusal::{BELOW as BELOW_HEADER, HEADER as REFUSAL_HEADER};
+pub use refusal::{Failure, Refused};
 
 /// The network thread: a small runtime that ends with its owner, or when it is cut.
 pub struct Network {

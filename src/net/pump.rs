@@ -4,8 +4,8 @@
 //! back-pressure sees the truth. Incoming frames wait in a queue that is bounded in number and in
 //! bytes; when it is full the socket is not read, and TCP slows the other side down.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::{Sink, SinkExt, Stream, StreamExt};
@@ -68,7 +68,7 @@ enum End {
 /// What waits for the script takes up some of `room` besides, where many connections share some. `keep_alive` says how
 /// the other side hears that this one is there, `queue` counts the frames that wait for the script, `hang_up` ends the
 /// connection. `at_end` is called once, when the connection is over in both directions, with the reason
-/// where either side would not go on.
+/// where either side would not go on; of the other side's, before the script sees that it is over.
 pub fn frames_for<S, M, E>(
     socket: S,
     runtime: &tokio::runtime::Handle,
@@ -87,8 +87,8 @@ where
     let (outgoing, mut queued) = mpsc::unbounded_channel::<String>();
     let (received, incoming) = mpsc::channel(INCOMING_QUEUE);
     let buffered = Arc::new(AtomicUsize::new(0));
-
-    let (counter, ending) = (buffered.clone(), hang_up.clone());
+    let said = Arc::new(OnceLock::new());
+    let (counter, ending, heard) = (buffered.clone(), hang_up.clone(), said.clone());
     runtime.spawn(async move {
         let end = {
             let writing = write(&mut sink, &mut queued, keep_alive, &counter);
@@ -102,15 +102,22 @@ where
                 end = reading => end,
             }
         };
-        drop((received, queued));
         let ending = match end {
-            End::Closed => {
-                // Say so, but wait for nobody.
-                let _ = tokio::time::timeout(LINGER, sink.close()).await;
-                None
+            End::Closed => None,
+            End::Refused(ending) => Some(ending),
+            End::Lost(ending) => {
+                if let Some(ending) = ending {
+                    // Set nowhere else.
+                    let _ = heard.set(ending);
+                }
+                return at_end(ending);
             }
-            End::Lost(ending) => ending,
-            End::Refused(ending) => {
+        };
+        drop((received, queued));
+        match ending {
+            // Say so, but wait for nobody.
+            None => drop(tokio::time::timeout(LINGER, sink.close()).await),
+            Some(ending) => {
                 let farewell = async {
                     if sink.send(M::close(ending.code(), ending.reason())).await.is_ok() {
                         // What comes has to be read: the system would reset the connection, and the reason be lost.
@@ -122,12 +129,11 @@ where
                     }
                 };
                 let _ = tokio::time::timeout(LINGER, farewell).await;
-                Some(ending)
             }
-        };
+        }
         at_end(ending);
     });
-    Frames { outgoing, buffered, incoming, hang_up, claim: None }
+    Frames { outgoing, buffered, incoming, hang_up, ending: said, claim: None }
 }
 
 /// Sends what is queued, until the script closes or nothing can be sent.

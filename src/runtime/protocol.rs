@@ -381,6 +381,8 @@ pub struct Accept {
     pub socket: u32,
     /// Who may write through it.
     pub may_write: MayWrite,
+    /// Whether it is a relay, which brings what many accounts write.
+    pub is_relay: bool,
 }
 request!(Accept, "accept", Done);
 
@@ -513,6 +515,8 @@ pub enum FailureCode {
     Offline,
     /// The relay does not answer.
     Late,
+    /// The relay has sent this device away, with a reason.
+    Refused,
     /// What the relay or the store holds was damaged or forged.
     Damaged,
     /// What the relay holds of this device's own session does not continue what is held of it here.

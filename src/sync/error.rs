@@ -3,6 +3,7 @@
 use super::closing::Reason;
 use crate::history::HistoryError;
 use crate::identity::{KeyError, KeyStoreError};
+use crate::net::{Failure, Refused};
 use crate::prefs::PrefsError;
 use crate::runtime::IsolateError;
 
@@ -76,6 +77,14 @@ pub enum SyncError {
         /// In plain words.
         reason: String,
     },
+    /// The relay was reached, and said no.
+    #[error("{reason} ({relay})")]
+    Refused {
+        /// The relay, without path and query.
+        relay: String,
+        /// Why.
+        reason: Refused,
+    },
     /// What came from the relay or lies in the store is not what its owner wrote.
     #[error("{what} was damaged or tampered with")]
     Damaged {
@@ -133,6 +142,16 @@ pub enum SyncError {
     /// The system refused a thread or an event queue.
     #[error("the system refused a resource: {0}")]
     System(#[from] std::io::Error),
+}
+
+impl SyncError {
+    /// A relay that cannot be used, and why.
+    pub(super) fn unusable(relay: String, failure: Failure) -> Self {
+        match failure {
+            Failure::Unreachable(reason) => Self::Unreachable { relay, reason },
+            Failure::Refused(reason) => Self::Refused { relay, reason },
+        }
+    }
 }
 
 fn unread(missing: u64, unreadable: u64) -> String {

@@ -9,7 +9,7 @@ use std::fs::{File, TryLockError};
 use std::time::Duration;
 
 use super::daemon::socket::{self, Ask};
-use super::daemon::{Period, next, pause, period, random};
+use super::daemon::{Period, before_lasting, next, pause, period, random};
 use super::{SyncConfig, SyncError, SyncPaths, SyncState};
 use crate::history::UnixNanos;
 use crate::prefs::{Frequency, Settings};
@@ -107,20 +107,33 @@ pub fn waiting(paths: &SyncPaths) -> Result<Option<File>, SyncError> {
     }
 }
 
+/// How a background exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It went well.
+    Well,
+    /// It failed.
+    Failed,
+    /// It failed, and the next one would until somebody does something about it.
+    ForGood,
+}
+
 /// Notes how a background exchange ended, so that those that fail become rare.
 ///
 /// # Errors
 ///
 /// As [`SyncState::update`].
-pub fn ended(paths: &SyncPaths, now: UnixNanos, well: bool) -> Result<(), SyncError> {
+pub fn ended(paths: &SyncPaths, now: UnixNanos, how: Ended) -> Result<(), SyncError> {
     SyncState::update(&paths.state, |state| {
-        if well {
+        if how == Ended::Well {
             state.background = Default::default();
             return;
         }
         let failures = state.background.failures.saturating_add(1);
         // The first failures cost nothing: a second command is mostly seconds away.
-        let pause = pause(failures.saturating_add(3), LONGEST_PAUSE, random());
+        let counted = failures.saturating_add(3);
+        let counted = if how == Ended::ForGood { before_lasting(counted).saturating_add(1) } else { counted };
+        let pause = pause(counted, LONGEST_PAUSE, random());
         let until = now.0.saturating_add(i64::try_from(pause.as_nanos()).unwrap_or(i64::MAX));
         state.background = super::Background { failures, not_before: until };
     })
@@ -166,14 +179,17 @@ mod tests {
         state().save(&paths.state).unwrap();
         let load = || SyncState::load(&paths.state).unwrap().unwrap();
         for failures in 1..20 {
-            ended(&paths, NOW, false).unwrap();
+            ended(&paths, NOW, Ended::Failed).unwrap();
             assert_eq!(load().background.failures, failures);
         }
         assert!(!is_due(&load(), Frequency::Realtime, NOW));
         assert!(is_due(&load(), Frequency::Realtime, UnixNanos(NOW.0 + 901 * SECOND)));
         assert!(is_due(&load(), Frequency::Realtime, UnixNanos(NOW.0 - 100_000 * SECOND)));
-        ended(&paths, NOW, true).unwrap();
+        ended(&paths, NOW, Ended::Well).unwrap();
         assert_eq!(load().background, Background::default());
+        ended(&paths, NOW, Ended::ForGood).unwrap();
+        assert!(!is_due(&load(), Frequency::Realtime, UnixNanos(NOW.0 + 30 * SECOND)));
+        assert!(is_due(&load(), Frequency::Realtime, UnixNanos(NOW.0 + 200 * SECOND)));
     }
 
     #[test]

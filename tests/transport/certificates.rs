@@ -7,7 +7,7 @@ use rcgen::{CertificateParams, date_time_ymd};
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
-use crate::common::authority::Authority;
+use crate::common::authority::{Authority, Issued};
 
 use super::peers::{connect, echo, failure, receive, send, serve};
 
@@ -77,6 +77,17 @@ fn a_certificate_for_another_name_or_another_time_is_refused() {
         failure(&network, address(&old, Some(root.root()))),
         "its certificate is not valid at this time (check this machine's clock)"
     );
+}
+
+#[test]
+fn a_certificate_of_an_authority_is_refused_with_the_reason() {
+    let network = Network::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let issued = Issued::by_itself("127.0.0.1");
+    let (named, _) = issued.write(folder.path(), "relay");
+    let relay = secure_echo(&network, issued.acceptor());
+    let said = failure(&network, address(&relay, Some(named)));
+    assert!(said.contains("openssl req -x509") && said.contains("CA:FALSE"), "{said}");
 }
 
 #[test]

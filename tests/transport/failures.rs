@@ -48,18 +48,25 @@ fn answers_that_are_not_those_of_a_relay() {
     for (given, said) in [
         (
             "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
-            "it refused us: its operator wants a token in the address, and one that still counts",
+            "the relay wants a token in the address, and one that still counts",
         ),
         (
             "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
-            "it refused us: its operator wants a token in the address, and one that still counts",
+            "the relay wants a token in the address, and one that still counts",
         ),
         ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "it answers, but has no relay at that path"),
         (
             "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n",
-            "there are too many connections to it from here, or from your account",
+            "the relay has as many connections from your address as it takes",
         ),
-        ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "it is too busy at the moment"),
+        (
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+            "the relay, or what stands before it, takes nobody in at the moment",
+        ),
+        (
+            "HTTP/1.1 503 Service Unavailable\r\ncaro-refusal: database\r\ncontent-length: 0\r\n\r\n",
+            "the relay's database does not answer",
+        ),
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", "it answers, but not as a relay (HTTP 200)"),
         (
             "HTTP/1.1 301 Moved\r\nlocation: https://x.example\r\ncontent-length: 0\r\n\r\n",

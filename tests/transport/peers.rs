@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use caro::net::{Connection, LastFailure, Network, Proxies, RelayAddress};
+use caro::net::{Connection, Failure, LastFailure, Network, Proxies, RelayAddress};
 use caro::runtime::{Dialer, Frames};
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -70,7 +70,7 @@ pub async fn head(stream: &mut TcpStream) -> String {
 /// A dialled relay.
 pub struct Dialled {
     pub dialer: Dialer,
-    pub first: Result<(), String>,
+    pub first: Result<(), Failure>,
     pub last_failure: LastFailure,
 }
 
@@ -98,7 +98,7 @@ pub fn connect(network: &Network, address: RelayAddress) -> Frames {
 /// What a failure to connect says.
 pub fn failure(network: &Network, address: RelayAddress) -> String {
     let dialled = dial(network, address);
-    let said = dialled.first.expect_err("it must not connect");
+    let said = dialled.first.expect_err("it must not connect").to_string();
     assert_eq!(dialled.last_failure.reason(), Some(said.clone()));
     said
 }

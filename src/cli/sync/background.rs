@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{KeyArgs, PATIENCE, address, as_whoever_this_is, note, paths, setting, state};
 use crate::cli::{CliError, Home, Ui, detached, time};
-use crate::sync::oneshot::{self, Next};
+use crate::sync::oneshot::{self, Ended, Next};
 use crate::sync::{Engine, Report, SyncConfig, SyncError, wait_until_free};
 
 /// What the state file calls such an exchange.
@@ -42,7 +42,12 @@ pub(super) fn run(ui: &Ui, home: &Home, keys: &KeyArgs) -> Result<(), CliError> 
     let begun = Instant::now();
     let result = as_whoever_this_is(|| exchange(ui, home, keys));
     note::outcome(home, "background", TRIGGER, result.as_ref().map(|report| (report, begun.elapsed())));
-    oneshot::ended(&paths, time::now(), result.is_ok())?;
+    let how = match &result {
+        Ok(_) => Ended::Well,
+        Err(error) if error.lasts => Ended::ForGood,
+        Err(_) => Ended::Failed,
+    };
+    oneshot::ended(&paths, time::now(), how)?;
     result.map(drop)
 }
 

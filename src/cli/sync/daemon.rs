@@ -155,7 +155,7 @@ fn show(entry: &Entry) {
 
 impl From<CliError> for Failed {
     fn from(error: CliError) -> Self {
-        Self { message: error.message, remedy: error.hint, exit_code: error.kind.code() }
+        Self { message: error.message, remedy: error.hint, exit_code: error.kind.code(), lasts: error.lasts }
     }
 }
 
@@ -163,7 +163,7 @@ impl From<Failed> for CliError {
     fn from(failed: Failed) -> Self {
         let kinds = [Kind::Usage, Kind::NotSetUp, Kind::WrongPhrase, Kind::Unreachable, Kind::Damaged];
         let kind = kinds.into_iter().find(|kind| kind.code() == failed.exit_code).unwrap_or(Kind::Failed);
-        let error = Self::new(kind, failed.message);
+        let error = Self { lasts: failed.lasts, ..Self::new(kind, failed.message) };
         match failed.remedy {
             Some(remedy) => error.hinted(remedy),
             None => error,

@@ -61,6 +61,11 @@ impl From<SyncError> for CliError {
             SyncError::Unreachable { .. } => {
                 (Kind::Unreachable, "Check the address and your network, then try again; nothing is lost meanwhile.")
             }
+            SyncError::Refused { reason, .. } => {
+                let shown = Self::new(Kind::Unreachable, error.to_string()).hinted(reason.remedy());
+                let shown = shown.caused_by(error);
+                return if reason.lasts() { shown.lasting() } else { shown };
+            }
             SyncError::Damaged { .. } => (
                 Kind::Damaged,
                 "Your local history is safe. Do not trust this relay until you know why; try another \
@@ -110,8 +115,9 @@ mod tests {
     use super::*;
     use crate::history::HistoryError;
     use crate::identity::{KeyError, KeyStoreError};
+    use crate::net::Refused;
     use crate::prefs::PrefsError;
-    use crate::runtime::IsolateError;
+    use crate::runtime::{Ending, IsolateError};
     use crate::seal::SealError;
 
     fn io() -> std::io::Error {
@@ -135,6 +141,7 @@ mod tests {
             | SyncError::NoRelay
             | SyncError::UnknownPhrase { .. }
             | SyncError::Unreachable { .. }
+            | SyncError::Refused { .. }
             | SyncError::Damaged { .. }
             | SyncError::Newer
             | SyncError::Busy
@@ -169,6 +176,8 @@ mod tests {
             SyncError::NoRelay,
             SyncError::UnknownPhrase { relay: relay() },
             SyncError::Unreachable { relay: relay(), reason: "nothing listens there".into() },
+            SyncError::Refused { relay: relay(), reason: Refused::Full },
+            SyncError::Refused { relay: relay(), reason: Refused::Ended(Ending::NoRoom) },
             SyncError::Damaged { what: "what the relay sent".into() },
             SyncError::Newer,
             SyncError::Busy,

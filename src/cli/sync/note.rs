@@ -26,7 +26,8 @@ pub(super) fn outcome(home: &Home, by: &'static str, trigger: &str, result: Resu
     match result {
         Ok((report, took)) => log.write(Level::Info, exchanged(trigger, report, took)),
         Err(error) => {
-            let error = Failed { message: error.message.clone(), remedy: error.hint.clone(), exit_code: 1 };
+            let error =
+                Failed { message: error.message.clone(), remedy: error.hint.clone(), exit_code: 1, lasts: false };
             remedy(home, &error);
             log.write(Level::Warning, failed(trigger, &error))
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::setup::parse_relay;
 use super::{address, consent, paths, relay_test, state};
 use crate::cli::{CliError, Home, Ui};
-use crate::sync::{SyncConfig, SyncState};
+use crate::sync::{Background, SyncConfig, SyncState};
 
 /// The relay in use
 #[derive(Debug, Subcommand)]
@@ -95,7 +95,11 @@ fn set(ui: &mut Ui, home: &Home, args: &SetArgs, mut config: SyncConfig) -> Resu
     if url != config.relay {
         // The new relay may not know all that this session has written; two relays must never see two
         // different continuations of it.
-        SyncState::update(&paths(home).state, SyncState::forget_sessions)?;
+        SyncState::update(&paths(home).state, |state| {
+            state.forget_sessions();
+            // What failed with the one before may go well with this one.
+            state.background = Background::default();
+        })?;
     }
     config.relay = url;
     config.relay_certificate = relay.as_ref().and_then(|relay| relay.root_certificate().map(Path::to_owned));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::setup::parse_relay;
 use super::{address, paths, state};
 use crate::cli::{CliError, Home, Kind, Ui, time};
-use crate::net::{Examination, Network, RelayAddress, examine as examine_relay};
+use crate::net::{Examination, Failure, Network, RelayAddress, examine as examine_relay};
 use crate::sync::{SyncConfig, SyncError, SyncState};
 
 /// Try the relay in use, or another one, step by step
@@ -72,7 +72,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &TestArgs) -> Result<(), CliEr
         None => Ok(()),
         Some((name, reason)) => {
             Err(CliError::new(Kind::Unreachable, format!("{} cannot be used: {reason}", relay.shown()))
-                .hinted(remedy(name)))
+                .hinted(remedy(name, reason)))
         }
     }
 }
@@ -89,8 +89,8 @@ fn print(ui: &mut Ui, args: &TestArgs, relay: &RelayAddress, found: &Examination
             step: step.name,
             ok: step.result.is_ok(),
             duration_ns: step.result.as_ref().ok().map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
-            problem: step.result.as_ref().err().cloned(),
-            remedy: step.result.is_err().then(|| remedy(step.name)),
+            problem: step.result.as_ref().err().map(ToString::to_string),
+            remedy: step.result.as_ref().err().map(|failure| remedy(step.name, failure)),
         });
         return ui.json(&TestJson {
             schema_version: 1,
@@ -133,7 +133,10 @@ pub(super) fn well(step: &str, took: Duration) -> String {
 }
 
 /// What to do about a step that failed.
-pub(super) fn remedy(step: &str) -> &'static str {
+pub(super) fn remedy(step: &str, failure: &Failure) -> &'static str {
+    if let Failure::Refused(refused) = failure {
+        return refused.remedy();
+    }
     match step {
         "name" => "Check the address for a typing mistake, and that this machine can look names up.",
         "host" => "Check that the relay runs and that no firewall stands between; try another network.",

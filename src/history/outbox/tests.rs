@@ -38,6 +38,24 @@ fn an_acknowledged_earlier_state_does_not_take_the_later_one_along() {
 }
 
 #[test]
+fn what_has_left_the_queue_counts_until_all_of_it_is_confirmed() {
+    let history = History::in_memory().unwrap();
+    history.add_batch(&[plain("a", 3), plain("b", 2), plain("c", 1)]).unwrap();
+    let sent: Vec<_> = history.pending(9).unwrap().into_iter().map(|(number, record)| (number, record.id)).collect();
+    history.acknowledge_in("co_zOne", &sent[..2], None).unwrap();
+    history.acknowledge_in("co_zOne", &[], None).unwrap();
+    history.acknowledge_in("co_zOne", &sent[2..], None).unwrap();
+    assert_eq!((history.pending_count().unwrap(), history.unconfirmed_count().unwrap()), (0, 3));
+    history.all_confirmed().unwrap();
+    assert_eq!(history.unconfirmed_count().unwrap(), 0);
+    history.add(&plain("d", 4)).unwrap();
+    let (number, record) = history.pending(9).unwrap().remove(0);
+    history.acknowledge_in("co_zOne", &[(number, record.id)], None).unwrap();
+    history.forget_places().unwrap();
+    assert_eq!(history.unconfirmed_count().unwrap(), 0, "what is queued again counts once");
+}
+
+#[test]
 fn positions_are_found_by_what_their_keys_begin_with() {
     let history = History::in_memory().unwrap();
     for (value, key) in

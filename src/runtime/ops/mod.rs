@@ -102,6 +102,7 @@ deno_core::extension!(
         socket::op_socket_buffered,
         socket::op_socket_receive,
         socket::op_socket_close,
+        socket::op_socket_ending,
         socket::op_socket_refuse,
         socket::op_socket_claim,
         host::op_host_receive,

@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use deno_core::{OpState, op2, v8};
@@ -35,6 +35,8 @@ pub struct Frames {
     pub incoming: mpsc::Receiver<Box<Received>>,
     /// Ends the connection with a reason.
     pub hang_up: HangUp,
+    /// The reason with which the other side ended it, before `incoming` ends.
+    pub ending: Arc<OnceLock<Ending>>,
     /// What an account has to be let through by that wants to write; none where anybody may.
     pub claim: Option<Claim>,
 }
@@ -85,6 +87,7 @@ struct Socket {
     buffered: Arc<AtomicUsize>,
     incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<Box<Received>>>>,
     hang_up: HangUp,
+    ending: Arc<OnceLock<Ending>>,
     claim: Option<Claim>,
 }
 
@@ -93,11 +96,14 @@ pub(crate) struct Sockets {
     dialer: Option<Dialer>,
     open: HashMap<u32, Socket>,
     next: u32,
+    /// The one that was dialled last, and why the last of those ended that have.
+    dialled: Option<u32>,
+    ending: Option<Ending>,
 }
 
 impl Sockets {
     pub(crate) fn new(dialer: Option<Dialer>) -> Self {
-        Self { dialer, open: HashMap::new(), next: 1 }
+        Self { dialer, open: HashMap::new(), next: 1, dialled: None, ending: None }
     }
 
     /// Takes a connection in and names it.
@@ -111,10 +117,19 @@ impl Sockets {
                 buffered: frames.buffered,
                 incoming: Rc::new(tokio::sync::Mutex::new(frames.incoming)),
                 hang_up: frames.hang_up,
+                ending: frames.ending,
                 claim: frames.claim,
             },
         );
         handle
+    }
+
+    /// A connection has ended, and nothing more comes from it.
+    fn ended(&mut self, handle: u32) {
+        let ending = self.open.remove(&handle).and_then(|socket| socket.ending.get().copied());
+        if self.dialled == Some(handle) {
+            (self.dialled, self.ending) = (None, ending);
+        }
     }
 }
 
@@ -130,7 +145,11 @@ pub async fn op_socket_connect(state: Rc<RefCell<OpState>>) -> Result<u32, JsErr
         dialling.await.map_err(exception)
     })
     .await?;
-    Ok(state.borrow_mut().borrow_mut::<Sockets>().add(frames))
+    let mut state = state.borrow_mut();
+    let sockets = state.borrow_mut::<Sockets>();
+    let handle = sockets.add(frames);
+    sockets.dialled = Some(handle);
+    Ok(handle)
 }
 
 /// Queues one frame. A frame for a connection that has ended is dropped, as the network would.
@@ -167,7 +186,7 @@ pub async fn op_socket_receive(state: Rc<RefCell<OpState>>, #[smi] socket: u32) 
     let incoming = state.borrow().borrow::<Sockets>().open.get(&socket)?.incoming.clone();
     let frame = incoming.lock().await.recv().await;
     if frame.is_none() {
-        state.borrow_mut().borrow_mut::<Sockets>().open.remove(&socket);
+        state.borrow_mut().borrow_mut::<Sockets>().ended(socket);
     }
     frame.map(|frame| frame.text)
 }
@@ -178,6 +197,13 @@ pub fn op_socket_close(state: &mut OpState, #[smi] socket: u32) {
     if let Some(socket) = state.borrow_mut::<Sockets>().open.get_mut(&socket) {
         socket.outgoing = None;
     }
+}
+
+/// The code with which the relay ended the dialled connection that has ended last; 0 where it gave none.
+#[op2(fast)]
+#[smi]
+pub fn op_socket_ending(state: &OpState) -> u32 {
+    state.borrow::<Sockets>().ending.map_or(0, |ending| ending.code().into())
 }
 
 /// Ends a connection at once with a reason that its client hears; what is queued is never sent.

@@ -4,12 +4,15 @@ use std::time::{Duration, Instant};
 
 /// The pause after the first failure, before jitter.
 const FIRST: Duration = Duration::from_secs(1);
+/// As if so many had failed before does one count that lasts until somebody does something: the next pause is a minute.
+const LASTING: u32 = 6;
 
 /// Failures in a row, and how long to wait for them.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
     not_before: Option<Instant>,
+    lasts: bool,
 }
 
 impl Backoff {
@@ -17,6 +20,14 @@ impl Backoff {
     pub(super) fn failed(&mut self, longest: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(Instant::now() + pause(self.failures, longest, random()));
+        self.lasts = false;
+    }
+
+    /// Notes a failure that would be the same again until somebody does something about it: no hint ends its pause.
+    pub(super) fn failed_for_good(&mut self, longest: Duration) {
+        self.failures = before_lasting(self.failures);
+        self.failed(longest);
+        self.lasts = true;
     }
 
     /// Notes that it went well.
@@ -26,7 +37,9 @@ impl Backoff {
 
     /// What failed may go well now: the pause ends, and the next begins small.
     pub(super) fn hurry(&mut self) {
-        *self = Self { failures: self.failures.min(1), not_before: None };
+        if !self.lasts {
+            *self = Self { failures: self.failures.min(1), ..Self::default() };
+        }
     }
 
     /// How long to wait still; none where there is no reason to.
@@ -39,6 +52,11 @@ impl Backoff {
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
+}
+
+/// What failures before one that lasts count as.
+pub(crate) fn before_lasting(failures: u32) -> u32 {
+    failures.max(LASTING)
 }
 
 /// The pause after so many failures; `jitter` from 0 to 1 takes up to half of it away.
@@ -92,5 +110,21 @@ mod tests {
         assert_eq!((backoff.left(), backoff.failures()), (None, 1));
         backoff.succeeded();
         assert_eq!(backoff.failures(), 0);
+    }
+
+    #[test]
+    fn what_lasts_is_tried_again_after_a_minute_and_a_hint_changes_nothing() {
+        let mut backoff = Backoff::default();
+        backoff.failed_for_good(15 * MINUTE);
+        backoff.hurry();
+        let first = backoff.left().unwrap();
+        assert!(first > Duration::from_secs(30) && first <= Duration::from_secs(64), "{first:?}");
+        for _ in 0..9 {
+            backoff.failed_for_good(15 * MINUTE);
+        }
+        assert!(backoff.left().unwrap() > 7 * MINUTE);
+        backoff.failed(MINUTE);
+        backoff.hurry();
+        assert_eq!(backoff.left(), None);
     }
 }

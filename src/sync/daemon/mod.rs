@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-pub(crate) use backoff::{pause, random};
+pub(crate) use backoff::{before_lasting, pause, random};
 pub use plan::Choices;
 pub(crate) use plan::{Period, next, period, rfc3339};
 

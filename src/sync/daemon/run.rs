@@ -56,7 +56,7 @@ pub(super) struct Loop {
     engine: Option<Engine>,
     /// Number of the open engine, or of the last: what older ones told does not count any more.
     engines: u64,
-    /// What the open engine was given.
+    /// What the open engine was given, or the one that failed last.
     given: Option<Choices>,
     /// Why an exchange is to be made as soon as it may be.
     due: Option<&'static str>,
@@ -163,9 +163,12 @@ impl Loop {
                 return Ok(None);
             }
         };
-        if self.engine.is_some() && self.given.as_ref() != Some(&choices) {
+        if self.given.as_ref().is_some_and(|given| *given != choices) {
             self.close();
             self.due = Some("settings");
+            // What failed may go well with these.
+            self.backoff.succeeded();
+            self.given = None;
         }
         let now = (self.options.now)();
         match Plan::make(&state, &choices, self.lent > 0, now) {
@@ -275,11 +278,11 @@ impl Loop {
 
     fn exchange(&mut self, trigger: &'static str, choices: Choices) -> Result<Report, Failed> {
         let explain = self.options.explain;
+        self.given = Some(choices);
         let mut attempts = 0..AS_WHOEVER_THIS_IS;
         loop {
             if self.engine.is_none() {
                 self.engine = Some(self.open(trigger)?);
-                self.given = Some(choices.clone());
             }
             let Some(engine) = &mut self.engine else { return Err(explain(SyncError::Busy)) };
             let report = engine.exchange(trigger, &mut |_| {});
@@ -318,7 +321,11 @@ impl Loop {
     }
 
     fn failed(&mut self, trigger: &str, error: Failed) {
-        self.backoff.failed(if error.exit_code == UNREACHABLE_EXIT { UNREACHABLE } else { BROKEN });
+        match error.exit_code {
+            _ if error.lasts => self.backoff.failed_for_good(BROKEN),
+            UNREACHABLE_EXIT => self.backoff.failed(UNREACHABLE),
+            _ => self.backoff.failed(BROKEN),
+        }
         let pause = self.backoff.left().unwrap_or_default();
         (self.options.tell)(Told::Failed { trigger, error: &error, pause });
         self.error = Some(error);

@@ -66,6 +66,9 @@ pub struct Failed {
     pub remedy: Option<String>,
     /// The exit code that the command would have had.
     pub exit_code: u8,
+    /// Whether it would be the same again until somebody does something about it.
+    #[serde(default)]
+    pub lasts: bool,
 }
 
 /// What a daemon does now, and what it will do next.

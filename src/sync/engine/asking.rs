@@ -76,7 +76,7 @@ impl Engine {
             explain(match error {
                 IsolateError::Failed(failure) => match failure.code {
                     FailureCode::AccountUnknown => SyncError::UnknownPhrase { relay: self.relay_shown() },
-                    FailureCode::Offline | FailureCode::Late => self.lost_relay(),
+                    FailureCode::Offline | FailureCode::Late | FailureCode::Refused => self.lost_relay(),
                     FailureCode::Damaged => self.damage("what the relay sent"),
                     FailureCode::Forked => twins::forked(self).unwrap_or_else(|| self.lost_relay()),
                     _ if self.store_is_damaged() => SyncError::StoreDamaged,
@@ -108,15 +108,12 @@ impl Engine {
 
     /// The relay stopped answering.
     pub(in crate::sync) fn lost_relay(&self) -> SyncError {
-        let reason = self.last_failure.reason();
-        if reason.is_none() && self.store_is_damaged() {
+        let failure = self.last_failure.failure();
+        if failure.is_none() && self.store_is_damaged() {
             // What it says to the relay makes no sense, and so there is no answer.
             return SyncError::StoreDamaged;
         }
-        SyncError::Unreachable {
-            relay: self.relay_shown(),
-            reason: reason.unwrap_or_else(|| "it does not answer".into()),
-        }
+        SyncError::unusable(self.relay_shown(), failure.unwrap_or_else(|| "it does not answer".into()))
     }
 
     /// Tells relays apart in what is noted about them; empty without one.

@@ -154,6 +154,9 @@ impl Engine {
             tracing::error!(segments = pulled.damaged.len(), "parts of the history are damaged");
             return Err(self.damage("part of the synced history"));
         }
+        if self.relay.is_some() {
+            self.history.all_confirmed()?;
+        }
         Ok(Report {
             sent: pushed.records,
             received: pulled.records,

@@ -155,7 +155,7 @@ impl Engine {
             // Nothing was written yet: a relay that cannot be reached leaves everything as it was.
             network
                 .block_on(dialled)
-                .map_err(|reason| consent.explain(SyncError::Unreachable { relay: relay.shown(), reason }))?;
+                .map_err(|failure| consent.explain(SyncError::unusable(relay.shown(), failure)))?;
         }
 
         let secret = account::agent_secret(&keys);

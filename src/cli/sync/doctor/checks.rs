@@ -117,7 +117,7 @@ fn relay(ui: &Ui, home: &Home, online: bool, state: &SyncState, findings: &mut V
             Err(reason) => findings.push(Finding::problem(
                 "relay",
                 format!("{}: {reason}", relay.shown()),
-                relay_test::remedy(step.name),
+                relay_test::remedy(step.name, reason),
             )),
         }
     }

@@ -189,7 +189,7 @@ fn gather(home: &Home, args: &StatusArgs, known: Option<&Probe>) -> Result<Statu
         relay: relay.as_ref().map(RelayAddress::shown),
         relay_reachable: tried.as_ref().map(Result::is_ok),
         relay_problem: tried.and_then(Result::err),
-        pending: if set_up { history.pending_count()? } else { 0 },
+        pending: if set_up { history.pending_count()? + history.unconfirmed_count()? } else { 0 },
         held: if set_up { history.held_count()? } else { 0 },
         pending_down: state.as_ref().and_then(|state| state.last_exchange.as_ref()).map_or(0, |last| last.missing),
         commands: history.count()?,
@@ -242,6 +242,9 @@ type Probe = Result<(), String>;
 fn probe(relay: &RelayAddress) -> Result<Probe, CliError> {
     let network = Network::start().map_err(SyncError::from)?;
     let (_dialer, dialled) = Connection::begin(relay.clone(), network.handle(), Default::default()).split();
-    let slow = || Err("it did not answer in time".to_owned());
-    Ok(network.block_on(async { tokio::time::timeout(PROBE, dialled).await.unwrap_or_else(|_| slow()) }))
+    let tried = network.block_on(async { tokio::time::timeout(PROBE, dialled).await });
+    Ok(match tried {
+        Ok(dialled) => dialled.map_err(|failure| failure.to_string()),
+        Err(_) => Err("it did not answer in time".to_owned()),
+    })
 }
