@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
-use crate::common::authority::Authority;
+use crate::common::authority::{Authority, Issued};
 use crate::common::home::{DEADLINE, wait_until};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve, signal};
 
@@ -188,6 +188,33 @@ fn a_certificate_that_cannot_be_used_is_an_error_at_the_start() {
 }
 
 #[test]
+fn a_certificate_that_devices_would_refuse_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key) = Issued::by_itself("127.0.0.1").write(folder.path(), "relay");
+    let relay = Relay::with(&["--tls-certificate", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    assert!(relay.log().contains("basicConstraints=critical,CA:FALSE"), "{}", relay.log());
+}
+
+#[test]
+fn too_few_descriptors_are_told_once_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, address) = (folder.path().join("relay"), SocketAddr::from(([127, 0, 0, 1], 0)));
+    let plain = serve(&data, address);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 300; exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let relay = Relay::spawn(&data, address, command);
+    assert!(relay.log().contains("some 100 connections, not the 10000"), "{}", relay.log());
+    assert!(get(tcp(relay.address()), "/health").ends_with("ok\n"));
+    assert!(!Relay::new().log().contains("ulimit"));
+}
+
+#[test]
 fn only_who_knows_a_token_is_let_in_and_the_tokens_can_be_changed() {
     const TOKEN: &str = "s3cret-token-of-the-family";
     let folder = tempfile::tempdir().unwrap();
@@ -344,6 +371,10 @@ fn while_it_drains_it_serves_those_who_are_there_and_says_that_it_is_not_ready()
     assert!(get(tcp(relay.address()), "/health").starts_with("HTTP/1.1 200"));
     signal("HUP", relay.pid());
     assert!(client.text().is_some(), "who is there goes on");
+    assert_eq!(websocket(&relay.url(), &[]).err(), Some(StatusCode::SERVICE_UNAVAILABLE), "nobody new is taken in");
+    let device = SyncHome::new("laptop");
+    let told = device.run(["sync", "relay", "test", &relay.url()]);
+    assert!(told.stderr.contains("the relay is being stopped, or started again"), "{told:?}");
     drop(client.socket.take());
     assert_eq!(relay.stop_quietly().code(), Some(0), "with the last one it ends: {}", relay.log());
 }

@@ -13,6 +13,7 @@ use crate::common::node::{JazzRun, NodeRelay, OfficialClient};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, await_erasure, ciphertexts, holds, serve, signal};
 use crate::official_peers::{live_update_between, offline_writes_between};
 use crate::relay_serving::get;
+use crate::sync_session_guard::noise;
 
 const TOKEN: &str = "a-token-for-the-relay-above";
 
@@ -86,6 +87,44 @@ fn await_restored(device: &SyncHome, relay: &str, phrase: &std::path::Path) {
 
 fn numbered(of: &str, from: usize, to: usize) -> Vec<String> {
     (from..to).map(|i| format!("on {of} {i}")).collect()
+}
+
+#[test]
+fn an_account_that_is_full_above_keeps_no_other_from_getting_there() {
+    let above = Relay::with(&["--max-stored-mib-per-account", "1"]);
+    let home = AtHome::below(&above.url());
+    let (full, other, elsewhere) = (SyncHome::new("full"), SyncHome::new("laptop"), SyncHome::new("server"));
+    full.add(&(0..3000).map(|i| noise(&format!("large {i}"))).collect::<Vec<_>>());
+    full.init(&home.url());
+    wait_until("it is told", || above.log().contains("an account is full"));
+    other.add_one("echo through");
+    let phrase = other.init(&home.url());
+    await_restored(&elsewhere, &above.url(), &phrase);
+    await_commands(&elsewhere, 1);
+    let there = home.above();
+    assert!(there["connected"] == true && there["connections"] == 1, "nobody is sent away: {there}");
+    assert_eq!(caro::relay::ask(above.data()).unwrap().unwrap().sent_away["full"], 0);
+}
+
+#[test]
+fn relays_in_a_circle_say_so_and_serve_all_the_same() {
+    let mut above = Relay::new();
+    let home = AtHome::below(&above.url());
+    home.await_connected();
+    // The one above gets the one below it as its own upstream.
+    assert!(above.stop().success());
+    let (data, address) = (above.data().to_owned(), above.address());
+    let mut home = home;
+    home.relay.stop();
+    let first = spawn(&data, address, &["--upstream", &home.url()]);
+    home.start_again(&["--upstream", &first.url()]);
+    let said = "the relays are each other's upstream in a circle";
+    let either = || home.relay.log().contains(said) || first.log().contains(said);
+    wait_until("it is told", either);
+    let device = SyncHome::new("laptop");
+    device.add_one("ls");
+    device.init(&home.url());
+    assert_eq!(device.now().pending, 0);
 }
 
 #[test]

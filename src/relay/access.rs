@@ -76,6 +76,15 @@ impl Access {
         Ok(Self { rule, origins })
     }
 
+    /// The rule's name, as the settings have it.
+    pub(super) fn name(&self) -> &'static str {
+        match self.rule {
+            Rule::Open => "open",
+            Rule::Tokens { .. } => "token",
+            Rule::Accounts(_) => "accounts",
+        }
+    }
+
     /// The list of invitations, where that is what counts.
     pub(super) fn accounts(&self) -> Option<&Accounts> {
         match &self.rule {
@@ -96,10 +105,11 @@ impl Access {
     /// What a request is let in with, and who may write then. `path` is what follows the relay's own path.
     pub(super) async fn admit(&self, path: &str, uri: &Uri, headers: &HeaderMap) -> Result<(Pass, MayWrite), Refusal> {
         let in_path = path.trim_matches('/');
-        let in_query = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("token="));
+        // One, or an address with thousands of them would be a thousand questions.
+        let in_query = uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("token="));
         let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-        let given = in_query.chain([in_path]).chain(bearer).filter(|given| !given.is_empty());
+        let given = in_query.into_iter().chain([in_path]).chain(bearer).filter(|given| !given.is_empty());
         let given = given.map(|given| hash(given.trim()));
         match &self.rule {
             Rule::Open => Ok((Pass::None, MayWrite::Anyone)),

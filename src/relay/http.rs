@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -25,6 +25,7 @@ use ipnet::IpNet;
 use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Pass};
+use super::below::{Behind, Below};
 use super::engines::Engines;
 use super::gauge::{Budget, Gauge, Metered};
 use super::inlet::Inlet;
@@ -35,7 +36,7 @@ use super::postgres::Database;
 use super::refusal::Refusal;
 use super::sqlite::Log;
 use super::upstream::Upstream;
-use crate::net::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
+use crate::net::{BELOW_HEADER, Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 use crate::runtime::protocol::{Accept, MayWrite};
 use crate::runtime::{Ending, HangUp};
 use crate::server::{Admission, Admitted, Client, Stream, Via, answer, behind, nearest};
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     pub database: Option<Arc<Database>>,
     /// What is on disk of its store, where that is a file.
     pub log: Option<Arc<Log>>,
+    /// The relays below.
+    pub below: Arc<Below>,
     /// The relay above, where there is one.
     pub upstream: Option<Arc<Upstream>>,
     /// What the paths of WebSockets begin with: empty, or `/` and a name.
@@ -221,6 +224,8 @@ struct Guest {
     pace: Option<Arc<Pace>>,
     _admitted: Admitted,
     _member: Member,
+    /// The relays that are behind him, where he is one.
+    behind: Option<Behind>,
 }
 
 /// Lets somebody in, if he may; `below` is what follows the relay's own path.
@@ -244,6 +249,11 @@ async fn admit(
     if !shared.access.admits_origin(headers) {
         return Err(Refusal::Origin);
     }
+    let names = headers.get(BELOW_HEADER).and_then(|names| names.to_str().ok());
+    let behind = names.map(|names| shared.below.enter(names).ok_or(Refusal::Circle)).transpose()?;
+    if shared.draining.load(Ordering::Relaxed) {
+        return Err(Refusal::Stopping);
+    }
     let admitted = shared.admission.admit(client)?;
     let hang_up = HangUp::new();
     let member = shared.members.enter(pass, hang_up.clone(), shared.connections_per_account);
@@ -255,7 +265,7 @@ async fn admit(
         None => return Err(Refusal::Unknown),
     }
     let pace = shared.paces.of(&pass, client);
-    Ok(Guest { pass, may_write, hang_up, pace, _admitted: admitted, _member: member })
+    Ok(Guest { pass, may_write, hang_up, pace, _admitted: admitted, _member: member, behind })
 }
 
 /// Waits for the first word of a client, then hands it over to the isolate: one that says nothing costs it nothing.
@@ -270,7 +280,10 @@ async fn connected(shared: Arc<Shared>, socket: WebSocket, gauge: Gauge, guest: 
         tokio::select! {
             // In this order: a connection that is to end with a reason may have ended without one by itself too.
             biased;
-            ending = guest.hang_up.asked() => return end(socket, ending).await,
+            ending = guest.hang_up.asked() => {
+                counts.sent_away(ending);
+                return end(socket, ending).await;
+            }
             // The first one at once: whoever only wants to know whether this is a relay need not wait.
             _ = signs_of_life.tick() => {
                 let sent = tokio::time::timeout(READING, socket.send(Message::Text(ping().into()))).await;
@@ -292,7 +305,8 @@ async fn connected(shared: Arc<Shared>, socket: WebSocket, gauge: Gauge, guest: 
     };
     let runtime = tokio::runtime::Handle::current();
     let (pass, may_write, hang_up) = (guest.pass, guest.may_write.clone(), guest.hang_up.clone());
-    let until_end = (guest, connected);
+    let is_relay = guest.behind.is_some();
+    let (until_end, counting) = ((guest, connected), counts.clone());
     let mut frames = frames_for(
         socket,
         &runtime,
@@ -300,7 +314,12 @@ async fn connected(shared: Arc<Shared>, socket: WebSocket, gauge: Gauge, guest: 
         Some(counts),
         Some(shared.waiting.clone()),
         hang_up,
-        move |_| drop(until_end),
+        move |ending| {
+            if let Some(ending) = ending {
+                counting.sent_away(ending);
+            }
+            drop(until_end);
+        },
     );
     if may_write != MayWrite::Anyone {
         let shared = shared.clone();
@@ -308,7 +327,7 @@ async fn connected(shared: Arc<Shared>, socket: WebSocket, gauge: Gauge, guest: 
     }
     let greeted = async {
         let socket = isolate.add_connection(frames).await?;
-        isolate.call_async(&Accept { socket, may_write }, GREETING).await
+        isolate.call_async(&Accept { socket, may_write, is_relay }, GREETING).await
     };
     match greeted.await {
         Ok(_) => tracing::debug!("a client came"),

@@ -7,6 +7,8 @@
 mod access;
 mod accounts;
 mod administration;
+mod below;
+mod descriptors;
 mod engines;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -47,6 +49,7 @@ pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, 
 
 use self::access::Access;
 use self::accounts::Accounts;
+use self::below::Below;
 use self::engines::Engines;
 use self::gauge::Budget;
 use self::http::Shared;
@@ -228,6 +231,11 @@ pub fn connect_privately(data_dir: &Path) -> Option<std::os::unix::net::UnixStre
     local_socket::connect(&private_socket(data_dir))
 }
 
+/// As [`connect_privately`], for who only asks something: root may ask the relay of another user.
+fn connect_to_ask(data_dir: &Path) -> Option<std::os::unix::net::UnixStream> {
+    local_socket::connect_as_owner(&private_socket(data_dir))
+}
+
 /// Runs a relay until SIGINT or SIGTERM, and until its last client has left where it is to end then. On SIGHUP it reads its
 /// certificate and tokens again. `tell` hears what it does.
 ///
@@ -238,7 +246,8 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     let certificate = options.certificate.map(Certificate::load).transpose().map_err(RelayError::Certificate)?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose().map_err(RelayError::Certificate)?;
     let private = options.data_dir.as_deref().map(private_socket);
-    raise_descriptors();
+    descriptors::raise();
+    descriptors::tell_where_few(options.connections.total);
     let network = Network::start()?;
     let found = options.database.map(|(address, root)| find(&network, &address, root.as_deref(), Old::Renew));
     let database = found.transpose()?;
@@ -252,7 +261,12 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     let stores = std::mem::take(&mut opened.stores);
 
     network.block_on(async {
-        let (upstream, dialer) = options.upstream.map(|address| Upstream::at(address, network.handle())).unzip();
+        let below = Below::new()?;
+        let named = |address: RelayAddress| {
+            let below = below.clone();
+            Upstream::at(address.naming(move || below.names()), network.handle())
+        };
+        let (upstream, dialer) = options.upstream.map(named).unzip();
         // At a shared database another relay may erase who is not used.
         let notes_use = options.forget_after.is_some() || database.is_some();
         let serve = Serve { notes_use, ..options.storage };
@@ -292,6 +306,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             engines: engines.clone(),
             log: opened.log(),
             database,
+            below,
             upstream,
             path: options.path,
             access,

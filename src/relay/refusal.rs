@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::net::REFUSAL_HEADER;
 use crate::server::Full;
 
 /// A reason.
@@ -24,11 +25,15 @@ pub(super) enum Refusal {
     Asking,
     /// The relay's database is away.
     Database,
+    /// It is being stopped, and serves those who are there.
+    Stopping,
+    /// He is a relay below which this one is.
+    Circle,
 }
 
 impl Refusal {
     /// All of them; each is at the place that its number says.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Token,
         Self::Origin,
         Self::Full,
@@ -37,6 +42,8 @@ impl Refusal {
         Self::Unknown,
         Self::Asking,
         Self::Database,
+        Self::Stopping,
+        Self::Circle,
     ];
 
     /// One word.
@@ -50,6 +57,8 @@ impl Refusal {
             Self::Unknown => "unknown",
             Self::Asking => "asking",
             Self::Database => "database",
+            Self::Stopping => "stopping",
+            Self::Circle => "circle",
         }
     }
 }
@@ -72,18 +81,33 @@ impl IntoResponse for Refusal {
             Self::Database => (StatusCode::SERVICE_UNAVAILABLE, "the relay's database does not answer\n"),
             Self::Address => (StatusCode::TOO_MANY_REQUESTS, "too many connections from your address\n"),
             Self::Account => (StatusCode::TOO_MANY_REQUESTS, "too many connections of your account\n"),
-            Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "try again later\n"),
+            Self::Unknown => (StatusCode::SERVICE_UNAVAILABLE, "who was invited cannot be found out at the moment\n"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the relay is being stopped\n"),
+            Self::Circle => (StatusCode::LOOP_DETECTED, "the relays are each other's upstream in a circle\n"),
         };
-        (status, said).into_response()
+        (status, [(REFUSAL_HEADER, self.name())], said).into_response()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Refused;
 
     #[test]
     fn each_is_at_its_place() {
         assert!(Refusal::ALL.iter().enumerate().all(|(place, refusal)| *refusal as usize == place));
+    }
+
+    #[test]
+    fn a_device_understands_each_of_them() {
+        // Who asks when too many do hears nothing.
+        for refusal in Refusal::ALL.into_iter().filter(|refusal| *refusal != Refusal::Asking) {
+            let answer = refusal.into_response();
+            let reason = answer.headers().get(REFUSAL_HEADER).and_then(|reason| reason.to_str().ok());
+            assert_eq!(reason, Some(refusal.name()));
+            let heard = Refused::of(answer.status().as_u16(), reason).map(|refused| format!("{refused:?}"));
+            assert_eq!(heard, Some(format!("{refusal:?}")));
+        }
     }
 }

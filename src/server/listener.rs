@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -17,6 +17,8 @@ use crate::local_socket;
 
 /// How long accepting rests after the system refused it, for example since there are no descriptors left.
 const REST: Duration = Duration::from_millis(200);
+/// How often that is told while it goes on.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -114,6 +116,7 @@ impl Listener {
         T: Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        let mut told: Option<Instant> = None;
         loop {
             let accepted = match &self.socket {
                 Socket::Unix(socket, via) => socket.accept().await.map(|(stream, _)| {
@@ -142,7 +145,10 @@ impl Listener {
                 }),
             };
             if let Err(error) = accepted {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if told.is_none_or(|at| at.elapsed() > TELL_EVERY) {
+                    tracing::warn!(%error, "connections cannot be accepted");
+                    told = Some(Instant::now());
+                }
                 tokio::time::sleep(REST).await;
             }
         }
