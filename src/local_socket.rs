@@ -81,6 +81,13 @@ pub(crate) fn connect(socket: &Path) -> Option<UnixStream> {
     connect_to(socket, rustix::process::getuid())
 }
 
+/// As [`connect`]; root may also ask a process of the user whose folder the socket is in.
+pub(crate) fn connect_as_owner(socket: &Path) -> Option<UnixStream> {
+    let user = rustix::process::getuid();
+    let owner = std::fs::metadata(private_file::folder_of(socket)).map(|folder| Uid::from_raw(folder.uid()));
+    connect_to(socket, if user.is_root() { owner.unwrap_or(user) } else { user })
+}
+
 /// Connects without waiting where the system can: the queue of a process that hangs may be full.
 #[cfg(target_os = "linux")]
 pub(crate) fn connect_to(socket: &Path, user: Uid) -> Option<UnixStream> {

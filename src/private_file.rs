@@ -1,7 +1,7 @@
 //! Files and folders that only their owner can read, and that survive a power cut whole or not at all.
 //!
 //! Everything that belongs to a home or a relay is made through here, so that nothing is readable by
-//! others even for a moment.
+//! others even for a moment. What root makes in a folder of somebody else belongs to him: he could not use it otherwise.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,12 +13,60 @@ use std::path::Path;
 ///
 /// What the file system says.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    make_folder(path.parent().unwrap_or(Path::new("")))?;
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    match builder.create(path) {
+        Ok(()) => {
+            give_folder_to_owner_of(folder_of(path), path);
+            Ok(())
+        }
+        // Somebody else was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
+
+/// Has what root has just made belong to whoever owns the folder that it is in. Where root may not do that, it stays root's.
+#[cfg(unix)]
+fn give_to_owner_of(folder: &Path, made: &File) {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let given = fs::metadata(folder).and_then(|owner| match owner.uid() {
+        0 => Ok(()),
+        uid => fchown(made, Some(uid), Some(owner.gid())),
+    });
+    if let Err(error) = given {
+        tracing::debug!(%error, "what root has made stays root's");
+    }
+}
+
+/// The same of a folder; of what its owner may have put in its place meanwhile nothing is given away.
+#[cfg(unix)]
+fn give_folder_to_owner_of(above: &Path, made: &Path) {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let flags = (OFlags::NOFOLLOW | OFlags::DIRECTORY).bits().cast_signed();
+    if let Ok(made) = File::options().read(true).custom_flags(flags).open(made) {
+        give_to_owner_of(above, &made);
+    }
+}
+
+/// There is no such user.
+#[cfg(not(unix))]
+fn give_to_owner_of(_folder: &Path, _made: &File) {}
+
+#[cfg(not(unix))]
+fn give_folder_to_owner_of(_above: &Path, _made: &Path) {}
 
 /// Makes a file that must not exist yet.
 ///
@@ -26,7 +74,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 ///
 /// [`io::ErrorKind::AlreadyExists`]; otherwise what the file system says.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    private(File::options().write(true).create_new(true)).open(path)
+    new_or(path, File::options().write(true), false)
 }
 
 /// Opens a file to lock it, and makes it if there is none; its content stays.
@@ -35,7 +83,7 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
 ///
 /// What the file system says.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
-    private(File::options().write(true).create(true).truncate(false)).open(path)
+    new_or(path, File::options().write(true), true)
 }
 
 /// Opens a file to add to it, and makes it if there is none.
@@ -44,7 +92,7 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
 ///
 /// What the file system says.
 pub(crate) fn open_append(path: &Path) -> io::Result<File> {
-    private(File::options().append(true).create(true)).open(path)
+    new_or(path, File::options().append(true), true)
 }
 
 /// Replaces a file, or makes it, with the folder it is in. Readers see the old content or the new, also after
@@ -126,6 +174,31 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Makes a file, or, where it may be there already, opens it. One that is new here belongs to whom its folder belongs.
+fn new_or(path: &Path, options: &fs::OpenOptions, may_exist: bool) -> io::Result<File> {
+    loop {
+        if may_exist {
+            match options.open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened,
+            }
+        }
+        match private(options.clone().create_new(true)).open(path) {
+            Ok(made) => {
+                give_to_owner_of(folder_of(path), &made);
+                return Ok(made);
+            }
+            // A link to a file that is to be made.
+            Err(error) if may_exist && error.kind() == io::ErrorKind::AlreadyExists && path.is_symlink() => {
+                return private(options.clone().create(true)).open(path);
+            }
+            // Somebody else was quicker.
+            Err(error) if may_exist && error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg_attr(not(unix), expect(clippy::needless_pass_by_ref_mut, reason = "there are no modes elsewhere"))]

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::status::Status;
-use crate::relay::{RelayError, connect_privately, is_in_use};
+use crate::relay::{RelayError, connect_to_ask, is_in_use};
 
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -25,7 +25,7 @@ const LONGEST: usize = 1 << 20;
 ///
 /// [`RelayError::Silent`] where one runs and does not answer, or is another user's.
 pub fn ask(data_dir: &Path) -> Result<Option<Status>, RelayError> {
-    let Some(stream) = connect_privately(data_dir) else {
+    let Some(stream) = connect_to_ask(data_dir) else {
         return if is_in_use(data_dir) { Err(RelayError::Silent(data_dir.to_owned())) } else { Ok(None) };
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
