@@ -31,6 +31,10 @@ fn a_flag_counts_before_a_variable_and_that_before_the_file_and_that_before_what
     assert_eq!(value(&run, "trusted_proxy"), r#"["10.0.0.0/8", "192.0.2.1/32"]"#);
     assert!(run.stdout.contains("\n# max_connections_per_address = 256\n"), "what is usual is a remark: {run:?}");
     assert_eq!(value(&run, "token_file"), "");
+    assert!(
+        run.stdout.contains("\n# token_file = (not set)\n") && run.stdout.contains("\n# idle_exit = (not set)\n"),
+        "{run:?}"
+    );
 }
 
 #[test]
@@ -58,6 +62,8 @@ fn a_mistake_in_the_file_is_named_and_nothing_is_served() {
         ("listen = [\"localhost\"]\n", "an address looks like", "listen"),
         ("\ndrain = = 1\n", "(line 2)", "no TOML file"),
         ("tls_key = \"key.pem\"\n", "belong together", "--tls-certificate"),
+        ("engines = 100\n", "`engines` cannot be 100", "from 1 to 64"),
+        ("origin = [\"https://app.example/x\"]\n", "`origin` cannot be", "https://app.example"),
     ];
     for (file, said, also) in cases {
         home.file("relay.toml", file);

@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
+
+use crate::net;
 
 /// The files of a certificate, both PEM.
 #[derive(Clone, Debug)]
@@ -93,6 +97,19 @@ fn stamp(files: &CertificateFiles) -> Stamp {
     })
 }
 
+/// Whether a certificate is one that signs others: then it is none of a server, whoever trusts it.
+fn is_of_an_authority(certificate: &CertificateDer<'static>) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = roots
+        .add(certificate.clone())
+        .ok()
+        .and_then(|()| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok());
+    let (Some(verifier), Ok(name)) = (verifier, ServerName::try_from("relay.example")) else { return false };
+    let checked = verifier.verify_server_cert(certificate, &[], &name, &[], UnixTime::now());
+    checked.is_err_and(|error| net::is_of_an_authority(&error))
+}
+
 /// The certificate in these files, or what is wrong with them.
 fn read(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, String> {
     let unreadable = |path: &Path| format!("{} cannot be read, or is no PEM file", path.display());
@@ -105,6 +122,13 @@ fn read(files: &CertificateFiles) -> Result<Arc<CertifiedKey>, String> {
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|_| unreadable(&files.key))?;
     let key = rustls::crypto::ring::sign::any_supported_type(&key)
         .map_err(|_| format!("the key in {} is of a kind that is not supported", files.key.display()))?;
+    if chain.first().is_some_and(is_of_an_authority) {
+        tracing::warn!(
+            "the certificate in {} is one of an authority, as `openssl req -x509` makes it: devices of caro refuse it. Make it \
+             with -addext basicConstraints=critical,CA:FALSE",
+            files.chain.display()
+        );
+    }
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
         // A key whose public half cannot be told is believed.

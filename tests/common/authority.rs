@@ -54,6 +54,14 @@ impl Authority {
 }
 
 impl Issued {
+    /// One that nobody has signed but itself, and that is one of an authority: as `openssl req -x509` makes it.
+    pub fn by_itself(name: &str) -> Self {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self { certificate: params.self_signed(&key).expect("a certificate"), key }
+    }
+
     /// Writes `NAME.pem` and `NAME.key` into a folder; their paths.
     pub fn write(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
         let (chain, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));

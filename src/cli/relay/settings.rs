@@ -3,6 +3,7 @@
 //! What a flag says counts before a variable, that before the file, and that before what is usual. A key is named like its
 //! flag, with `_` for `-`; a flag that may be given several times is a list.
 
+mod check;
 pub(super) mod file;
 
 use std::path::{Path, PathBuf};
@@ -21,9 +22,6 @@ use crate::relay::{
     RelayOptions,
 };
 use crate::runtime::protocol::Serve;
-
-/// More engines than any machine has use for.
-const MOST_ENGINES: usize = 64;
 
 /// What is usual where a relay needs a number.
 const FRAME_MEMORY_MIB: u32 = 512;
@@ -331,7 +329,7 @@ impl Settings {
             let value = match set.get(key) {
                 Some(value) if usual.get(key) == Some(value) => format!("# {key} = {value}"),
                 Some(value) => format!("{key} = {value}"),
-                None => format!("# {key} = {}", file::kind(arg).example()),
+                None => format!("# {key} = {}", file::kind(arg).unset()),
             };
             text.push_str(&format!("\n# {help}\n{value}\n"));
         }
@@ -340,6 +338,7 @@ impl Settings {
 
     /// What the relay is told by them.
     pub(super) fn options(self) -> Result<RelayOptions, CliError> {
+        check::check(&self)?;
         let certificate = certificate(self.tls_certificate, self.tls_key)?;
         let access = match (self.access, self.token_file) {
             (Some(Access::Open) | None, None) => AccessRule::Open,
@@ -353,7 +352,7 @@ impl Settings {
                     .hinted("Leave out either of both."));
             }
         };
-        let engines = self.engines.map_or(1, |engines| engines as usize).clamp(1, MOST_ENGINES);
+        let engines = self.engines.map_or(1, |engines| engines as usize);
         if self.in_memory && engines > 1 {
             return Err(CliError::usage("engines share what is in a store, not what is in memory")
                 .hinted("Leave out --in-memory or --engines."));
@@ -387,20 +386,19 @@ impl Settings {
                 path => format!("/{path}"),
             },
             access,
-            // The file may say anything.
-            forget_after: self.forget_accounts_after.map(|days| days.max(1)),
+            forget_after: self.forget_accounts_after,
             rates: Rates { messages: self.max_messages_per_second, bytes: self.max_bytes_per_second },
             frames: FrameLimits {
                 memory_mib: self.frame_memory_mib.unwrap_or(FRAME_MEMORY_MIB),
-                time: seconds(self.frame_timeout.unwrap_or(FRAME_TIMEOUT).max(1)),
+                time: seconds(self.frame_timeout.unwrap_or(FRAME_TIMEOUT)),
             },
-            client_time: seconds(self.client_timeout.unwrap_or(CLIENT_TIMEOUT).max(1)),
+            client_time: seconds(self.client_timeout.unwrap_or(CLIENT_TIMEOUT)),
             storage: Serve {
                 bytes_per_account: self.max_stored_mib_per_account.map(|mib| u64::from(mib) << 20),
                 values_per_account: self.max_covalues_per_account.map(u64::from),
                 ..Serve::default()
             },
-            origins: self.origin,
+            origins: self.origin.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect(),
             trusted_proxies: self.trusted_proxy,
             connections: ConnectionLimits {
                 total: many(self.max_connections),
@@ -417,18 +415,26 @@ impl Settings {
 }
 
 impl Settings {
-    /// Where clients reach the relay, without a slash at the end.
-    pub(super) fn reached_at(&self) -> Option<String> {
+    /// Where clients reach the relay, without a slash at the end; none where nobody said so.
+    pub(super) fn reached_at(&self) -> Result<Option<String>, CliError> {
         let path = self.path.as_deref().unwrap_or_default().trim_matches('/');
         let url = match (&self.relay_url, self.listen.first()) {
-            (Some(url), _) => return Some(url.trim_end_matches('/').to_owned()),
+            (Some(url), _) => {
+                // A token is put behind it.
+                let is_plain = !url.contains(['?', '#']) && !url.starts_with("ssh:");
+                return match dialled_from_here(url, None) {
+                    Ok(_) if is_plain => Ok(Some(url.trim_end_matches('/').to_owned())),
+                    _ => Err(CliError::usage("the address of the relay is none that clients could use")
+                        .hinted("It looks like wss://relay.example, with a path if need be: --relay-url, or relay_url in the file.")),
+                };
+            }
             (None, Some(ListenAddress::Tcp(address))) if !address.ip().is_unspecified() && address.port() != 0 => {
                 let scheme = if self.tls_certificate.is_some() { "wss" } else { "ws" };
                 format!("{scheme}://{address}/{path}")
             }
-            _ => return None,
+            _ => return Ok(None),
         };
-        Some(url.trim_end_matches('/').to_owned())
+        Ok(Some(url.trim_end_matches('/').to_owned()))
     }
 }
 

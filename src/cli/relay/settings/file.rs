@@ -66,13 +66,13 @@ pub(super) enum ValueKind {
 }
 
 impl ValueKind {
-    /// What stands for a value where there is none.
-    pub(super) fn example(self) -> &'static str {
+    /// What stands for a value where there is none. Of a number or a text it is no value: 0 and an empty text would say
+    /// something.
+    pub(super) fn unset(self) -> &'static str {
         match self {
             Self::Switch => "false",
-            Self::Number => "0",
             Self::List => "[]",
-            Self::Text => "\"\"",
+            Self::Number | Self::Text => "(not set)",
         }
     }
 
