@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::common::home::{DEADLINE, wait_until};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, finish_within, serve};
 use crate::common::wire::{Fate, Way, Wire};
+use crate::relay_hostile::{client, goes_on};
 use crate::sync_disk_full::SmallDisk;
 use crate::sync_session_guard::noise;
 
@@ -63,6 +64,38 @@ fn what_the_relay_confirms_is_in_its_store() {
     let (count, early) = &*confirmed.lock().unwrap();
     assert!(*count > 60, "confirmations were seen: {count}");
     assert!(early.is_empty(), "confirmed before it was stored: {early:#?}");
+}
+
+#[test]
+fn what_a_relay_has_stored_counts_where_a_client_brings_an_older_part_of_it_first() {
+    let mut relay = Relay::new();
+    let (a, b, joins) = (SyncHome::new("laptop"), SyncHome::new("desktop"), SyncHome::new("tower"));
+    let brought = Arc::new(Mutex::new(Vec::<Value>::new()));
+    let noted = brought.clone();
+    let wire = Wire::tampering(
+        &relay.url(),
+        Box::new(move |way, message| {
+            if way == Way::Up && message["action"] == "content" && message["header"].is_object() {
+                noted.lock().unwrap().push(message.clone());
+            }
+            Fate::Pass
+        }),
+    );
+    a.add_one("echo before");
+    let phrase = a.init(&wire.url());
+    b.restored(&relay.url(), &phrase);
+    b.add(&(0..20).map(|i| format!("echo {i}")).collect::<Vec<_>>());
+    assert_eq!(b.now().pending, 0);
+    assert!(relay.stop().success());
+    relay.start_again();
+    // As whoever was cut off in the middle does, without a question before.
+    let mut client = client(&relay);
+    for message in brought.lock().unwrap().iter() {
+        client.send(&message.to_string());
+    }
+    assert!(goes_on(&mut client));
+    joins.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&b, &joins]), 21);
 }
 
 /// How often the system has brought something to disk, as `strace` has written down.

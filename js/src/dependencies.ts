@@ -5,9 +5,13 @@
  * message, and then keeps everything that anybody writes there waiting until that dependency has come. A name that was
  * garbled on its way, or made up, never comes: nobody could write to the CoValue any more. So a message from outside
  * waits by itself for what it names, and is dropped if that cannot be had; its sender gets no confirmation.
+ *
+ * The SDK also takes a message with a header for all that there is of a CoValue that is not in memory, though the store may
+ * have what others wrote to it: whoever asks then is told that there is no more. So that is taken out of the store first.
  */
 
 import type { LocalNode, RawCoID } from "cojson";
+import { isStored } from "./holdings";
 
 type Handle = LocalNode["syncManager"]["handleNewContent"];
 type Message = Parameters<Handle>[0];
@@ -33,6 +37,7 @@ export function awaitDependencies(node: LocalNode, count = NOBODY): void {
   sync.handleNewContent = (message, from) => {
     if (from === "storage" || from === "import") return handle(message, from);
     const lacking = named(message).filter(lacks);
+    if (message.header && lacks(message.id) && isStored(message.id)) lacking.push(message.id);
     if (lacking.length === 0) return handle(message, from);
     const over = count.begins(from, lacking);
     if (!over) return;

@@ -14,6 +14,7 @@ import { onDisk } from "./flush";
 import { Guest, type Host } from "./guest";
 import { eraseHoldings, keepHoldings } from "./holdings";
 import { speakAsRelay } from "./lines";
+import { Memory } from "./memory";
 import { Names } from "./names";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
@@ -124,6 +125,7 @@ export class Relay {
     if (!this.setting.isShared) keepHoldings();
     if (this.setting.notesUse) this.usage = new Usage(node, this.guests, this.setting.isShared);
     else if (!this.setting.isShared) forgetUsage();
+    new Memory(node);
     this.writers = new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);
     this.names = new Names(node, this.guests);
