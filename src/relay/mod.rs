@@ -246,7 +246,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
     let certificate = options.certificate.map(Certificate::load).transpose().map_err(RelayError::Certificate)?;
     let tls = certificate.as_ref().map(Certificate::acceptor).transpose().map_err(RelayError::Certificate)?;
     let private = options.data_dir.as_deref().map(private_socket);
-    descriptors::raise();
+    raise_descriptors();
     descriptors::tell_where_few(options.connections.total);
     let network = Network::start()?;
     let found = options.database.map(|(address, root)| find(&network, &address, root.as_deref(), Old::Renew));
