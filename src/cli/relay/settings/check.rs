@@ -41,7 +41,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
 /// Whether a browser could name it as the origin of a page.
 fn is_origin(text: &str) -> bool {
     let Ok(url) = deno_core::url::Url::parse(text) else { return false };
-    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
     let (user, password) = (url.username(), url.password());
     url.has_host() && is_bare && user.is_empty() && password.is_none() && text.contains("://")
 }
