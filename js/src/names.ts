@@ -27,6 +27,8 @@ const OF_PENDING = 600;
 /** How often names are forgotten, milliseconds; and after how many new ones in any case. */
 const FORGET_EVERY_MS = 60_000;
 const FORGET_AFTER = 5_000;
+/** A name that is looked for takes up more: the question, and those who wait for its answer. */
+const OF_AUTHOR = 12_000;
 /** No message of a client names more authors that are not here: the SDK cuts what it sends after 100 KiB. */
 const MOST_AUTHORS = 1_000;
 /** For so long the SDK goes on looking for one that has not come, milliseconds: its timeout in `main.ts`. */
@@ -88,7 +90,7 @@ export class Names implements Count {
       guest.refuse(MALFORMED);
       return undefined;
     }
-    const [ofNames, ofContent] = [names.length * OF_NAME, Math.ceil(guest.share)];
+    const [ofNames, ofContent] = [names.length * OF_AUTHOR, Math.ceil(guest.share)];
     const bytes = ofNames + ofContent;
     const isTooMuch = (this.waiting.get(guest) ?? 0) + bytes > MOST_OF_ONE || this.waitingOfAll + bytes > MOST_OF_ALL;
     if (names.length > MOST_AUTHORS || isTooMuch) {
