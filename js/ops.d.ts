@@ -28,6 +28,10 @@ declare interface CaroOps {
   // --- crypto: session maps, one native object per CoValue, named by an integer handle ----------
   op_session_map_new(coId: string, headerJson: string, maxTxSize: number, skipVerify: boolean): number;
   op_session_map_free(map: number): void;
+  /** Bytes of the transactions in all of them. */
+  op_session_map_bytes(): number;
+  /** Has those freed that nobody reaches any more; walks the whole heap. */
+  op_session_map_collect(): void;
   op_session_map_header(map: number): string;
   op_session_map_add(map: number, sessionId: string, signerId: string, transactionsJson: string, signature: string, skipVerify: boolean): void;
   op_session_map_make_private(map: number, sessionId: string, signerSecret: string, changesJson: string, keyId: string, keySecret: string, metaJson: string, madeAt: number): string;

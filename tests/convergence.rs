@@ -25,9 +25,9 @@ use world::World;
 /// Seeds of the normal run.
 const DOZENS: u64 = 24;
 /// Of these so many at least, however slow the machine is.
-const AT_LEAST: usize = 12;
+const AT_LEAST: usize = 8;
 /// After this time the normal run begins no new seed once that many ran.
-const BUDGET: Duration = Duration::from_secs(60);
+const BUDGET: Duration = Duration::from_secs(30);
 /// Seeds of the slow run.
 const THOUSANDS: u64 = 2_000;
 

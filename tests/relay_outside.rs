@@ -8,7 +8,8 @@ use serde_json::Value;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use crate::common::home::{TestHome, wait_until};
-use crate::common::sync::{Relay, SyncHome, serve, signal};
+use crate::common::random::Random;
+use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve, signal};
 use crate::relay_hostile::{NOBODYS, client, goes_on};
 use crate::relay_serving::{get, tcp, websocket};
 
@@ -30,6 +31,28 @@ pub(crate) fn body(answer: &str) -> &str {
 fn metric(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} is missing in {text}")).parse().expect("a number")
+}
+
+#[test]
+fn content_beyond_what_is_kept_in_memory_is_read_from_the_store_again() {
+    let (relay, at) = watched(&["--content-memory-mib", "1"]);
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    // What is random is as long in the store as here.
+    let mut random = Random::new(1);
+    let mut words = |_| format!("{:016x}", random.number());
+    a.add(&(0..2_000).map(|_| (0..150).map(&mut words).collect()).collect::<Vec<String>>());
+    let phrase = a.init(&relay.url());
+    let stored = std::fs::metadata(relay.data().join("relay.db")).expect("the store").len();
+    assert!(stored > 2 << 20, "{stored} bytes are more than may be in memory");
+    let content = || metric(&get(tcp(at), "/metrics"), "caro_relay_engine_content_bytes");
+    wait_until("the rest was forgotten", || (1.0..f64::from(1 << 20)).contains(&content()));
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), 2_000);
+    b.add_one("echo after");
+    a.now();
+    b.now();
+    a.now();
+    assert_eq!(assert_equal_histories(&[&a, &b]), 2_001);
 }
 
 #[test]

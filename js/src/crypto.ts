@@ -210,6 +210,8 @@ function freeWithAdapter(adapter: NativeSessionMap, handle: number): void {
 
 /** Sessions of which something came that does not continue what is held of them, by CoValue. */
 const discontinued = new Set<string>();
+/** So many are remembered: nobody has as many, and who sends a relay nonsense would fill its memory with them. */
+const MOST_DISCONTINUED = 10_000;
 
 /** Whether something came of this session that does not continue what is held of it. */
 export function isDiscontinued(coId: string, sessionId: string): boolean {
@@ -242,6 +244,7 @@ class NativeSessionMap implements SessionMapImpl {
     try {
       ops().op_session_map_add(this.#handle, sessionId, signerId ?? "", transactionsJson, signature, skipVerify);
     } catch (error) {
+      if (discontinued.size >= MOST_DISCONTINUED) discontinued.clear();
       discontinued.add(`${this.coId} ${sessionId}`);
       throw error;
     }

@@ -64,9 +64,12 @@ const TABLES = [
    END`,
 ];
 
+/** Whether the store is a file of this isolate's. */
+let isFile = false;
+
 /** Has the file of this isolate, which the SDK has opened, keep account of what it holds. */
 export function keepHoldings(): void {
-  notesRefusals = true;
+  isFile = true;
   const database = new HostDatabase();
   const known = "SELECT 1 AS known FROM sqlite_master WHERE name = 'caro_owners'";
   if (database.get(known, [])) return;
@@ -86,14 +89,12 @@ export function held(account: string): Held {
   return { bytes: written?.bytes ?? 0, values: owned?.amount ?? 0 };
 }
 
-/** When something of an account was last not taken, since it was too much; for whoever asks what accounts hold. */
+/** When something of an account was last not taken, since it was too much; for whoever asks what accounts hold. In files only. */
 const REFUSED = "CREATE TABLE IF NOT EXISTS caro_refused (account TEXT PRIMARY KEY, day INTEGER NOT NULL)";
-/** Whether that is noted: not in a database that several relays use. */
-let notesRefusals = false;
 
 /** Notes that something of an account was not taken, on this day since 1970. A disk that is full itself takes no note. */
 export function noteRefusal(account: string, day: number): void {
-  if (!notesRefusals) return;
+  if (!isFile) return;
   const database = new HostDatabase();
   try {
     database.run(REFUSED, []);
@@ -105,7 +106,7 @@ export function noteRefusal(account: string, day: number): void {
 
 /** The account is not here any more. */
 export function forgetRefusal(database: HostDatabase, account: string): void {
-  if (!notesRefusals) return;
+  if (!isFile) return;
   database.run(REFUSED, []);
   database.run("DELETE FROM caro_refused WHERE account = ?", [account]);
 }

@@ -1,41 +1,45 @@
 /**
- * How much content a relay has in memory. The SDK forgets what nobody has touched for ten minutes, and in that time more may
- * pass than there is memory for. So what nobody needs at this moment is forgotten whenever a certain amount has come,
- * from clients or from the store, which keeps it.
+ * The content that a relay has in memory is bounded. The SDK forgets a CoValue once nobody has touched it for ten minutes;
+ * who moves much in less time would fill the memory before. Beyond the bound those that were touched longest ago are
+ * forgotten at once: the store has all of them, and whoever wants one has it read again.
  */
 
 import type { LocalNode } from "cojson";
-import { sizeOf } from "./size";
 
-/** After so many bytes of content some is forgotten: a sixteenth of what the engine may have. */
-const FORGET_AFTER = 128 << 20;
-/** What was touched within this time is needed, milliseconds. */
-const NEEDED_MS = 2_000;
+/** How often it is looked, milliseconds: what comes meanwhile lies in memory beyond the bound. */
+const LOOK_EVERY_MS = 100;
+/** After the heap was walked it is not walked again for so many times as long. */
+const REST = 10;
+/** Part of all that is forgotten at each look, those that were touched longest ago. */
+const PART = 0.25;
+
+/** Bytes of transactions in memory. */
+export const contentBytes = (): number => Deno.core.ops.op_session_map_bytes();
 
 export class Memory {
-  private came = 0;
+  private readonly timer: ReturnType<typeof setInterval>;
+  private restsUntil = 0;
 
-  /** Takes part in what a node does with content. */
-  constructor(private readonly node: LocalNode) {
-    const sync = node.syncManager;
-    const handle = sync.handleNewContent.bind(sync);
-    sync.handleNewContent = (message, from) => {
-      this.came += sizeOf(message);
-      if (this.came > FORGET_AFTER) {
-        this.came = 0;
-        // Not in the middle of dealing with something.
-        setTimeout(() => this.forget(), 0);
-      }
-      handle(message, from);
-    };
+  /** Keeps what a node has in memory below so many bytes of transactions. */
+  constructor(
+    private readonly node: LocalNode,
+    private readonly most: number,
+  ) {
+    this.timer = setInterval(() => {
+      if (performance.now() > this.restsUntil && contentBytes() > this.most) this.forget();
+    }, LOOK_EVERY_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer as never);
   }
 
   private forget(): void {
-    const before = performance.now() - NEEDED_MS;
-    for (const core of [...this.node.allCoValues()]) {
-      const touched = core.verified?.lastAccessed;
-      if (touched === undefined || touched > before || core.isStreaming()) continue;
-      this.node.internalUnmountCoValue(core.id);
-    }
+    const touched = (value: { verified: { lastAccessed: number | undefined } | null }) => value.verified?.lastAccessed ?? 0;
+    const values = [...this.node.allCoValues()].filter((value) => value.verified && !value.isStreaming()).sort((a, b) => touched(a) - touched(b));
+    for (const value of values.slice(0, Math.ceil(values.length * PART))) this.node.internalUnmountCoValue(value.id);
+    const begun = performance.now();
+    Deno.core.ops.op_session_map_collect();
+    this.restsUntil = performance.now() + (performance.now() - begun) * REST;
   }
 }

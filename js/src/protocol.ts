@@ -51,6 +51,8 @@ export interface Serving extends Limits {
   tells: boolean;
   /** Whether the store is a database that other relays use too: it keeps by itself what each account holds. */
   isShared: boolean;
+  /** Bytes of transactions that may be in memory; null: as many as come. */
+  contentInMemory: number | null;
   /** Whether there is a relay above this one, which the host can dial. */
   hasUpstream: boolean;
   /** Whether it is noted which day each account was last used. */
@@ -156,8 +158,8 @@ export interface Requests {
    * whether there are more. Other engines are to `release` them.
    */
   eraseSome: { params: { account: string; before: number | null }; result: { ids: string[]; more: boolean } };
-  /** Relay: answers when its turn has come; says how large the heap is where that is asked, for which all of it is walked. */
-  measure: { params: { memory: boolean }; result: { heapBytes: number | null; upstream: Agreement | null } };
+  /** Relay: answers when its turn has come; says how much content is in memory, and how large the heap is where that is asked, for which all of it is walked. */
+  measure: { params: { memory: boolean }; result: { heapBytes: number | null; contentBytes: number; upstream: Agreement | null } };
   /** Writes what is outstanding and closes every connection. */
   close: { params: Record<string, never>; result: Record<string, never> };
 }

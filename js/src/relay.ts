@@ -14,7 +14,7 @@ import { onDisk } from "./flush";
 import { Guest, type Host } from "./guest";
 import { eraseHoldings, keepHoldings } from "./holdings";
 import { speakAsRelay } from "./lines";
-import { Memory } from "./memory";
+import { contentBytes, Memory } from "./memory";
 import { Names } from "./names";
 import { refresh, tellWhatIsStored } from "./others";
 import type { Handlers, MayWrite, Serving } from "./protocol";
@@ -43,6 +43,7 @@ export class Relay {
   private complainedAt = -Infinity;
   private turns!: Turns;
   private names!: Names;
+  private memory!: Memory;
   private audience!: Audience;
   private writers: Writers | undefined;
   private upstream: Upstream | undefined;
@@ -78,7 +79,11 @@ export class Relay {
       this.accept(socket, mayWrite, isRelay);
       return {};
     },
-    measure: async ({ memory }) => ({ heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null, upstream: this.upstream?.agreement ?? null }),
+    measure: async ({ memory }) => ({
+      heapBytes: memory ? Deno.core.ops.op_memory_usage().heapUsed : null,
+      contentBytes: contentBytes(),
+      upstream: this.upstream?.agreement ?? null,
+    }),
     forget: async ({ account }) => {
       // What somebody has in memory of it would be confirmed, and given to others.
       this.startOver();
@@ -125,10 +130,10 @@ export class Relay {
     if (!this.setting.isShared) keepHoldings();
     if (this.setting.notesUse) this.usage = new Usage(node, this.guests, this.setting.isShared);
     else if (!this.setting.isShared) forgetUsage();
-    new Memory(node);
     this.writers = new Writers(node, this.guests, this.setting);
     this.turns = new Turns(node);
     this.names = new Names(node, this.guests);
+    this.memory = new Memory(node, this.setting.contentInMemory ?? Infinity);
     this.audience = new Audience(node.syncManager);
     awaitDependencies(node, this.names);
     if (this.setting.hasUpstream) {
@@ -151,6 +156,7 @@ export class Relay {
     this.upstream?.disconnect();
     const failed = this.node;
     this.names.stop();
+    this.memory.stop();
     this.node = this.newNode();
     void failed.gracefulShutdown();
   }

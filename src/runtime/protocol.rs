@@ -348,6 +348,8 @@ pub struct Serve {
     pub tells: bool,
     /// Whether the store is a database that other relays use too: it keeps by itself what each account holds.
     pub is_shared: bool,
+    /// Bytes of transactions that may be in memory, beyond which what was used longest ago is forgotten; none: as many as come.
+    pub content_in_memory: Option<u64>,
     /// Whether there is a relay above this one, which the isolate can dial.
     pub has_upstream: bool,
     /// Whether it is noted which day each account was last used.
@@ -399,6 +401,8 @@ pub struct Measure {
 pub struct Measured {
     /// Bytes of heap in use.
     pub heap_bytes: Option<u64>,
+    /// Bytes of transactions in memory, which are not in the heap.
+    pub content_bytes: u64,
     /// How far it and the relay above it have come, where there is one.
     pub upstream: Option<Agreement>,
 }

@@ -27,6 +27,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
+    /// Whether it can be started here.
+    #[allow(dead_code, reason = "a benchmark asks")]
+    pub fn is_installed() -> bool {
+        programs().is_some()
+    }
+
     /// A new one; none where PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
         Self::start_with(&[])

@@ -69,7 +69,7 @@ fn recovers(scene: &Scene, fault: &str) {
 fn a_torn_log_of_the_sync_store_loses_nothing() {
     let mut random = Random::from_environment();
     let mut scene = Scene::new();
-    for round in 0..points(8) {
+    for round in 0..points(4) {
         scene.write(&format!("round {round}"));
         kill_an_exchange(&scene, &mut random);
         let fault = tear(&scene.a.data("sync.db-wal"), &mut random);
@@ -81,7 +81,7 @@ fn a_torn_log_of_the_sync_store_loses_nothing() {
 fn a_torn_sync_store_is_told_and_made_anew() {
     let mut random = Random::from_environment();
     let mut scene = Scene::new();
-    for round in 0..points(8) {
+    for round in 0..points(4) {
         scene.write(&format!("round {round}"));
         if random.below(2) == 0 {
             kill_an_exchange(&scene, &mut random);
@@ -95,7 +95,7 @@ fn a_torn_sync_store_is_told_and_made_anew() {
 fn a_flipped_bit_in_the_sync_store_is_told_or_harmless() {
     let mut random = Random::from_environment();
     let mut scene = Scene::new();
-    for round in 0..points(10) {
+    for round in 0..points(5) {
         scene.write(&format!("round {round}"));
         let fault = flip(&scene.a.data("sync.db"), &mut random);
         recovers(&scene, &fault);
@@ -107,7 +107,7 @@ fn a_flipped_bit_in_the_sync_store_is_told_or_harmless() {
 fn a_torn_log_of_the_history_loses_at_most_what_was_in_it() {
     let mut random = Random::from_environment();
     let mut scene = Scene::new();
-    for round in 0..points(8) {
+    for round in 0..points(4) {
         scene.write(&format!("round {round}"));
         scene.a.now();
         let captured = scene.a.add(&(0..20).map(|i| format!("captured {round} {i}")).collect::<Vec<_>>());
@@ -124,7 +124,7 @@ fn a_torn_log_of_the_history_loses_at_most_what_was_in_it() {
 #[test]
 fn a_torn_history_is_told_and_never_made_worse() {
     let mut random = Random::from_environment();
-    for round in 0..points(6) {
+    for round in 0..points(3) {
         let mut scene = Scene::new();
         scene.write("before");
         scene.a.now();
@@ -173,7 +173,7 @@ fn small_files_that_are_torn_are_named() {
 fn a_torn_store_of_the_relay_costs_nobody_anything() {
     let mut random = Random::from_environment();
     let mut scene = Scene::new();
-    for round in 0..points(6) {
+    for round in 0..points(3) {
         scene.write(&format!("round {round}"));
         let child = scene.a.command(["sync", "now", "--timeout", "15"]).spawn().unwrap();
         pass(Duration::from_micros(random.below(60_000)));
@@ -190,7 +190,7 @@ fn a_torn_store_of_the_relay_costs_nobody_anything() {
 fn a_flipped_bit_in_the_store_of_the_relay_reaches_no_history() {
     let mut random = Random::from_environment();
     let mut scene = Scene::new();
-    for round in 0..points(8) {
+    for round in 0..points(4) {
         scene.write(&format!("round {round}"));
         scene.a.now();
         assert!(scene.relay.stop().success());

@@ -110,12 +110,12 @@ pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), C
     let settings = args.folder.settings(home, args.relay_url)?;
     let (reached_at, access) = (settings.reached_at()?, settings.access);
     let place = existing(folder::place(settings)?)?;
-    // The one that runs there knows what it is told; where none does, its file may say so.
-    let asked = match &place {
+    // The one that runs knows what it is told; where none does, its file may say so.
+    let running = match &place {
         Place::Folder(folder) => relay::ask(folder).ok().flatten(),
         Place::Database { .. } => None,
     };
-    let rule = asked.map(|status| status.access).filter(|rule| !rule.is_empty());
+    let rule = running.map(|status| status.access).filter(|rule| !rule.is_empty());
     if rule.as_ref().is_some_and(|rule| rule != "accounts") {
         return Err(CliError::usage("the relay that runs there invites nobody: an invitation would count for nothing")
             .hinted("Start it with --access accounts (access = \"accounts\" in its file), then invite."));
@@ -135,19 +135,24 @@ pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), C
     Ok(())
 }
 
-/// Where a relay has what it holds; a folder has to be there: what is made by mistake is found by nobody.
+/// What it names, which has to be there where it is a folder: what is made by mistake is found by nobody.
 fn existing(place: Place) -> Result<Place, CliError> {
-    match &place {
+    match place {
         Place::Folder(folder) if !folder.is_dir() => {
             Err(CliError::usage(format!("there is no folder {}", folder.display()))
                 .hinted("Name that of the relay with --data-dir; `caro relay serve` makes it."))
         }
-        _ => Ok(place),
+        place => Ok(place),
     }
 }
 
+/// What a relay has, which has to be there.
+fn administration(folder: FolderArgs, home: &Home) -> Result<Administration, CliError> {
+    Ok(Administration::at(existing(folder::place(folder.settings(home, None)?)?)?)?)
+}
+
 pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), CliError> {
-    let relay = Administration::at(existing(folder::place(args.folder.settings(home, None)?)?)?)?;
+    let relay = administration(args.folder, home)?;
     let mut held = relay.holdings()?;
     let mut accounts = Vec::new();
     for invitation in relay.invitations()? {
@@ -197,7 +202,7 @@ pub(super) fn list(ui: &mut Ui, home: &Home, args: AccountsArgs) -> Result<(), C
 }
 
 pub(super) fn revoke(ui: &mut Ui, home: &Home, args: RevokeArgs) -> Result<(), CliError> {
-    let relay = Administration::at(existing(folder::place(args.folder.settings(home, None)?)?)?)?;
+    let relay = administration(args.folder, home)?;
     let meant = relay.revoke(&args.who, args.erase)?;
     for invitation in &meant {
         ui.status(format_args!("{} may not use this relay any more.", visible(&invitation.label)));

@@ -25,6 +25,7 @@ use crate::runtime::protocol::Serve;
 
 /// What is usual where a relay needs a number.
 const FRAME_MEMORY_MIB: u32 = 512;
+const CONTENT_MEMORY_MIB: u32 = 256;
 const FRAME_TIMEOUT: u32 = 30;
 const CLIENT_TIMEOUT: u32 = 120;
 
@@ -169,6 +170,11 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_memory_mib: Option<u32>,
 
+    /// MiB of what is stored that each engine keeps in memory; beyond it what was used longest ago is read from the store again
+    #[arg(long, value_name = "N", env = "CARO_RELAY_CONTENT_MEMORY_MIB", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_memory_mib: Option<u32>,
+
     /// Seconds within which a frame has to arrive, or at least 16 KiB of it for each of them
     #[arg(long, value_name = "SECONDS", env = "CARO_RELAY_FRAME_TIMEOUT", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,6 +294,7 @@ impl Settings {
             max_connections_per_address: Some(256),
             max_connections_per_account: Some(64),
             frame_memory_mib: Some(FRAME_MEMORY_MIB),
+            content_memory_mib: Some(CONTENT_MEMORY_MIB),
             frame_timeout: Some(FRAME_TIMEOUT),
             client_timeout: Some(CLIENT_TIMEOUT),
             drain: Some(0),
@@ -396,6 +403,7 @@ impl Settings {
             storage: Serve {
                 bytes_per_account: self.max_stored_mib_per_account.map(|mib| u64::from(mib) << 20),
                 values_per_account: self.max_covalues_per_account.map(u64::from),
+                content_in_memory: Some(u64::from(self.content_memory_mib.unwrap_or(CONTENT_MEMORY_MIB)) << 20),
                 ..Serve::default()
             },
             origins: self.origin.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect(),

@@ -68,6 +68,8 @@ pub(in crate::relay) struct Counts {
     pub(super) answers: Histogram,
     /// Bytes of the engine's heap, as it was measured last.
     pub(super) heap: Count,
+    /// Bytes of content in memory, as it was measured last.
+    pub(super) content: Count,
     /// Turns of the engine that took too long.
     pub(super) hangs: Count,
     /// Accounts that were erased since nobody used them.
@@ -87,6 +89,7 @@ impl Counts {
             waits: Histogram::new(BUCKETS),
             answers: Histogram::new(BUCKETS),
             heap: Count::default(),
+            content: Count::default(),
             hangs: Count::default(),
             forgotten: Count::default(),
         })

@@ -193,6 +193,7 @@ async fn status(shared: &Shared) -> Status {
             busy_ns: nanos(work.busy),
             turn_ns: nanos(shared.engines.longest_turn()),
             heap_bytes: counts.heap.get(),
+            content_bytes: counts.content.get(),
             hangs: counts.hangs.get(),
         },
         memory_bytes: memory(),
@@ -244,7 +245,7 @@ async fn ask_the_engine(shared: &Shared) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in (0..MEASURE_EVERY).cycle() {
         every.tick().await;
-        let mut heap = None;
+        let (mut heap, mut content) = (None, 0);
         for engine in shared.engines.all() {
             let asked = Instant::now();
             let answer = engine.call_async(&Measure { memory: round == 0 }, ANSWER).await;
@@ -252,6 +253,7 @@ async fn ask_the_engine(shared: &Shared) {
             counts.answers.observe(asked.elapsed().as_secs_f64());
             match answer {
                 Ok(measured) => {
+                    content += measured.content_bytes;
                     heap = measured.heap_bytes.map(|bytes| bytes + heap.unwrap_or(0)).or(heap);
                     if let (Some(upstream), Some(agreement)) = (&shared.upstream, measured.upstream) {
                         upstream.measured(agreement);
@@ -260,6 +262,7 @@ async fn ask_the_engine(shared: &Shared) {
                 Err(error) => tracing::debug!(%error, "the engine was not measured"),
             }
         }
+        counts.content.set(content);
         heap.into_iter().for_each(|bytes| counts.heap.set(bytes));
     }
 }

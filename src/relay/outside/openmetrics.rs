@@ -63,6 +63,8 @@ pub(super) fn text(status: &Status, counts: &Counts, started: f64) -> Result<Str
     it.register_with_unit("engine_turn", "How long the step has taken that is under way", Unit::Seconds, turn);
     it.register("engine_hangs", "Steps that took too long", ConstCounter::new(engine.hangs));
     it.register_with_unit("engine_heap", "Its heap", Unit::Bytes, ConstGauge::new(engine.heap_bytes));
+    let content = ConstGauge::new(engine.content_bytes);
+    it.register_with_unit("engine_content", "Content that it has in memory besides", Unit::Bytes, content);
     if let Some(bytes) = status.memory_bytes {
         it.register_with_unit("memory", "Memory of the whole process", Unit::Bytes, ConstGauge::new(bytes));
     }

@@ -80,6 +80,7 @@ fn engine(status: &Status) -> Rows {
         row("step under way for", time(work.turn_ns)),
         row("steps that took too long", work.hangs),
         row("heap", bytes(work.heap_bytes)),
+        row("content in memory", bytes(work.content_bytes)),
     ];
     rows.extend(status.memory_bytes.map(|memory| row("memory of the process", bytes(memory))));
     rows

@@ -165,6 +165,8 @@ pub struct Engine {
     pub turn_ns: u64,
     /// Bytes of its heap, as they were measured within the last half minute.
     pub heap_bytes: u64,
+    /// Bytes of content that it has in memory besides.
+    pub content_bytes: u64,
     /// Steps that took too long.
     pub hangs: u64,
 }

@@ -75,6 +75,8 @@ deno_core::extension!(
         crypto::op_crypto_unseal_for_group,
         session_map::op_session_map_new,
         session_map::op_session_map_free,
+        session_map::op_session_map_bytes,
+        session_map::op_session_map_collect,
         session_map::op_session_map_header,
         session_map::op_session_map_add,
         session_map::op_session_map_make_private,

@@ -86,6 +86,21 @@ pub fn op_session_map_free(state: &mut OpState, #[smi] map: u32) {
     maps_mut(state).maps.remove(&map);
 }
 
+/// Looks through the heap for what nobody reaches any more, so that its maps are freed soon. All of the heap is walked for that.
+#[op2(nofast)]
+pub fn op_session_map_collect(isolate: &mut v8::Isolate) {
+    isolate.low_memory_notification();
+}
+
+/// Bytes of the transactions in all maps.
+#[op2(fast)]
+pub fn op_session_map_bytes(state: &OpState) -> f64 {
+    let bytes: usize = maps(state).maps.values().map(SessionMap::content_bytes).sum();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let bytes = bytes as f64;
+    bytes
+}
+
 /// The header's canonical JSON.
 #[op2]
 #[string]

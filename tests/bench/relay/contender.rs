@@ -1,12 +1,14 @@
 //! Who is measured: our relay in its variants, relays that nobody here wrote, and the limit.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::echo;
-use crate::node::{JazzRun, NodeRelay, interop_dir};
+use crate::common::node::{JazzRun, NodeRelay, interop_dir};
+use crate::common::postgres::Postgres;
 use crate::our_relay::OurRelay;
 
 /// Our relay in the forms that are measured: a name, and what `caro relay serve` is told.
@@ -20,11 +22,15 @@ pub struct Contender {
     /// What its column is called.
     pub name: &'static str,
     kind: Kind,
+    /// The database server for what it has in a folder.
+    database: RefCell<Option<(PathBuf, Postgres)>>,
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
     Ours(&'static [&'static str]),
+    /// Ours on a database server of its own, whose processor time is not counted as the relay's.
+    OnPostgres,
     /// `jazz-run sync` 0.15.10; it brings each transaction to disk.
     JazzRun,
     /// On the official SDK 0.20.19, with its native cryptography.
@@ -46,14 +52,18 @@ pub enum Speech {
 impl Contender {
     /// All of them; those that are not installed are left out.
     pub fn all() -> Vec<Self> {
+        let column = |name, kind| Self { name, kind, database: RefCell::default() };
         let mut all: Vec<Self> =
-            VARIANTS.into_iter().map(|(name, arguments)| Self { name, kind: Kind::Ours(arguments) }).collect();
-        if interop_dir().join(".installed").exists() {
-            all.push(Self { name: "jazz-run", kind: Kind::JazzRun });
-            all.push(Self { name: "official", kind: Kind::Official { durable: true } });
-            all.push(Self { name: "no fsync", kind: Kind::Official { durable: false } });
+            VARIANTS.into_iter().map(|(name, arguments)| column(name, Kind::Ours(arguments))).collect();
+        if Postgres::is_installed() {
+            all.push(column("PostgreSQL", Kind::OnPostgres));
         }
-        all.push(Self { name: "limit", kind: Kind::Limit });
+        if interop_dir().join(".installed").exists() {
+            all.push(column("jazz-run", Kind::JazzRun));
+            all.push(column("official", Kind::Official { durable: true }));
+            all.push(column("no fsync", Kind::Official { durable: false }));
+        }
+        all.push(column("limit", Kind::Limit));
         all
     }
 
@@ -62,16 +72,25 @@ impl Contender {
         !matches!(self.kind, Kind::Limit)
     }
 
+    /// The address of the server with what it has in this folder; that of another folder ends.
+    fn database(&self, folder: &Path) -> String {
+        let mut database = self.database.borrow_mut();
+        match database.as_ref() {
+            Some((of, server)) if of == folder => server.url(),
+            _ => {
+                let (_, server) = database.insert((folder.to_owned(), Postgres::start().expect("PostgreSQL starts")));
+                server.url()
+            }
+        }
+    }
+
     /// Starts it on what it has in this folder.
     pub fn start(&self, folder: &Path) -> Running {
         std::fs::create_dir_all(folder).expect("a folder");
         let database = folder.join("relay.db");
         match self.kind {
-            Kind::Ours(arguments) => {
-                let arguments: Vec<&str> = CONNECTIONS.iter().chain(arguments).copied().collect();
-                let relay = OurRelay::with(folder, &arguments);
-                Running::new(relay.url.clone(), relay.pid(), Speech::Jazz, relay)
-            }
+            Kind::Ours(arguments) => ours(folder, arguments),
+            Kind::OnPostgres => ours(folder, &["--database", &self.database(folder)]),
             Kind::JazzRun => {
                 let relay = JazzRun::start(Some(&database));
                 Running::new(relay.url().to_owned(), relay.pid(), Speech::Jazz, relay)
@@ -89,6 +108,12 @@ impl Contender {
             }
         }
     }
+}
+
+fn ours(folder: &Path, arguments: &[&str]) -> Running {
+    let arguments: Vec<&str> = CONNECTIONS.iter().chain(arguments).copied().collect();
+    let relay = OurRelay::with(folder, &arguments);
+    Running::new(relay.url.clone(), relay.pid(), Speech::Jazz, relay)
 }
 
 /// It runs; killed when dropped.

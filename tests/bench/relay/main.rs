@@ -1,6 +1,6 @@
 //! `make bench-relay`: what a relay holds and how fast it is, side by side, in one run.
 //!
-//! Our relay, the released `jazz-run sync` 0.15.10, and a relay on the official SDK 0.20.19 with its native cryptography; and
+//! Our relay with one engine and several, and with a PostgreSQL of its own; the released `jazz-run sync` 0.15.10, and a relay on the official SDK 0.20.19 with its native cryptography; and
 //! the limit, a WebSocket server that brings each message to disk and sends it back. The official one is there twice: with a
 //! flush for each transaction, as ours and `jazz-run` have, and without. The clients are bare connections with messages that
 //! were signed before. In brackets: how many times our relay is ahead. The machine may be noisy: compare within one run.
@@ -12,6 +12,9 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr, clippy::cast_precision_loss, clippy::panic)]
 
 mod client;
+#[path = "../../common/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the tests use more of it than this")]
+mod common;
 mod contender;
 mod echo;
 mod history;
@@ -20,9 +23,6 @@ mod history;
 mod home;
 mod idle;
 mod load;
-#[path = "../../common/node/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the tests use more of the peers than this")]
-mod node;
 #[path = "../our_relay.rs"]
 #[allow(dead_code, reason = "the other benchmark asks for its peak")]
 mod our_relay;

@@ -110,6 +110,11 @@ impl SessionLog {
         count
     }
 
+    /// Bytes of the JSON of all transactions.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// How many transactions there are.
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)

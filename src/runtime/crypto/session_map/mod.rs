@@ -96,6 +96,12 @@ impl SessionMap {
         &self.header
     }
 
+    /// Bytes of the canonical JSON of all transactions.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        self.sessions.values().map(SessionLog::bytes).sum()
+    }
+
     /// Appends transactions that somebody else made: a JSON array, and the author's signature over the
     /// session's log with them. With `skip_verify` the signature is kept unseen.
     ///
