@@ -13,7 +13,7 @@
 
 mod client;
 #[path = "../../common/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the tests use more of it than this")]
+#[allow(dead_code, unused_imports, clippy::unwrap_used, reason = "it is for tests, and those use more of it than this")]
 mod common;
 mod contender;
 mod echo;
