@@ -230,7 +230,7 @@ fn what_an_account_has_is_counted_for_all_relays_together_and_limited() {
     other.add(&large(40));
     let run = other.run(["sync", "now", "--timeout", "10"]);
     assert_eq!(run.code, Some(5), "both together are too much: {run:?}");
-    assert!(run.stderr.contains("your account is full there; ask its operator for more room"), "{run:?}");
+    assert!(run.stderr.contains("your account is full at the relay (ws://"), "{run:?}");
     let full = of(&database, &account(&a))["stored_bytes"].as_u64();
     assert!(full <= Some(17 << 16), "{full:?}");
     b.add_one("echo goes on");
