@@ -22,8 +22,8 @@ const OF_VISIT: usize = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the relay.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The SDK unloads what nobody has touched for ten to fifteen minutes: until then memory grows.
-const WARM_UP: Duration = Duration::from_secs(20 * 60);
+/// The SDK unloads what nobody has touched for ten to fifteen minutes, and an account is used for some: until then memory grows.
+const WARM_UP: Duration = Duration::from_secs(23 * 60);
 /// Lines of the table.
 const LINES: usize = 12;
 /// So much may it grow from the first third after the warm-up to the last: a part of it, and bytes beyond.
@@ -95,7 +95,7 @@ pub async fn run(folder: &Path, devices: usize, length: Duration) -> Result<Soak
         }
     }
     let [visits, written] = [0, 1].map(|which: usize| counted[which].load(Ordering::Relaxed));
-    Ok(Soak { samples, silent, warm_up: WARM_UP.min(length / 3), visits, written })
+    Ok(Soak { samples, silent, warm_up: WARM_UP.min(length / 2), visits, written })
 }
 
 /// Comes, writes a few messages, reads all of the feed as one who has nothing, and goes.
