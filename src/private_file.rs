@@ -16,7 +16,11 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }
-    make_folder(path.parent().unwrap_or(Path::new("")))?;
+    let above = path.parent().unwrap_or(Path::new(""));
+    // One that is there and no folder is told of as such below.
+    if !above.exists() {
+        make_folder(above)?;
+    }
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
