@@ -168,7 +168,7 @@ fn what_was_never_sent_is_sent(lose: impl Fn(&SyncHome, &Path)) {
     a.ok(["sync", "relay", "set", &liar.url(), "--yes"]);
     let id = a.add_one("never sent");
     a.run(["sync", "now", "--timeout", "1"]).failure(5);
-    assert_eq!(a.status()["pending"], 0, "the store has taken it");
+    assert_eq!(a.status()["pending"], 1, "the store has taken it, and nobody has confirmed it");
     a.ok(["sync", "relay", "set", &relay.url(), "--yes"]);
     lose(&a, folder.path());
     a.add_one("something else");
@@ -198,7 +198,7 @@ fn what_only_a_later_store_held_in_another_month_is_sent_again() {
     a.ok(["sync", "relay", "set", &liar.url(), "--yes"]);
     let id = of_month("2026-09", "taken by the store, never sent");
     a.run(["sync", "now", "--timeout", "1"]).failure(5);
-    assert_eq!(a.status()["pending"], 0, "the store has taken it");
+    assert_eq!(a.status()["pending"], 1, "the store has taken it, and nobody has confirmed it");
     a.ok(["sync", "relay", "set", &relay.url(), "--yes"]);
     restore_backup(&a, folder.path(), &["sync.db"], false);
     of_month("2026-10", "of another month");
@@ -313,7 +313,7 @@ fn a_lost_segment_is_written_again_and_nobody_waits_for_it() {
     a.ok(["sync", "relay", "set", &liar.url(), "--yes"]);
     let id = a.add_one("in a segment that gets lost");
     a.run(["sync", "now", "--timeout", "1"]).failure(5);
-    assert_eq!(a.status()["pending"], 0, "the store has taken it");
+    assert_eq!(a.status()["pending"], 1, "the store has taken it, and nobody has confirmed it");
     assert_eq!(b.now().missing, 1, "the index got through");
 
     std::fs::remove_file(a.data("sync.db")).unwrap();
