@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::common::home::wait_until;
 use crate::common::pty::Terminal;
-use crate::common::sync::SyncHome;
+use crate::common::sync::{Relay, SyncHome};
 
 const DAY: i64 = 86_400;
 
@@ -311,6 +311,15 @@ fn what_is_revoked_is_asked_back_with_its_own_key_and_nothing_more_is_sent() {
     assert!(failed.stderr.contains("2 reports could not be deleted yet"), "{failed:?}");
     let status = json(&home, &["community", "status", "--json"]);
     assert_eq!((&status["collector"], &status["reports"][0]["outcome"]), (&Value::Null, &"sent".into()));
+    // Somebody else answers at the address, or the collector lost what it had: only a yes of its own is one.
+    for (status, words) in [(200, "not as a collector"), (404, "it does not know a report that it has taken")] {
+        listener.answers(status);
+        let failed = home.run(["community", "revoke"]).failure(5);
+        assert!(
+            failed.stderr.contains("2 reports could not be deleted yet") && failed.stderr.contains(words),
+            "{failed:?}"
+        );
+    }
 
     listener.answers(204);
     let before = listener.requests().len();
@@ -318,7 +327,11 @@ fn what_is_revoked_is_asked_back_with_its_own_key_and_nothing_more_is_sent() {
     let bodies = listener.bodies().split_off(before);
     let revoked: BTreeSet<_> = bodies.iter().map(|body| Revocation::read(body).unwrap().key).collect();
     assert_eq!(revoked, sent);
-    assert_eq!(listener.connections(), 2 + 2 + 2, "each on a connection of its own");
+    assert_eq!(
+        listener.connections(),
+        2 + 1 + 1 + 2 + 2,
+        "each on a connection of its own; where one fails the other is not tried"
+    );
     let file = std::fs::read_to_string(home.data("community.json")).unwrap();
     assert!(!file.contains("\"seed\""), "a key that is of no use any more is not kept: {file}");
     let status = json(&home, &["community", "status", "--json"]);
@@ -382,4 +395,170 @@ fn a_schedule_begins_after_a_second_yes_and_sends_one_report_in_its_window() {
     at(500 * DAY);
     run(&["history", "add", "--command", "ls -h"]);
     assert_eq!((&status()["schedule"], listener.requests().len()), (&Value::Null, 6));
+}
+
+/// The body of the last report in the journal, as it was sent.
+fn last_body(home: &SyncHome) -> Vec<u8> {
+    let status = json(home, &["community", "status", "--json"]);
+    let mut body = status["reports"].as_array().unwrap().last().unwrap()["body"].as_str().unwrap().as_bytes().to_vec();
+    body.resize(BODY_BYTES, b' ');
+    body
+}
+
+#[test]
+fn what_may_not_have_arrived_goes_to_no_other_collector_and_not_again_after_it_was_revoked() {
+    let (home, away, other) = (SyncHome::new("laptop"), Listener::new(), Listener::new());
+    away.answers(503);
+    home.run(["community", "contribute", "--to", &away.url(), "--yes"]).failure(5);
+    let first = last_body(&home);
+
+    // Another collector gets another report, and the first goes on to its own.
+    let told = contribute(&home, &other.url());
+    assert_eq!((&told["to"], &told["reports_left"]), (&other.url().into(), &10.into()));
+    assert_eq!(other.bodies(), [last_body(&home)]);
+    assert_ne!(other.bodies(), std::slice::from_ref(&first));
+    home.run(["community", "contribute", "--to", &away.url(), "--yes"]).failure(5);
+    assert_eq!(away.bodies(), [first.clone(), first.clone()]);
+
+    // It is given up with the rest: consent that is given later is not for it, at neither.
+    let failed = home.run(["community", "revoke"]).failure(5);
+    assert!(failed.stderr.contains(&format!("{}: it does not work at the moment", away.url())), "{failed:?}");
+    assert_eq!(json(&home, &["community", "status", "--json"])["reports"][0]["outcome"], "given_up");
+    contribute(&home, &other.url());
+    away.answers(204);
+    contribute(&home, &away.url());
+    let reports: Vec<_> = [&other, &away].iter().flat_map(|listener| listener.bodies()).collect();
+    assert_eq!(reports.iter().filter(|body| **body == first).count(), 2, "none of them after the revocation");
+
+    // Its key is kept, so that it can still be deleted where it did arrive. Where it did not, nothing is left to do.
+    away.answers(404);
+    let failed = home.run(["community", "revoke"]).failure(5);
+    assert!(failed.stderr.contains("1 report could not be deleted yet"), "{failed:?}");
+    away.answers(204);
+    let before = away.requests().len();
+    assert_eq!(json(&home, &["community", "revoke", "--json"])["revoked"], 2);
+    let keys: BTreeSet<_> = away.bodies()[before..].iter().map(|body| Revocation::read(body).unwrap().key).collect();
+    assert!(keys.contains(&Report::read(&first).unwrap().key));
+}
+
+#[test]
+fn only_an_answer_of_204_says_that_a_report_has_arrived() {
+    let (home, listener) = (SyncHome::new("laptop"), Listener::new());
+    listener.answers(200);
+    let failed = home.run(["community", "contribute", "--to", &listener.url(), "--yes"]).failure(5);
+    assert!(failed.stderr.contains("not as a collector"), "{failed:?}");
+    assert_eq!(json(&home, &["community", "status", "--json"])["reports"][0]["outcome"], "underway");
+    // One that never came is not there, and that is all that was asked for.
+    listener.answers(404);
+    let revoked = json(&home, &["community", "revoke", "--json"]);
+    assert_eq!((&revoked["revoked"], &revoked["pending"]), (&0.into(), &0.into()));
+    assert!(
+        std::fs::read_to_string(home.data("community.json")).unwrap().contains("\"seed\""),
+        "somebody else may answer"
+    );
+}
+
+#[test]
+fn a_report_that_goes_again_is_previewed_and_counts_from_then_on_also_when_the_year_is_spent() {
+    let (home, listener) = (SyncHome::new("laptop"), Listener::new());
+    let run = |day: i64, args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("CARO_TEST_CLOCK", home.home.file("clock", (day * DAY).to_string()));
+        home.finish(command, &[])
+    };
+    let done = |day: i64, args: &[&str]| {
+        let run = run(day, args);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.stdout
+    };
+    let parsed = |text: String| -> Value { serde_json::from_str(&text).unwrap() };
+    for _ in 0..11 {
+        done(0, &["community", "contribute", "--to", &listener.url(), "--yes"]);
+    }
+    listener.answers(503);
+    run(1, &["community", "contribute", "--yes"]).failure(5);
+    let sent = listener.bodies().pop().unwrap();
+
+    // None is left, but this one counts already.
+    assert_eq!(done(300, &["community", "preview", "--raw"]).as_bytes(), sent);
+    let shown = parsed(done(300, &["community", "preview", "--json"]));
+    assert_eq!((&shown["again"], &shown["truth"], &shown["reports_left"]), (&true.into(), &Value::Null, &0.into()));
+    assert!(done(300, &["community", "preview"]).contains("It is sent again, the same bytes"));
+    listener.answers(204);
+    done(300, &["community", "contribute", "--yes"]);
+    assert_eq!(listener.bodies().pop().unwrap(), sent);
+
+    for args in [&["community", "preview"][..], &["community", "contribute", "--yes"]] {
+        let refused = run(300, args).failure(1);
+        assert!(refused.stderr.contains("all reports of this year were sent"), "{refused:?}");
+    }
+    assert_eq!(
+        parsed(done(400, &["community", "status", "--json"]))["reports_left"],
+        11,
+        "it was sent on the 300th day"
+    );
+}
+
+#[test]
+fn a_schedule_is_for_the_address_that_it_was_agreed_to_for() {
+    let (home, listener, other) = (SyncHome::new("laptop"), Listener::new(), Listener::new());
+    let schedule = || json(&home, &["community", "status", "--json"])["schedule"].clone();
+    home.ok(["community", "contribute", "--to", &listener.url(), "--schedule", "weekly", "--yes"]);
+    let mut terminal = Terminal::run(&home, &["community", "contribute", "--schedule", "monthly"]);
+    terminal.sees("Send this report? [y/N] ").types("y");
+    terminal.sees("Send reports by itself from now on? [y/N] ").types("n").sees("The schedule stays weekly.");
+    assert_eq!((terminal.ends().code, schedule()), (Some(0), "weekly".into()));
+
+    let run = home.ok(["community", "contribute", "--to", &other.url(), "--yes"]);
+    assert!(run.stderr.contains(&format!("weekly, to {}: it ends", listener.url())), "{run:?}");
+    assert_eq!(schedule(), Value::Null);
+    home.ok(["community", "contribute", "--to", &listener.url(), "--schedule", "monthly", "--yes"]);
+    assert_eq!(schedule(), "monthly");
+    home.run(["community", "contribute", "--schedule", "never", "--to", &other.url()]).failure(2);
+    let ended = json(&home, &["community", "contribute", "--schedule", "never", "--json"]);
+    assert_eq!((&ended["to"], &ended["schedule"], &ended["reports_left"]), (&Value::Null, &Value::Null, &8.into()));
+    assert_eq!((schedule(), listener.requests().len(), other.requests().len()), (Value::Null, 3, 1));
+}
+
+#[test]
+fn while_a_question_is_open_another_process_says_so_and_does_not_wait() {
+    let (home, listener) = (SyncHome::new("laptop"), Listener::new());
+    let mut terminal = Terminal::run(&home, &["community", "contribute", "--to", &listener.url()]);
+    terminal.sees("Send this report? [y/N] ");
+    for command in ["preview", "revoke"] {
+        let refused = home.run(["community", command]).failure(1);
+        assert!(refused.stderr.contains("another caro is asking about a report"), "{refused:?}");
+    }
+    terminal.types("n");
+    assert_eq!(terminal.ends().code, Some(1));
+    home.ok(["community", "revoke"]);
+}
+
+#[test]
+fn a_report_that_this_version_does_not_know_is_in_the_status_too() {
+    let (home, listener) = (SyncHome::new("laptop"), Listener::new());
+    contribute(&home, &listener.url());
+    let file = home.data("community.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\\\"format\\\":1", "\\\"format\\\":9")).unwrap();
+    let report = json(&home, &["community", "status", "--json"])["reports"][0].clone();
+    assert_eq!((&report["question"], &report["outcome"]), (&Value::Null, &"sent".into()));
+    assert!(report["body"].as_str().unwrap().contains("\"format\":9"), "{report}");
+    let words = home.ok(["community", "status"]);
+    assert!(words.stdout.contains("this version does not know what it asks"), "{words:?}");
+}
+
+#[test]
+fn disabling_sync_says_that_reports_still_go_by_themselves() {
+    let (home, relay, listener) = (SyncHome::with_limits("laptop"), Relay::new(), Listener::new());
+    home.init(&relay.url());
+    home.ok(["community", "contribute", "--to", &listener.url(), "--schedule", "monthly", "--yes"]);
+    let run = home.ok(["sync", "disable"]);
+    assert!(
+        run.stderr.contains("nothing is synced") && run.stderr.contains("`caro community revoke` ends that"),
+        "{run:?}"
+    );
+    home.ok(["community", "revoke"]);
+    let run = home.ok(["sync", "disable"]);
+    assert!(run.stderr.contains("nothing is synced") && !run.stderr.contains("community"), "{run:?}");
 }

@@ -163,12 +163,12 @@ fn nothing_leaves_before_yes_and_the_screen_says_what_will() {
     let before = line.connections();
     let begin = || {
         let mut terminal = Terminal::run(&device, &["sync", "enable"]);
-        terminal.sees("Nothing leaves this machine at present.").sees("To undo it").sees("Enable sync? [y/N] ");
+        terminal.sees("Nothing is synced at present.").sees("To undo it").sees("Enable sync? [y/N] ");
         terminal
     };
     let mut terminal = begin();
     terminal.types("n");
-    refused(&terminal.ends(), "Sync stays disabled, and nothing leaves this machine");
+    refused(&terminal.ends(), "Sync stays disabled, and nothing is synced");
     assert_eq!((device.status()["state"].as_str(), line.connections()), (Some("disabled"), before));
     let mut terminal = begin();
     terminal.types("y");

@@ -54,7 +54,7 @@ fn before_a_setup_every_sync_command_says_how_to_begin() {
         assert!(run.stderr.contains("caro sync init") && run.stderr.contains("caro sync restore"), "{args:?}: {run:?}");
     }
     let status = device.ok(["sync", "status"]);
-    assert!(status.stdout.contains("nothing leaves this machine"), "{status:?}");
+    assert!(status.stdout.contains("nothing is synced"), "{status:?}");
     assert!(status.stderr.contains("caro sync init"), "{status:?}");
     assert_eq!(device.commands(), ["ls"], "everything local works");
 }

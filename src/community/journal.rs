@@ -6,9 +6,10 @@
 //!
 //! Whoever changes it holds [`Place::lock`], from before the file is read until after it is written.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ use crate::private_file;
 pub(super) const DAY: i64 = 86_400_000_000_000;
 /// How long a draft is the one that would be sent.
 const DRAFT_KEPT: i64 = DAY;
+/// How long another process is waited for. One that asks its user may hold it for as long as it likes.
+const PATIENCE: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The layout this program writes.
 const VERSION: u32 = 1;
 
@@ -46,6 +50,9 @@ pub enum JournalError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Another process works with it, and goes on doing so.
+    #[error("another caro is asking about a report, or is sending or revoking one")]
+    Busy,
     /// It is not what this program writes.
     #[error("{} is damaged", .file.display())]
     Damaged {
@@ -95,12 +102,12 @@ pub struct Draft {
 pub struct Counted {
     /// The bytes, without their padding.
     pub body: String,
-    /// To whom.
+    /// To whom, and to nobody else.
     pub to: Collector,
     /// What its key is made from, until the report was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     seed: Option<String>,
-    /// Since when it counts, in nanoseconds since 1970.
+    /// When it was last sent, from when on it counts, in nanoseconds since 1970.
     pub counted_at: i64,
     /// What became of it.
     pub outcome: Outcome,
@@ -110,8 +117,10 @@ pub struct Counted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It is not known to have arrived.
+    /// It is not known to have arrived, and goes to its collector again.
     Underway,
+    /// It is not known to have arrived, and is never sent again.
+    GivenUp,
     /// The collector has it.
     Sent,
     /// The collector did not want it.
@@ -132,7 +141,7 @@ pub struct Journal {
     pub plan: Option<Plan>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     draft: Option<Draft>,
-    /// All that was ever sent, the oldest first.
+    /// All that was ever sent, in the order in which it first was.
     #[serde(default)]
     pub reports: Vec<Counted>,
 }
@@ -150,17 +159,24 @@ impl Place {
         Self { file: data_dir.join("community.json"), lock: data_dir.join("community.lock") }
     }
 
-    /// Waits until no other process works with it.
+    /// Makes sure that no other process works with it, and waits a second for one that does.
     ///
     /// # Errors
-    /// [`JournalError::File`].
+    /// [`JournalError::Busy`], [`JournalError::File`].
     pub fn lock(&self) -> Result<File, JournalError> {
         let failed = |source| JournalError::File { file: self.lock.clone(), action: "written", source };
         let lock = private_file::make_folder(private_file::folder_of(&self.lock))
             .and_then(|()| private_file::open_lock(&self.lock))
             .map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        Ok(lock)
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(lock),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up => std::thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(JournalError::Busy),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+        }
     }
 
     /// Reads it; none where nothing was ever agreed to or drawn.
@@ -218,7 +234,7 @@ impl Journal {
 
     /// Those that count now: of the last year, or of a time that has yet to come by this clock.
     fn counting(&self, now: UnixNanos) -> impl Iterator<Item = &Counted> {
-        let since = now.0.saturating_sub(YEAR_DAYS * DAY);
+        let since = since(now);
         self.reports.iter().filter(move |report| report.counted_at > since)
     }
 
@@ -262,17 +278,45 @@ impl Journal {
         Ok(self.draft.insert(draft))
     }
 
-    /// Takes the draft into the count; it has to be [saved](Place::save) before anything is sent.
-    pub fn count(&mut self, to: &Collector, now: UnixNanos) {
-        if let Some(Draft { body, seed, .. }) = self.draft.take() {
-            let outcome = Outcome::Underway;
-            self.reports.push(Counted { body, to: to.clone(), seed: Some(seed), counted_at: now.0, outcome });
-        }
+    /// Which of the reports may not have arrived at this address, and so goes there before any other does: the same bytes once
+    /// more give nothing away.
+    ///
+    /// None that does not count any more: its question may have been answered since.
+    #[must_use]
+    pub fn underway(&self, address: &str, now: UnixNanos) -> Option<usize> {
+        let since = since(now);
+        self.reports.iter().position(|report| {
+            report.outcome == Outcome::Underway && report.to.address == address && report.counted_at > since
+        })
     }
 
-    /// Ends all consent: nothing is sent any more.
+    /// Counts what goes to this collector next, which is the report that is [underway](Self::underway) to it, or else the
+    /// draft, and says which it is; none where there is neither. It has to be [saved](Place::save) before anything is sent.
+    pub fn count(&mut self, to: &Collector, now: UnixNanos) -> Option<usize> {
+        let at = match self.underway(&to.address, now) {
+            Some(at) => at,
+            None => {
+                let Draft { body, seed, .. } = self.draft.take()?;
+                let outcome = Outcome::Underway;
+                self.reports.push(Counted { body, to: to.clone(), seed: Some(seed), counted_at: now.0, outcome });
+                self.reports.len() - 1
+            }
+        };
+        let report = self.reports.get_mut(at)?;
+        // The certificate may be another than the last time.
+        report.to = to.clone();
+        report.counted_at = report.counted_at.max(now.0);
+        Some(at)
+    }
+
+    /// Ends all consent: nothing is sent any more, and what may not have arrived is never sent again.
     pub fn withdraw(&mut self) {
         (self.collector, self.plan, self.draft) = (None, None, None);
+        for report in &mut self.reports {
+            if report.outcome == Outcome::Underway {
+                report.outcome = Outcome::GivenUp;
+            }
+        }
     }
 }
 
@@ -287,6 +331,11 @@ impl Counted {
     pub fn revoked(&mut self) {
         (self.outcome, self.seed) = (Outcome::Revoked, None);
     }
+}
+
+/// The moment a year ago; what was sent after it counts.
+fn since(now: UnixNanos) -> i64 {
+    now.0.saturating_sub(YEAR_DAYS * DAY)
 }
 
 /// The question that a body answers.

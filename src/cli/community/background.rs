@@ -5,17 +5,16 @@
 //! nothing with sync: no process, no connection, no file.
 
 use std::fs::{File, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{draft, habits, place, send};
+use super::{next, place, send};
 use crate::cli::{CliError, Home, detached, time};
-use crate::community::journal::Outcome;
 use crate::community::noise::{SystemRandom, below};
 use crate::private_file;
 
 /// The longest wait, in nanoseconds.
 const LONGEST_WAIT: u64 = 3_600_000_000_000;
-/// How often the clock is looked at meanwhile: a machine may be asleep in between.
+/// How often the clocks are looked at meanwhile: the one stands still while a machine is asleep, the other may be set back.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Called after something was recorded. No failure here is one of the command's.
@@ -48,8 +47,8 @@ pub(super) fn run(home: &Home) -> Result<(), CliError> {
     let Some(_turn) = turn(home).map_err(failed)? else { return Ok(()) };
     let random = |error| CliError::failed("the system gives no random data").caused_by(error);
     let wait = below(LONGEST_WAIT, &mut SystemRandom).map_err(random)?;
-    let until = time::now().0.saturating_add_unsigned(wait);
-    while time::now().0 < until {
+    let (began, until) = (Instant::now(), time::now().0.saturating_add_unsigned(wait));
+    while time::now().0 < until && began.elapsed() < Duration::from_nanos(wait) {
         std::thread::sleep(LOOK_EVERY);
     }
     send_what_is_due(home)
@@ -65,26 +64,20 @@ fn send_what_is_due(home: &Home) -> Result<(), CliError> {
         return Ok(());
     }
     let random = |error| CliError::failed("the system gives no random data").caused_by(error);
-    let next = plan.next(now, &mut SystemRandom).map_err(random)?;
-    let at = match journal.reports.iter().position(|report| report.outcome == Outcome::Underway) {
-        Some(at) => at,
-        None if journal.left(now) == 0 => {
-            journal.plan = Some(next);
-            return Ok(place.save(&journal)?);
-        }
-        None => {
-            draft(&place, &mut journal, &habits(home, now)?, now)?;
-            journal.count(&collector, now);
-            journal.reports.len() - 1
-        }
-    };
+    let following = plan.next(now, &mut SystemRandom).map_err(random)?;
+    if journal.left(now) == 0 && journal.underway(&collector.address, now).is_none() {
+        journal.plan = Some(following);
+        return Ok(place.save(&journal)?);
+    }
+    next(home, &place, &mut journal, Some(&collector), now)?;
+    let at = journal.count(&collector, now);
     place.save(&journal)?;
-    let Some(report) = journal.reports.get_mut(at) else { return Ok(()) };
+    let Some(report) = at.and_then(|at| journal.reports.get_mut(at)) else { return Ok(()) };
     let answer = send::report(report)?;
     journal.plan = Some(match answer {
         // The same bytes go again within the day.
         send::Answer::Later(_) => plan.again(now, &mut SystemRandom).map_err(random)?,
-        send::Answer::Has | send::Answer::Refuses(_) => next,
+        send::Answer::Has | send::Answer::Refuses(_) => following,
     });
     Ok(place.save(&journal)?)
 }

@@ -6,9 +6,9 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::send::{self, Answer};
-use super::{SCHEMA_VERSION, draft, explain, habits, place};
+use super::{SCHEMA_VERSION, explain, next, place};
 use crate::cli::{CliError, Home, Ui, time};
-use crate::community::journal::{Collector, Journal, Outcome};
+use crate::community::journal::{Collector, Journal};
 use crate::community::noise::SystemRandom;
 use crate::community::schedule::{Often, Plan};
 
@@ -57,7 +57,7 @@ enum Schedule {
     Weekly,
     /// One report in each month
     Monthly,
-    /// No report by itself any more
+    /// No report by itself any more, and none now
     Never,
 }
 
@@ -71,12 +71,12 @@ impl Schedule {
     }
 }
 
-/// What was sent, as JSON, version 1.
+/// What was sent, as JSON, version 1; nothing where a schedule was ended.
 #[derive(Serialize)]
 struct ContributedJson<'a> {
     schema_version: u32,
-    to: &'a str,
-    body: &'a str,
+    to: Option<&'a str>,
+    body: Option<&'a str>,
     schedule: Option<&'static str>,
     reports_left: usize,
 }
@@ -90,27 +90,27 @@ impl Args {
 /// Runs it.
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &Args) -> Result<(), CliError> {
     let (place, now) = (place(home), time::now());
+    if args.schedule == Some(Schedule::Never) && args.to.is_some() {
+        return Err(CliError::usage("`--schedule never` sends nothing, so it takes no `--to`").hinted(
+            "End the schedule: caro community contribute --schedule never. A report to another collector ends it too.",
+        ));
+    }
     let _lock = place.lock()?;
     let mut journal = place.load()?.unwrap_or_default();
     if args.schedule == Some(Schedule::Never) {
         journal.plan = None;
         place.save(&journal)?;
+        if args.json {
+            let reports_left = journal.left(now);
+            let (to, body, schedule) = (None, None, None);
+            return ui.json(&ContributedJson { schema_version: SCHEMA_VERSION, to, body, schedule, reports_left });
+        }
         ui.status("No report goes by itself any more.");
         return Ok(());
     }
     let collector = collector(args, &journal)?;
-    let underway = journal.reports.iter().position(|report| report.outcome == Outcome::Underway);
-    let shown = match underway {
-        // It counts already: the same bytes once more give nothing away.
-        Some(at) => format!(
-            "A report that was agreed to has not arrived as far as is known. It is sent again, the same bytes:\n\n{}",
-            journal.reports.get(at).map(|report| report.body.as_str()).unwrap_or_default()
-        ),
-        None => {
-            let drawn = draft(&place, &mut journal, &habits(home, now)?, now)?;
-            explain::preview(&drawn, &journal, now)
-        }
-    };
+    let next = next(home, &place, &mut journal, Some(&collector), now)?;
+    let shown = explain::preview(&next, &journal, now);
     let to = &collector.address;
     ui.status(format_args!(
         "You can help the makers of caro with one answer about how it is used: counts and kinds of commands, never commands,\n\
@@ -118,29 +118,40 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &Args) -> Result<(), CliError>
          Who sees it       whoever runs {to}, with your network address and the time, as any server.\n\
          To undo it        `caro community revoke` has it deleted by its key.\n"
     ));
+    // A yes to reports that go by themselves was one to their address.
+    let ended = journal.plan.filter(|_| journal.collector.as_ref().is_some_and(|agreed| agreed.address != *to));
+    if let (Some(plan), Some(agreed)) = (ended, &journal.collector) {
+        ui.status(format_args!(
+            "The schedule      {}, to {}: it ends with a yes to this one, which goes elsewhere.\n",
+            plan.often.as_str(),
+            agreed.address
+        ));
+    }
     let asked = |question: &str| -> Result<bool, CliError> { Ok(args.yes || ui.terminal("--yes")?.confirm(question)?) };
     if !asked("Send this report?")? {
         return Err(CliError::declined("nothing was sent"));
     }
     journal.collector = Some(collector.clone());
+    if ended.is_some() {
+        journal.plan = None;
+    }
     if let Some(often) = args.schedule.and_then(Schedule::often) {
         plan(ui, &mut journal, often, &asked)?;
     }
-    let at = underway.unwrap_or(journal.reports.len());
-    if underway.is_none() {
-        journal.count(&collector, now);
-    }
+    let at = journal.count(&collector, now);
     // From here on it counts, whatever happens.
     place.save(&journal)?;
-    let Some(report) = journal.reports.get_mut(at) else { return Err(CliError::failed("there was no report to send")) };
+    let Some(report) = at.and_then(|at| journal.reports.get_mut(at)) else {
+        return Err(CliError::failed("there was no report to send"));
+    };
     let answer = send::report(report)?;
     let body = report.body.clone();
     place.save(&journal)?;
     match answer {
         Answer::Has if args.json => ui.json(&ContributedJson {
             schema_version: SCHEMA_VERSION,
-            to,
-            body: &body,
+            to: Some(to),
+            body: Some(&body),
             schedule: journal.plan.map(|plan| plan.often.as_str()),
             reports_left: journal.left(now),
         }),
@@ -191,6 +202,8 @@ fn plan(
     if asked("Send reports by itself from now on?")? {
         let random = |_| CliError::failed("the system gives no random data");
         journal.plan = Some(Plan::begin(often, time::now(), &mut SystemRandom).map_err(random)?);
+    } else if let Some(plan) = journal.plan {
+        ui.status(format_args!("The schedule stays {}.", plan.often.as_str()));
     } else {
         ui.status("This one only, then.");
     }

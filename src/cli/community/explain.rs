@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::Next;
 use crate::community::journal::{Draft, Journal};
 use crate::community::noise::{REPORTS_A_YEAR, WEIGHT, faces};
 use crate::community::questions::{DAYS, QUESTIONS, Question};
@@ -22,7 +23,18 @@ pub(super) fn told(body: &str) -> Option<(&'static Question, &'static str)> {
 }
 
 /// What would be sent, and what it means.
-pub(super) fn preview(draft: &Draft, journal: &Journal, now: UnixNanos) -> String {
+pub(super) fn preview(next: &Next, journal: &Journal, now: UnixNanos) -> String {
+    match next {
+        Next::Again(report) => format!(
+            "A report that was agreed to has not arrived as far as is known. It is sent again, the same bytes, and spaces\n\
+             behind them up to {BODY_BYTES}:\n\n{}",
+            report.body
+        ),
+        Next::Drawn(draft) => drawn(draft, journal, now),
+    }
+}
+
+fn drawn(draft: &Draft, journal: &Journal, now: UnixNanos) -> String {
     let mut text = format!("These bytes, and spaces behind them up to {BODY_BYTES}:\n\n{}\n\n", draft.body);
     if let Some((question, told)) = told(&draft.body) {
         let faces = faces(question.answers.len());

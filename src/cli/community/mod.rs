@@ -16,7 +16,7 @@ pub(super) use background::after_capture;
 use super::history::Clock;
 use super::{CliError, Home, Kind, Ui, time};
 use crate::community::answers::{Device, truth};
-use crate::community::journal::{Draft, Journal, JournalError, Place};
+use crate::community::journal::{Collector, Counted, Draft, Journal, JournalError, Place};
 use crate::community::noise::SystemRandom;
 use crate::community::questions::DAYS;
 use crate::history::{Habits, UnixNanos};
@@ -69,11 +69,47 @@ fn habits(home: &Home, now: UnixNanos) -> Result<Habits, CliError> {
     Ok(home.open_history()?.habits(from, now, |at| clock.local(at))?)
 }
 
-/// The report that would be sent now; it is kept, so that what is shown is what is sent.
-fn draft(place: &Place, journal: &mut Journal, habits: &Habits, now: UnixNanos) -> Result<Draft, CliError> {
-    let drawn = journal.draft(now, &mut SystemRandom, |question| truth(question, habits, Device::THIS))?.clone();
+/// How often reports go by themselves, and to which address; none where none does, or nobody can tell.
+pub(super) fn scheduled(home: &Home) -> Option<(&'static str, String)> {
+    let journal = place(home).load().ok()??;
+    Some((journal.plan?.often.as_str(), journal.collector?.address))
+}
+
+/// The report that goes next.
+enum Next {
+    /// One that may not have arrived: the same bytes once more.
+    Again(Counted),
+    /// One that was drawn.
+    Drawn(Draft),
+}
+
+impl Next {
+    /// The bytes, without their padding.
+    fn body(&self) -> &str {
+        match self {
+            Self::Again(report) => &report.body,
+            Self::Drawn(draft) => &draft.body,
+        }
+    }
+}
+
+/// The report that goes to this collector next, as [`Journal::count`] takes it. One that is drawn is kept, so that what is
+/// shown is what is sent.
+fn next(
+    home: &Home,
+    place: &Place,
+    journal: &mut Journal,
+    to: Option<&Collector>,
+    now: UnixNanos,
+) -> Result<Next, CliError> {
+    let underway = to.and_then(|to| journal.underway(&to.address, now));
+    if let Some(report) = underway.and_then(|at| journal.reports.get(at)) {
+        return Ok(Next::Again(report.clone()));
+    }
+    let habits = habits(home, now)?;
+    let drawn = journal.draft(now, &mut SystemRandom, |question| truth(question, &habits, Device::THIS))?.clone();
     place.save(journal)?;
-    Ok(drawn)
+    Ok(Next::Drawn(drawn))
 }
 
 impl From<JournalError> for CliError {
@@ -83,6 +119,9 @@ impl From<JournalError> for CliError {
                 Kind::Failed,
                 format!("The next one can be sent from {} on.", time::local(*until, &time::local_zone())),
             ),
+            JournalError::Busy => {
+                (Kind::Failed, "Answer it if it asks in another terminal, or wait until it has ended; then try again.".into())
+            }
             JournalError::Newer { .. } => (Kind::Failed, "Upgrade caro on this machine; the file was left as it is.".into()),
             JournalError::Damaged { .. } => (
                 Kind::Damaged,

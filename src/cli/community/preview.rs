@@ -4,14 +4,15 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::{SCHEMA_VERSION, draft, explain, habits, place};
+use super::{Next, SCHEMA_VERSION, explain, habits, next, place};
 use crate::cli::{CliError, Home, Ui, time};
 use crate::community::answers::{Device, truths};
 use crate::community::noise::{REPORTS_A_YEAR, epsilon, faces};
 
 /// Show the anonymous report that would be sent, to the byte; sends nothing
 ///
-/// The report is kept until tomorrow, so `caro community contribute` sends the one that was shown.
+/// The report is kept until tomorrow, so `caro community contribute` sends the one that was shown. Where one has not arrived at
+/// the last collector as far as is known, that one is shown: it goes there again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -39,11 +40,13 @@ struct PreviewJson<'a> {
     schema_version: u32,
     /// What would be sent, with its padding.
     body: String,
+    /// Whether it was sent before, and may not have arrived.
+    again: bool,
     question: &'a str,
     words: &'a str,
     told: &'a str,
-    /// Stays here, as all that follows.
-    truth: &'a str,
+    /// Stays here, as all that follows; nobody knows it any more of one that was sent before.
+    truth: Option<&'a str>,
     die_faces: u64,
     epsilon: f64,
     reports_a_year: usize,
@@ -63,28 +66,33 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &Args) -> Result<(), CliError>
     let (place, now) = (place(home), time::now());
     let _lock = place.lock()?;
     let mut journal = place.load()?.unwrap_or_default();
-    let habits = habits(home, now)?;
-    let drawn = draft(&place, &mut journal, &habits, now)?;
-    let bytes = explain::bytes(&drawn.body);
+    let to = journal.collector.clone();
+    let next = next(home, &place, &mut journal, to.as_ref(), now)?;
+    let bytes = explain::bytes(next.body());
     if args.raw {
         return Ok(ui.out().write_all(&bytes)?);
     }
+    let habits = habits(home, now)?;
     let truths = truths(&habits, Device::THIS).into_iter().map(|(question, at)| TruthJson {
         question: question.name,
         words: question.words,
         truth: question.answers.get(at).copied().unwrap_or_default(),
     });
     if args.json {
-        let Some((question, told)) = explain::told(&drawn.body) else {
+        let Some((question, told)) = explain::told(next.body()) else {
             return Err(CliError::failed("the draft of a report is damaged").hinted("Try again tomorrow."));
         };
         return ui.json(&PreviewJson {
             schema_version: SCHEMA_VERSION,
             body: String::from_utf8_lossy(&bytes).into_owned(),
+            again: matches!(next, Next::Again(_)),
             question: question.name,
             words: question.words,
             told,
-            truth: &drawn.truth,
+            truth: match &next {
+                Next::Again(_) => None,
+                Next::Drawn(draft) => Some(draft.truth.as_str()),
+            },
             die_faces: faces(question.answers.len()),
             epsilon: epsilon(),
             reports_a_year: REPORTS_A_YEAR,
@@ -92,7 +100,7 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &Args) -> Result<(), CliError>
             truths: truths.collect(),
         });
     }
-    ui.line(explain::preview(&drawn, &journal, now))?;
+    ui.line(explain::preview(&next, &journal, now))?;
     if args.all {
         ui.line("\nWhat is true of each question; it stays here:")?;
         for truth in truths {

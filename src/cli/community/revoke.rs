@@ -1,16 +1,19 @@
 //! `caro community revoke`: stops, and has everything deleted that was sent.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use super::send::Deleted;
 use super::{SCHEMA_VERSION, place, send};
-use crate::cli::{CliError, Home, Ui, ui::counted};
+use crate::cli::{CliError, Home, Kind, Ui, ui::counted};
 use crate::community::journal::Outcome;
 use crate::community::noise::{SystemRandom, below};
 
 /// Stop sending reports, and have those deleted that were sent
 ///
 /// Each report is revoked by its own key, on a connection of its own, in a random order. Whoever watches your network address
-/// at that moment sees them come one after the other.
+/// at that moment sees them come one after the other. A key is kept until the collector says that it has deleted the report.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Example:
@@ -27,7 +30,7 @@ pub(in crate::cli) struct Args {
 struct RevokedJson {
     schema_version: u32,
     revoked: u64,
-    /// Those whose collector could not be asked.
+    /// Those that a collector may still have: it could not be asked, or does not know what it has taken.
     pending: u64,
 }
 
@@ -54,32 +57,48 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &Args) -> Result<(), CliError>
             open.insert(usize::try_from(before).unwrap_or_default(), at);
         }
     }
-    let (mut revoked, mut failed) = (0, None);
+    let (mut revoked, mut pending) = (0, 0);
+    // Why not, for each address. One that cannot be asked is not asked for each of its reports.
+    let (mut unreachable, mut unknown) = (BTreeMap::new(), BTreeMap::new());
     for at in &open {
         let Some(report) = journal.reports.get_mut(*at) else { continue };
+        let address = report.to.address.clone();
+        if unreachable.contains_key(&address) {
+            pending += 1;
+            continue;
+        }
         match send::revocation(report) {
-            Ok(()) => revoked += 1,
-            Err(reason) => failed = Some(reason),
+            Ok(Deleted::Yes) => revoked += 1,
+            Ok(Deleted::NeverCame) => {}
+            Ok(Deleted::Unknown) => {
+                pending += 1;
+                unknown.insert(address, "it does not know a report that it has taken".to_owned());
+            }
+            Err(reason) => {
+                pending += 1;
+                unreachable.insert(address, reason);
+            }
         }
         place.save(&journal)?;
     }
-    let pending = open.len() as u64 - revoked;
     if args.json {
         ui.json(&RevokedJson { schema_version: SCHEMA_VERSION, revoked, pending })?;
     }
-    match failed {
-        None => {
-            let what = if revoked == 0 {
-                "There is nothing to delete".into()
-            } else {
-                format!("Deleted: {}", counted(revoked, "report"))
-            };
-            ui.status(format_args!("{what}. Nothing is sent any more."));
-            Ok(())
-        }
-        Some(reason) => Err(send::unreachable(&reason).hinted(format!(
-            "Nothing is sent any more, but {} could not be deleted yet: run `caro community revoke` again.",
-            counted(pending, "report")
-        ))),
+    unknown.extend(unreachable);
+    let failed: Vec<String> = unknown.iter().map(|(address, reason)| format!("{address}: {reason}")).collect();
+    if failed.is_empty() {
+        let what = if revoked == 0 {
+            "There is nothing to delete".into()
+        } else {
+            format!("Deleted: {}", counted(revoked, "report"))
+        };
+        ui.status(format_args!("{what}. Nothing is sent any more."));
+        return Ok(());
     }
+    let again = format!(
+        "Nothing is sent any more, but {} could not be deleted yet: run `caro community revoke` again.",
+        counted(pending, "report")
+    );
+    let message = format!("not all reports could be deleted; {}", failed.join("; "));
+    Err(CliError::new(Kind::Unreachable, message).hinted(again))
 }

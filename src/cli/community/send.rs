@@ -14,6 +14,9 @@ pub(super) fn address(collector: &Collector) -> Result<CollectorAddress, CliErro
         .map_err(|error| CliError::usage(error.to_string()).hinted("Name the collector anew with --to."))
 }
 
+/// What is said of a server that is none.
+const NO_COLLECTOR: &str = "it answers, but not as a collector";
+
 /// What a collector said to a report.
 pub(super) enum Answer {
     /// It has it.
@@ -29,10 +32,10 @@ pub(super) fn report(report: &mut Counted) -> Result<Answer, CliError> {
     let answer = match post(&address(&report.to)?, REPORT_PATH, explain::bytes(&report.body)) {
         Err(reason) => Answer::Later(reason),
         Ok(status) => match status.as_u16() {
-            200..=299 => Answer::Has,
+            204 => Answer::Has,
             400 => Answer::Refuses("it takes reports of another version; upgrade caro"),
             409 | 410 => Answer::Refuses("it says that this report was taken back, or that its key was used before"),
-            404 | 405 => Answer::Later("it answers, but not as a collector".into()),
+            200..=399 | 404 | 405 => Answer::Later(NO_COLLECTOR.into()),
             429 => Answer::Later("it has had many reports from this network".into()),
             _ => Answer::Later("it does not work at the moment".into()),
         },
@@ -45,19 +48,33 @@ pub(super) fn report(report: &mut Counted) -> Result<Answer, CliError> {
     Ok(answer)
 }
 
-/// Has a report deleted; the error is in plain words. Nothing is to be done where its key is gone.
-pub(super) fn revocation(report: &mut Counted) -> Result<(), String> {
-    if let Some(key) = report.key() {
-        let to = address(&report.to).map_err(|error| error.message)?;
-        match post(&to, REVOKE_PATH, Revocation::make(&key).bytes())?.as_u16() {
-            // Where it never was, it is not.
-            200..=299 | 404 => {}
-            429 => return Err("it has had many requests from this network".into()),
-            _ => return Err("it does not work at the moment".into()),
+/// What a collector said to a revocation.
+pub(super) enum Deleted {
+    /// It has deleted the report, now or before.
+    Yes,
+    /// It does not know a report that may never have arrived.
+    NeverCame,
+    /// It does not know a report that it has taken.
+    Unknown,
+}
+
+/// Has a report deleted; the error is in plain words, and would be the same for any other report of this address.
+///
+/// Only a collector that says so has deleted it. Its key is kept until then, since without it nobody could ever delete it.
+pub(super) fn revocation(report: &mut Counted) -> Result<Deleted, String> {
+    let Some(key) = report.key() else { return Ok(Deleted::Yes) };
+    let to = address(&report.to).map_err(|error| error.message)?;
+    match post(&to, REVOKE_PATH, Revocation::make(&key).bytes())?.as_u16() {
+        204 => {
+            report.revoked();
+            Ok(Deleted::Yes)
         }
+        404 if report.outcome == Outcome::Sent => Ok(Deleted::Unknown),
+        404 => Ok(Deleted::NeverCame),
+        200..=399 | 405 => Err(NO_COLLECTOR.into()),
+        429 => Err("it has had many requests from this network".into()),
+        _ => Err("it does not work at the moment".into()),
     }
-    report.revoked();
-    Ok(())
 }
 
 /// The error of a collector that is not to be had.

@@ -35,8 +35,9 @@ struct StatusJson<'a> {
 struct ReportJson<'a> {
     at: String,
     to: &'a str,
-    question: &'static str,
-    told: &'static str,
+    /// None where this version does not know what was asked.
+    question: Option<&'static str>,
+    told: Option<&'static str>,
     outcome: Outcome,
     body: &'a str,
 }
@@ -45,16 +46,16 @@ struct ReportJson<'a> {
 pub(super) fn run(ui: &mut Ui, home: &Home, args: &Args) -> Result<(), CliError> {
     let (journal, now) = (place(home).load()?.unwrap_or_default(), time::now());
     if args.json {
-        let reports = journal.reports.iter().filter_map(|report| {
-            let (question, told) = explain::told(&report.body)?;
-            Some(ReportJson {
+        let reports = journal.reports.iter().map(|report| {
+            let (question, told) = explain::told(&report.body).unzip();
+            ReportJson {
                 at: time::rfc3339(crate::history::UnixNanos(report.counted_at)),
                 to: &report.to.address,
-                question: question.name,
+                question: question.map(|question| question.name),
                 told,
                 outcome: report.outcome,
                 body: &report.body,
-            })
+            }
         });
         return ui.json(&StatusJson {
             schema_version: SCHEMA_VERSION,
@@ -82,15 +83,19 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: &Args) -> Result<(), CliError>
         return ui.line("Nothing was ever sent from this device.");
     }
     for report in &journal.reports {
-        let Some((question, told)) = explain::told(&report.body) else { continue };
+        let words = match explain::told(&report.body) {
+            Some((question, told)) => format!("{} {told}", question.words),
+            None => format!("this version does not know what it asks: {}", report.body),
+        };
         let outcome = match report.outcome {
             Outcome::Underway => "not known to have arrived",
+            Outcome::GivenUp => "not known to have arrived, given up",
             Outcome::Sent => "sent",
             Outcome::Refused => "not taken",
             Outcome::Revoked => "taken back",
         };
         let at = time::local(crate::history::UnixNanos(report.counted_at), &zone);
-        ui.line(format_args!("{at}  {outcome}, {}\n    {} {told}", report.to.address, question.words))?;
+        ui.line(format_args!("{at}  {outcome}, {}\n    {words}", report.to.address))?;
     }
     ui.line(format_args!("{} more may be sent now.", journal.left(now)))
 }

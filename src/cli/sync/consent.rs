@@ -24,7 +24,7 @@ pub(super) fn ask(ui: &Ui, step: Step, relay: Option<&RelayAddress>, records: u6
     let (question, no) = match step {
         Step::SetUp => ("Set this up?", "nothing was set up, and nothing was sent"),
         Step::Relay { .. } => ("Use this relay?", "the relay was not changed"),
-        Step::Enable => ("Enable sync?", "sync stays disabled, and nothing leaves this machine"),
+        Step::Enable => ("Enable sync?", "sync stays disabled, and nothing is synced"),
     };
     if ui.terminal("--yes")?.confirm(question)? { Ok(()) } else { Err(CliError::declined(no)) }
 }
@@ -45,7 +45,7 @@ fn text(step: Step, relay: Option<&RelayAddress>, records: u64) -> String {
             "Your commands stay on this machine until you agree. This is what changes:"
         }
         Step::Relay { another: true } => "From now on your history goes to this relay. This is what that means:",
-        Step::Enable => "Nothing leaves this machine at present. This is what changes:",
+        Step::Enable => "Nothing is synced at present. This is what changes:",
     };
     format!(
         "{begin}\n\

@@ -140,7 +140,7 @@ pub(super) fn doing_in_words(doing: Doing) -> &'static str {
         Doing::Waiting => "waiting for the next time",
         Doing::Retrying => "waiting to try again",
         Doing::Paused => "paused",
-        Doing::Disabled => "disabled: nothing leaves this machine",
+        Doing::Disabled => "disabled: nothing is synced",
         Doing::Left => "not exchanging: `caro sync status` says why",
         Doing::NoRelay => "no relay is named",
         Doing::Lent => "another command uses the connection",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{address, background, consent, paths, state};
-use crate::cli::{CliError, Home, Ui};
+use crate::cli::{CliError, Home, Ui, community};
 use crate::sync::daemon::socket::{self, Ask};
 use crate::sync::{Background, Consent, SyncConfig, SyncError, SyncState, wait_until_free};
 
@@ -28,10 +28,11 @@ Example:
 ")]
 pub(in crate::cli) struct ResumeArgs {}
 
-/// Withdraw consent: nothing leaves this machine any more, and what is under way ends at once.
+/// Withdraw consent: nothing is synced any more, and what is under way ends at once.
 ///
 /// Your history stays here, and what the relay holds stays there. To erase that too, run
-/// `caro sync delete --everywhere` first, in place of this: while sync is disabled nothing reaches the relay.
+/// `caro sync delete --everywhere` first, in place of this: while sync is disabled nothing reaches the relay. Anonymous reports,
+/// where they go by themselves, end with `caro community revoke`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Example:
@@ -74,7 +75,12 @@ pub(super) fn resume(ui: &Ui, home: &Home) -> Result<(), CliError> {
 pub(super) fn disable(ui: &Ui, home: &Home) -> Result<(), CliError> {
     change(home, |state| state.consent = Consent::Disabled)?;
     if wait_until_free(&paths(home), ENDS_WITHIN)? {
-        ui.status("Sync is disabled: nothing leaves this machine until `caro sync enable`.");
+        ui.status("Sync is disabled: nothing is synced until `caro sync enable`.");
+        if let Some((often, to)) = community::scheduled(home) {
+            ui.status(format_args!(
+                "An anonymous report still goes by itself {often} to {to}; `caro community revoke` ends that."
+            ));
+        }
         return Ok(());
     }
     Err(CliError::failed("sync is disabled, but a process that was exchanging does not end")

@@ -59,12 +59,38 @@ fn a_draft_stays_for_a_day_and_is_counted_once_with_its_bytes() {
     let next = journal.draft(UnixNanos(NOW.0 + DAY), &mut random, |_| 0).unwrap().clone();
     assert_ne!(next.body, drawn.body);
 
-    journal.count(&to(), NOW);
-    journal.count(&to(), NOW);
+    assert_eq!((journal.count(&to(), NOW), journal.count(&to(), NOW)), (Some(0), Some(0)));
     assert_eq!(journal.reports.len(), 1);
     let counted = &journal.reports[0];
     assert_eq!((&counted.body, counted.outcome), (&next.body, Outcome::Underway));
     assert!(next.body.contains(&counted.key().unwrap().id().to_string()));
+}
+
+#[test]
+fn what_may_not_have_arrived_goes_again_to_its_own_address_counts_from_then_on_and_ends_with_consent() {
+    let other = Collector { address: "https://other.example".into(), certificate: None };
+    let mut journal = Journal::default();
+    let mut random = Seeded(1);
+    let body = journal.draft(NOW, &mut random, |_| 0).unwrap().body.clone();
+    assert_eq!(journal.count(&to(), NOW), Some(0));
+    assert_eq!((journal.underway(&to().address, NOW), journal.underway(&other.address, NOW)), (Some(0), None));
+    assert_eq!(journal.count(&other, NOW), None, "nothing was drawn for another one");
+
+    // Another one gets another, and what is underway stays what it was.
+    assert_ne!(journal.draft(NOW, &mut random, |_| 0).unwrap().body, body);
+    assert_eq!(journal.count(&other, NOW), Some(1));
+    let later = UnixNanos(NOW.0 + 300 * DAY);
+    assert_eq!(journal.count(&to(), later), Some(0));
+    assert_eq!((&journal.reports[0].body, journal.reports[0].counted_at), (&body, later.0));
+    assert_eq!(journal.left(UnixNanos(NOW.0 + YEAR)), REPORTS_A_YEAR - 1);
+    // A clock that was set back does not make it count for a shorter time.
+    assert_eq!((journal.count(&to(), NOW), journal.reports[0].counted_at), (Some(0), later.0));
+    // A year after it was last sent its question may be drawn anew.
+    assert_eq!(journal.underway(&to().address, UnixNanos(later.0 + YEAR)), None);
+
+    journal.withdraw();
+    assert_eq!((journal.reports[0].outcome, journal.underway(&to().address, later)), (Outcome::GivenUp, None));
+    assert!(journal.reports[0].key().is_some(), "it can still be taken back");
 }
 
 #[test]
@@ -85,6 +111,7 @@ fn it_is_private_and_survives_and_what_is_not_its_own_is_left_alone() {
     journal.collector = Some(to());
     journal.plan = Some(Plan::begin(super::super::schedule::Often::Monthly, NOW, &mut Seeded(1)).unwrap());
     let _lock = place.lock().unwrap();
+    assert!(matches!(place.lock(), Err(JournalError::Busy)), "nobody waits for somebody who is asked");
     place.save(&journal).unwrap();
     assert_eq!(place.load().unwrap(), Some(journal));
     #[cfg(unix)]

@@ -30,7 +30,7 @@ pub(in crate::cli) fn of_sync(ui: &Ui, home: &Home, keys: &KeyArgs, online: bool
     let state = match SyncState::load(&paths(home).state) {
         Ok(Some(state)) => state,
         Ok(None) => {
-            findings.push(Finding::ok("sync", "not set up; nothing leaves this machine"));
+            findings.push(Finding::ok("sync", "not set up; nothing is synced"));
             return findings;
         }
         Err(error) => {
@@ -49,7 +49,7 @@ pub(in crate::cli) fn of_sync(ui: &Ui, home: &Home, keys: &KeyArgs, online: bool
 fn sync(state: &SyncState) -> Finding {
     match state.may_exchange() {
         Err(SyncError::Disabled) => {
-            Finding::warning("sync", "disabled: nothing leaves this machine", "`caro sync enable` gives consent again.")
+            Finding::warning("sync", "disabled: nothing is synced", "`caro sync enable` gives consent again.")
         }
         Err(error) => Finding::error("sync", error.into()),
         Ok(()) if state.paused => Finding::warning("sync", "paused", "`caro sync resume` goes on."),

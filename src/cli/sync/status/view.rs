@@ -64,7 +64,7 @@ fn in_words(status: &StatusJson) -> String {
         let _ = writeln!(text, "{label:<10} {what}");
     };
     if !status.set_up {
-        line("Sync", &"not set up; nothing leaves this machine.");
+        line("Sync", &"not set up; nothing is synced.");
         line("Commands", &status.commands);
         return text;
     }
@@ -120,7 +120,7 @@ fn in_words(status: &StatusJson) -> String {
 
 fn state_in_words(state: &str) -> &str {
     match state {
-        "disabled" => "disabled: nothing leaves this machine",
+        "disabled" => "disabled: nothing is synced",
         "removed" => "this device was removed",
         "closed" => "the account was closed",
         state => state,
