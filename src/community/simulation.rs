@@ -11,7 +11,7 @@ use super::questions::QUESTIONS;
 use crate::history::{Category, Counts, Habits, RiskLevel};
 
 /// Somebody: how much he does, and of what, differs by chance.
-fn somebody(random: &mut Seeded) -> (Habits, Device) {
+pub(super) fn somebody(random: &mut Seeded) -> (Habits, Device) {
     let mut some = |most: u64| below(most, random).unwrap();
     let commands = [10, 80, 600, 5000][usize::try_from(some(4)).unwrap()] + some(100);
     let failed = some(commands / 4 + 1);

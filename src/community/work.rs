@@ -45,6 +45,9 @@ impl Try {
 /// Where the system gives no random data.
 pub(super) fn find(digest: &[u8; 32], random: &mut impl Random) -> Result<u64, NoRandom> {
     let mut number = random.next()?;
+    if is_left_out() {
+        return Ok(number);
+    }
     let mut one = Try::new().ok_or(NoRandom)?;
     while !one.holds(digest, number).ok_or(NoRandom)? {
         number = number.wrapping_add(1);
@@ -54,13 +57,40 @@ pub(super) fn find(digest: &[u8; 32], random: &mut impl Random) -> Result<u64, N
 
 /// Whether a number is one for a digest.
 pub(super) fn holds(digest: &[u8; 32], number: u64) -> bool {
-    Try::new().and_then(|mut one| one.holds(digest, number)).unwrap_or(false)
+    is_left_out() || Try::new().and_then(|mut one| one.holds(digest, number)).unwrap_or(false)
+}
+
+/// Whether no work is done and none asked for, as in tests with thousands of reports.
+#[cfg(not(test))]
+const fn is_left_out() -> bool {
+    false
 }
 
 #[cfg(test)]
-mod tests {
+use tests::is_left_out;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::community::noise::tests::Seeded;
+
+    thread_local! {
+        static IS_LEFT_OUT: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(super) fn is_left_out() -> bool {
+        IS_LEFT_OUT.get()
+    }
+
+    /// Does something on this thread, for which no work is done or asked for.
+    pub(in crate::community) fn without_work<T>(what: impl FnOnce() -> T) -> T {
+        IS_LEFT_OUT.set(true);
+        let made = what();
+        IS_LEFT_OUT.set(false);
+        made
+    }
 
     #[test]
     fn a_number_is_found_and_is_for_its_digest_only() {
