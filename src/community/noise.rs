@@ -11,8 +11,8 @@
 pub const WEIGHT: u64 = 3;
 /// How many reports a device sends within [`YEAR_DAYS`] at the most.
 pub const REPORTS_A_YEAR: usize = 12;
-/// The year of the budget, in days. No question is answered twice within it.
-pub const YEAR_DAYS: i64 = 365;
+/// The year of the budget, in days: as long as twelve months can be. No question is answered twice within it.
+pub const YEAR_DAYS: i64 = 366;
 
 /// ε of one report.
 #[must_use]
