@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::common::home::TestHome;
+use crate::common::home::{TestHome, wait_until};
 use crate::common::sync::{Relay, server};
-use crate::community_collect::collector::{Collector, QUESTION, frozen, of};
+use crate::community_collect::collector::{Collector, QUESTION, frozen, of, status};
 use crate::relay_outside::{body, browser, has_nothing_foreign, is_styled};
 
 const DAY: i64 = 86_400;
@@ -78,14 +78,16 @@ fn what_is_published_stays_the_same_for_a_day() {
     let mut command = server(["community", "collect"], &data, address);
     command.env("CARO_TEST_CLOCK", &clock);
     let collector = Collector { process: Relay::spawn(&data, address, command), args: Vec::new(), _folder: None };
+    wait_until("it has counted", || status(&collector.gets("/v1/aggregates.json")) == 200);
     let before = collector.published();
     assert_eq!((collector.reports(&frozen("report")), collector.published()), (204, before));
     // In one piece: the collector may be reading it.
     let later = |seconds: i64| std::fs::rename(home.file("clock.new", seconds.to_string()), &clock).unwrap();
     later(DAY + 1);
-    assert_eq!(collector.holds(), 1);
+    wait_until("it counts anew", || collector.holds() == 1);
     // After a year it counts in all alone.
     later(400 * DAY);
+    wait_until("it counts anew once more", || collector.holds() == 0);
     let published = collector.published();
     let asked = of(&published, QUESTION);
     assert_eq!((&published["reports"], &asked["all"]["reports"]), (&0.into(), &1.into()));

@@ -34,6 +34,14 @@ impl DailyHash {
         };
         Some(*blake3::keyed_hash(&key, name.as_bytes()).as_bytes())
     }
+
+    /// Throws the key away if it is not of the day of this time.
+    pub(crate) fn forget(&self, at: UnixNanos) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some_and(|(of, _)| of != at.0.div_euclid(DAY_NS)) {
+            *known = None;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -52,5 +60,16 @@ mod tests {
         assert_ne!(other.of(a, monday), today, "another server calls him otherwise");
         assert_ne!(one.of(a, tuesday), today);
         assert_ne!(one.of(a, monday), today, "yesterday's key is gone");
+    }
+
+    #[test]
+    fn a_key_goes_with_its_day_although_nobody_comes() {
+        let hashes = DailyHash::default();
+        let client = Client::at("198.51.100.7".parse().unwrap());
+        let today = hashes.of(client, UnixNanos(0));
+        hashes.forget(UnixNanos(DAY_NS - 1));
+        assert_eq!(hashes.of(client, UnixNanos(0)), today);
+        hashes.forget(UnixNanos(DAY_NS));
+        assert!(hashes.0.lock().unwrap().is_none());
     }
 }

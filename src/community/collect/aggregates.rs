@@ -1,16 +1,8 @@
 //! What is published: for each question how often each answer was told, and of what share of devices it is true.
-//!
-//! It is counted anew now and then and not at each request: whoever looked at it before and after he saw somebody send
-//! something would learn from the difference what that was.
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::Mutex;
 
-use super::store::{Count, Counts, Month, Store, StoreError};
-use crate::clock;
+use super::store::{Count, Counts};
 use crate::community::FORMAT;
 use crate::community::estimate::{Estimate, estimate};
 use crate::community::noise;
@@ -53,7 +45,7 @@ pub(super) struct Asked {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Figures {
     pub(super) reports: u64,
-    /// None where there are not enough.
+    /// None where there are not enough, or, of all time, not enough that are older than the year.
     pub(super) answers: Option<Vec<Answered>>,
 }
 
@@ -75,11 +67,16 @@ impl Aggregates {
     pub(super) fn of(counts: &Counts, at: UnixNanos) -> Self {
         let questions: Vec<Asked> = counts
             .by_question()
-            .map(|(question, counts)| Asked {
-                question: question.name,
-                words: question.words,
-                year: Figures::of(question.answers, counts, |count| count.year),
-                all: Figures::of(question.answers, counts, |count| count.all),
+            .map(|(question, counts)| {
+                let reports = |which: fn(&Count) -> u64| counts.iter().map(which).sum::<u64>();
+                let (year, older) = (reports(|count| count.year), reports(|count| count.all - count.year));
+                Asked {
+                    question: question.name,
+                    words: question.words,
+                    year: Figures::of(question.answers, counts, |count| count.year, year >= ENOUGH),
+                    // Less those of the year it is what the older ones told, so they have to be enough by themselves.
+                    all: Figures::of(question.answers, counts, |count| count.all, older >= ENOUGH),
+                }
             })
             .collect();
         Self {
@@ -95,10 +92,9 @@ impl Aggregates {
 }
 
 impl Figures {
-    fn of(answers: &'static [&'static str], counts: &[Count], which: impl Fn(&Count) -> u64) -> Self {
+    fn of(answers: &'static [&'static str], counts: &[Count], which: impl Fn(&Count) -> u64, is_told: bool) -> Self {
         let told: Vec<u64> = counts.iter().map(which).collect();
-        let reports = told.iter().sum();
-        let estimated = if reports >= ENOUGH { estimate(&told) } else { None };
+        let estimated = if is_told { estimate(&told) } else { None };
         let answered = |((&answer, &told), estimate): ((&&'static str, &u64), Estimate)| Answered {
             answer,
             told,
@@ -107,44 +103,13 @@ impl Figures {
             high: rounded(estimate.high),
         };
         let answers = estimated.map(|estimates| answers.iter().zip(&told).zip(estimates).map(answered).collect());
-        Self { reports, answers }
+        Self { reports: told.iter().sum(), answers }
     }
 }
 
 /// To a ten-thousandth; noise is greater.
 fn rounded(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
-}
-
-/// What is published, counted anew after some time.
-pub(super) struct Publication {
-    every: Duration,
-    last: Mutex<Option<(UnixNanos, Arc<Aggregates>)>>,
-}
-
-impl Publication {
-    pub(super) fn new(every: Duration) -> Self {
-        Self { every, last: Mutex::default() }
-    }
-
-    /// What is published now. Where it is time to count and that cannot be done, what was counted last.
-    pub(super) async fn now(&self, store: &Store) -> Result<Arc<Aggregates>, StoreError> {
-        let now = clock::now();
-        let mut last = self.last.lock().await;
-        if let Some((at, aggregates)) = last.as_ref()
-            && u64::try_from(now.0.saturating_sub(at.0)).is_ok_and(|age| u128::from(age) < self.every.as_nanos())
-        {
-            return Ok(aggregates.clone());
-        }
-        match store.count(Month::year_until(now)).await {
-            Ok(counts) => {
-                let counted = Arc::new(Aggregates::of(&counts, now));
-                *last = Some((now, counted.clone()));
-                Ok(counted)
-            }
-            Err(error) => last.as_ref().map(|(_, before)| before.clone()).ok_or(error),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -189,5 +154,19 @@ mod tests {
         assert_eq!((asked.year.reports, asked.all.reports, aggregates.reports), (20, 170, 20));
         assert!(asked.year.answers.is_none() && asked.all.answers.is_some());
         assert_eq!(aggregates.as_of, "2025-11-29T12:00:00Z");
+    }
+
+    #[test]
+    fn what_few_older_reports_told_does_not_follow_from_the_figures() {
+        let weekend = |older: i64| {
+            let mut counts = Counts::new();
+            counts.add("weekend", "too few", true, 150);
+            counts.add("weekend", "25% or more", false, older);
+            let aggregates = Aggregates::of(&counts, UnixNanos(0));
+            aggregates.questions.into_iter().find(|asked| asked.question == "weekend").unwrap()
+        };
+        let few = weekend(99);
+        assert!(few.year.answers.is_some() && few.all.reports == 249 && few.all.answers.is_none());
+        assert!(weekend(100).all.answers.is_some());
     }
 }

@@ -19,10 +19,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use ipnet::IpNet;
 
-use super::aggregates::Publication;
 use super::intake::{Answer, Intake};
 use super::limit::Purpose;
 use super::page;
+use super::publication::Publication;
 use crate::community::{BODY_BYTES, Malformed, REPORT_PATH, REVOKE_PATH};
 use crate::server::{Admission, Admitted, Client, Stream, Via, answer, behind, nearest};
 
@@ -99,9 +99,7 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Answer> {
 }
 
 async fn aggregates(State(shared): State<Arc<Shared>>) -> Response {
-    let Ok(published) = shared.publication.now(&shared.intake.store).await else {
-        return Answer::Later.into_response();
-    };
+    let Some(published) = shared.publication.now().await else { return not_counted() };
     // It is for everybody, pages of others included.
     let headers = [(CONTENT_TYPE, JSON), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
     match serde_json::to_string(&*published) {
@@ -111,10 +109,15 @@ async fn aggregates(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn published(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.publication.now(&shared.intake.store).await {
-        Ok(published) => page::response(&published),
-        Err(_) => Answer::Later.into_response(),
+    match shared.publication.now().await {
+        Some(published) => page::response(&published),
+        None => not_counted(),
     }
+}
+
+/// What is answered who asks before the first count is done.
+fn not_counted() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "nothing was counted yet; look again later\n").into_response()
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Response {

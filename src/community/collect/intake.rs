@@ -21,7 +21,7 @@ pub(super) enum Answer {
     Done,
     /// It is not what it should be.
     Malformed(Malformed),
-    /// There is no report to revoke.
+    /// There never was a report to revoke.
     NotHere,
     /// The key has another report.
     Another,
@@ -38,7 +38,7 @@ impl IntoResponse for Answer {
         let (status, said) = match self {
             Self::Done => return StatusCode::NO_CONTENT.into_response(),
             Self::Malformed(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
-            Self::NotHere => (StatusCode::NOT_FOUND, "no report of this key is here\n"),
+            Self::NotHere => (StatusCode::NOT_FOUND, "no report of this key was ever here\n"),
             Self::Another => (StatusCode::CONFLICT, "this key has another report\n"),
             Self::Revoked => (StatusCode::GONE, "this report was revoked\n"),
             Self::TooMany => {
@@ -66,7 +66,7 @@ impl From<StoreError> for Answer {
 /// What takes them.
 pub(super) struct Intake {
     pub(super) store: Store,
-    limit: Limit,
+    pub(super) limit: Limit,
     /// So many are verified at the same time.
     verifying: Arc<Semaphore>,
 }

@@ -3,7 +3,7 @@
 //! Who asked is remembered by a hash, with a key that is new every day and in memory only, and until the hour is over.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::history::UnixNanos;
 use crate::server::{Client, DailyHash};
@@ -26,6 +26,7 @@ pub(super) struct Limit {
     hour: Mutex<Hour>,
 }
 
+/// What came in an hour.
 #[derive(Default)]
 struct Hour {
     number: i64,
@@ -41,14 +42,7 @@ impl Limit {
 
     /// Counts a request, and says whether it is one that may be.
     pub(super) fn admits(&self, client: Client, purpose: Purpose, now: UnixNanos) -> bool {
-        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = now.0.div_euclid(HOUR_NS);
-        if hour.number != number {
-            if hour.refused > 0 {
-                tracing::info!(count = hour.refused, "requests of the last hour were too many from their addresses");
-            }
-            *hour = Hour { number, ..Hour::default() };
-        }
+        let mut hour = self.hour(now);
         let is_full = hour.came.len() >= ADDRESSES;
         let Some(hash) = self.hashes.of(client, now) else { return false };
         let is_admitted = match hour.came.get_mut(&(hash, purpose)) {
@@ -64,6 +58,25 @@ impl Limit {
         };
         hour.refused += u64::from(!is_admitted);
         is_admitted
+    }
+
+    /// Forgets who came, once that was in another hour; to be called now and then, since it may be long until somebody comes.
+    pub(super) fn forget(&self, now: UnixNanos) {
+        drop(self.hour(now));
+        self.hashes.forget(now);
+    }
+
+    /// The hour of this time, with what came in it.
+    fn hour(&self, now: UnixNanos) -> MutexGuard<'_, Hour> {
+        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = now.0.div_euclid(HOUR_NS);
+        if hour.number != number {
+            if hour.refused > 0 {
+                tracing::info!(count = hour.refused, "requests of the last hour were too many from their addresses");
+            }
+            *hour = Hour { number, ..Hour::default() };
+        }
+        hour
     }
 }
 
@@ -97,5 +110,10 @@ mod tests {
         assert_eq!(limit.hour.lock().unwrap().came.len(), 100);
         limit.admits(at("203.0.113.1"), Purpose::Report, UnixNanos(now.0 + HOUR_NS));
         assert_eq!(limit.hour.lock().unwrap().came.len(), 1);
+        // Nor where nobody comes any more.
+        limit.forget(UnixNanos(now.0 + HOUR_NS));
+        assert_eq!(limit.hour.lock().unwrap().came.len(), 1, "it is the same hour");
+        limit.forget(UnixNanos(now.0 + 2 * HOUR_NS));
+        assert!(limit.hour.lock().unwrap().came.is_empty());
     }
 }

@@ -9,6 +9,7 @@ mod intake;
 mod limit;
 mod page;
 mod postgres;
+mod publication;
 #[cfg(test)]
 mod simulation;
 mod sqlite;
@@ -22,12 +23,13 @@ use ipnet::IpNet;
 
 pub use aggregates::ENOUGH;
 
-use self::aggregates::Publication;
 use self::http::Shared;
 use self::intake::Intake;
 use self::postgres::PostgresStore;
+use self::publication::Publication;
 use self::sqlite::SqliteStore;
 use self::store::{Kept, Store};
+use crate::clock;
 use crate::net::Network;
 use crate::server::{Admission, Asked, Certificate, ConnectionLimits, Listener, Signals, raise_descriptors};
 pub use crate::server::{CertificateFiles, DatabaseAddress, Inherited, ListenAddress, ListenError, Told};
@@ -132,6 +134,7 @@ pub fn collect(options: CollectorOptions, mut tell: impl FnMut(Told)) -> Result<
         };
         let mut tasks: Vec<_> = listeners.into_iter().map(serve_at).collect();
         tasks.push(tokio::spawn(tend(shared.clone())));
+        tasks.push(tokio::spawn(async move { shared.publication.keep(&shared.intake.store).await }));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
         tell(Told::Listening { clients: urls, watching: Vec::new() });
 
@@ -174,7 +177,7 @@ async fn open(folder: PathBuf, database: Option<(DatabaseAddress, Option<PathBuf
     Ok(Store::new(kept))
 }
 
-/// Looks after the store. Does not end.
+/// Looks after the store, and forgets in time who came. Does not end.
 async fn tend(shared: Arc<Shared>) {
     let store = &shared.intake.store;
     let mut look = tokio::time::interval(LOOK_EVERY);
@@ -183,7 +186,10 @@ async fn tend(shared: Arc<Shared>) {
     forget.reset();
     loop {
         tokio::select! {
-            _ = look.tick() => store.check().await,
+            _ = look.tick() => {
+                shared.intake.limit.forget(clock::now());
+                store.check().await;
+            }
             _ = forget.tick() => store.forget_order().await,
         }
     }

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Error};
 
-use super::store::{Counts, Entry, Known, Month, StoreError};
+use super::store::{Counts, Entry, Known, Month, Part, StoreError};
 use crate::community::KeyId;
 use crate::server::{Connector, DatabaseAddress, DatabaseConnection, in_words};
 
@@ -82,21 +82,24 @@ impl PostgresStore {
         self.run(move |client| async move {
             begin(&client, key).await?;
             let name = key.0.as_slice();
-            let was_there = client.execute("DELETE FROM caro_reports WHERE key = $1", &[&name]).await? > 0;
-            if was_there {
+            let is_there = client.execute("DELETE FROM caro_reports WHERE key = $1", &[&name]).await? > 0;
+            if is_there {
                 client.execute("INSERT INTO caro_revoked (key) VALUES ($1)", &[&name]).await?;
             }
+            let was_there = is_there || was_revoked(&client, key).await?;
             client.batch_execute("COMMIT").await?;
             Ok(was_there)
         })
         .await
     }
 
-    pub(super) async fn count(&self, since: Month) -> Result<Counts, StoreError> {
+    /// Adds what is in a part to the counts.
+    pub(super) async fn count(&self, part: Part, since: Month, mut counts: Counts) -> Result<Counts, StoreError> {
         self.run(move |client| async move {
-            let sql = "SELECT question, answer, month >= $1, count(*) FROM caro_reports GROUP BY 1, 2, 3";
-            let mut counts = Counts::new();
-            for row in client.query(sql, &[&since.as_str()]).await? {
+            let sql = "SELECT question, answer, month >= $1, count(*) FROM caro_reports WHERE key BETWEEN $2 AND $3 \
+                       GROUP BY 1, 2, 3";
+            let (first, last) = (part.first(), part.last());
+            for row in client.query(sql, &[&since.as_str(), &first.as_slice(), &last.as_slice()]).await? {
                 counts.add(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
             }
             Ok(counts)
@@ -140,9 +143,14 @@ async fn begin(client: &Client, key: KeyId) -> Result<(), Error> {
 }
 
 async fn known(client: &Client, entry: &Entry) -> Result<Known, Error> {
+    let was_revoked = was_revoked(client, entry.key).await?;
     let key = entry.key.0.as_slice();
-    let revoked = client.query_opt("SELECT 1 FROM caro_revoked WHERE key = $1", &[&key]).await?;
     let stored = client.query_opt("SELECT question, answer FROM caro_reports WHERE key = $1", &[&key]).await?;
     let stored = stored.map(|row| Ok::<_, Error>((row.try_get(0)?, row.try_get(1)?))).transpose()?;
-    Ok(Known::of(entry, revoked.is_some(), stored))
+    Ok(Known::of(entry, was_revoked, stored))
+}
+
+async fn was_revoked(client: &Client, key: KeyId) -> Result<bool, Error> {
+    let found = client.query_opt("SELECT 1 FROM caro_revoked WHERE key = $1", &[&key.0.as_slice()]).await?;
+    Ok(found.is_some())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
-use super::store::{Counts, Entry, Known, Month, StoreError};
+use super::store::{Counts, Entry, Known, Month, Part, StoreError};
 use crate::community::KeyId;
 use crate::private_file;
 
@@ -21,8 +21,10 @@ const DATABASE: &str = "collector.db";
 const LAYOUT: i64 = 1;
 /// How long another process may keep the file to itself, such as one that copies it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What is committed is on disk (the journal is emptied, and that brought to disk, before a commit ends).
-const SETTINGS: &str = "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;";
+/// What is committed is on disk (the journal is emptied, and that brought to disk, before a commit ends). What is written anew is
+/// put together in memory: a temporary file would have all rows once more, in a folder that is for everybody.
+const SETTINGS: &str = "PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = EXTRA; PRAGMA secure_delete = ON;
+    PRAGMA temp_store = MEMORY;";
 const TABLES: &str = "
     BEGIN IMMEDIATE;
     CREATE TABLE reports (
@@ -73,23 +75,24 @@ impl SqliteStore {
     pub(super) async fn revoke(&self, key: KeyId) -> Result<bool, StoreError> {
         self.run(move |database| {
             let revoking = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let was_there = revoking.execute("DELETE FROM reports WHERE key = ?1", [key.0])? > 0;
-            if was_there {
+            let is_there = revoking.execute("DELETE FROM reports WHERE key = ?1", [key.0])? > 0;
+            if is_there {
                 revoking.execute("INSERT INTO revoked (key) VALUES (?1)", [key.0])?;
             }
+            let was_there = is_there || was_revoked(&revoking, key)?;
             revoking.commit()?;
             Ok(was_there)
         })
         .await
     }
 
-    pub(super) async fn count(&self, since: Month) -> Result<Counts, StoreError> {
+    /// Adds what is in a part to the counts.
+    pub(super) async fn count(&self, part: Part, since: Month, mut counts: Counts) -> Result<Counts, StoreError> {
         self.run(move |database| {
-            let mut counting = database.prepare(
-                "SELECT question, answer, month >= ?1, count(*) FROM reports GROUP BY question, answer, month >= ?1",
+            let mut counting = database.prepare_cached(
+                "SELECT question, answer, month >= ?1, count(*) FROM reports WHERE key BETWEEN ?2 AND ?3 GROUP BY 1, 2, 3",
             )?;
-            let mut rows = counting.query([since.as_str()])?;
-            let mut counts = Counts::new();
+            let mut rows = counting.query(params![since.as_str(), part.first(), part.last()])?;
             while let Some(row) = rows.next()? {
                 counts.add(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?, row.get(2)?, row.get(3)?);
             }
@@ -137,13 +140,18 @@ fn prepare(path: &Path) -> rusqlite::Result<(Connection, i64)> {
 }
 
 fn known(database: &Connection, entry: &Entry) -> rusqlite::Result<Known> {
-    let revoked = database.query_row("SELECT 1 FROM revoked WHERE key = ?1", [entry.key.0], |_| Ok(())).optional()?;
+    let was_revoked = was_revoked(database, entry.key)?;
     let stored = database
         .query_row("SELECT question, answer FROM reports WHERE key = ?1", [entry.key.0], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()?;
-    Ok(Known::of(entry, revoked.is_some(), stored))
+    Ok(Known::of(entry, was_revoked, stored))
+}
+
+fn was_revoked(database: &Connection, key: KeyId) -> rusqlite::Result<bool> {
+    let found = database.query_row("SELECT 1 FROM revoked WHERE key = ?1", [key.0], |_| Ok(())).optional()?;
+    Ok(found.is_some())
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ use crate::community::questions::{QUESTIONS, Question};
 use crate::community::{KeyId, Report};
 use crate::history::UnixNanos;
 
-/// How many months the year of a publication has, the present one among them. No device answers a question twice within
-/// 365 days, and they are no longer than that.
+/// How many months the year of a publication has, the present one among them. They are no longer than
+/// [`YEAR_DAYS`](crate::community::noise::YEAR_DAYS), within which no device answers a question twice.
 const MONTHS: i64 = 12;
+/// How long a key is.
+const KEY_BYTES: usize = 32;
 
 /// What of a report is kept, besides its month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +90,31 @@ impl Month {
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A part of all entries, about a 256th, which is counted in one go: those whose keys, which are random, begin with this byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part(u8);
+
+impl Part {
+    /// All parts.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..=u8::MAX).map(Self)
+    }
+
+    /// What sorts no later than any key of the part.
+    pub(super) fn first(self) -> [u8; 1] {
+        [self.0]
+    }
+
+    /// What sorts after all keys of the part, and before those of the next.
+    pub(super) fn last(self) -> [u8; KEY_BYTES + 1] {
+        let mut last = [u8::MAX; KEY_BYTES + 1];
+        if let Some(first) = last.first_mut() {
+            *first = self.0;
+        }
+        last
     }
 }
 
@@ -171,7 +198,7 @@ impl Store {
         })
     }
 
-    /// Deletes the entry of a key for good; whether there was one.
+    /// Deletes the entry of a key for good; whether there was one, now or before.
     pub(super) async fn revoke(&self, key: KeyId) -> Result<bool, StoreError> {
         self.written(match &self.kept {
             Kept::File(store) => store.revoke(key).await,
@@ -179,12 +206,17 @@ impl Store {
         })
     }
 
-    /// Counts all entries, and those that came since a month began.
+    /// Counts all entries, and those that came since a month began. Between its parts the store does what else it is asked for,
+    /// so of what comes or goes meanwhile some is counted.
     pub(super) async fn count(&self, since: Month) -> Result<Counts, StoreError> {
-        self.read(match &self.kept {
-            Kept::File(store) => store.count(since).await,
-            Kept::Database(store) => store.count(since).await,
-        })
+        let mut counts = Counts::new();
+        for part in Part::all() {
+            counts = self.read(match &self.kept {
+                Kept::File(store) => store.count(part, since.clone(), counts).await,
+                Kept::Database(store) => store.count(part, since.clone(), counts).await,
+            })?;
+        }
+        Ok(counts)
     }
 
     /// Looks whether it is there, and where it refused something, whether it still does.
@@ -228,6 +260,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::community::noise::YEAR_DAYS;
 
     #[test]
     fn a_year_has_twelve_months_with_the_present_one() {
@@ -240,6 +273,35 @@ mod tests {
             assert_eq!((Month::of(at(time)).as_str(), Month::year_until(at(time)).as_str()), (month, first));
         }
         assert!(Month::of(at("2026-09-01T00:00:00Z")) < Month::of(at("2026-10-01T00:00:00Z")));
+    }
+
+    #[test]
+    fn no_device_answers_a_question_twice_in_the_months_of_a_publication() {
+        let day = |month: i8, year: i16| jiff::civil::date(year, month, 1);
+        for year in 2026..2040 {
+            for month in 1..=12 {
+                let (begins, ends) = (day(month, year), day(month, year + 1));
+                let end: Timestamp = format!("{ends}T00:00:00Z").parse().unwrap();
+                let published = Month::year_until(UnixNanos(i64::try_from(end.as_nanosecond()).unwrap() - 1));
+                assert_eq!(published.as_str(), begins.strftime("%Y-%m").to_string());
+                assert!(i64::from(begins.until(ends).unwrap().get_days()) <= YEAR_DAYS, "from {begins}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_is_in_one_part() {
+        let key = |first: u8, others: u8| {
+            let mut key = [others; KEY_BYTES];
+            key[0] = first;
+            key
+        };
+        for key in [key(0, 0), key(0, 0xff), key(1, 0), key(0x7f, 0xff), key(0xff, 0), key(0xff, 0xff)] {
+            let parts: Vec<Part> = Part::all()
+                .filter(|part| part.first().as_slice() <= key.as_slice() && key.as_slice() <= part.last().as_slice())
+                .collect();
+            assert_eq!(parts, [Part(key[0])]);
+        }
     }
 
     #[test]
