@@ -8,7 +8,7 @@ import type { LocalNode } from "cojson";
 
 /** How often it is looked, milliseconds: what comes meanwhile lies in memory beyond the bound. */
 const LOOK_EVERY_MS = 100;
-/** After the heap was walked it is not walked again for so many times as long. */
+/** What has taken so long is not done again for so many times as long: the heap is walked for it. */
 const REST = 10;
 /** Part of all that is forgotten at each look, those that were touched longest ago. */
 const PART = 0.25;
@@ -35,10 +35,10 @@ export class Memory {
   }
 
   private forget(): void {
+    const begun = performance.now();
     const touched = (value: { verified: { lastAccessed: number | undefined } | null }) => value.verified?.lastAccessed ?? 0;
     const values = [...this.node.allCoValues()].filter((value) => value.verified && !value.isStreaming()).sort((a, b) => touched(a) - touched(b));
     for (const value of values.slice(0, Math.ceil(values.length * PART))) this.node.internalUnmountCoValue(value.id);
-    const begun = performance.now();
     Deno.core.ops.op_session_map_collect();
     this.restsUntil = performance.now() + (performance.now() - begun) * REST;
   }
