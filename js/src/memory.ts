@@ -7,7 +7,7 @@
 import type { LocalNode } from "cojson";
 
 /** How often it is looked, milliseconds: what comes meanwhile lies in memory beyond the bound. */
-const LOOK_EVERY_MS = 100;
+const LOOK_EVERY_MS = 1_000;
 /** What has taken so long is not done again for so many times as long: the heap is walked for it. */
 const REST = 10;
 /** Part of all that is forgotten at each look, those that were touched longest ago. */
