@@ -11,3 +11,4 @@ mod memory;
 mod ops;
 mod protocol;
 mod store;
+mod turns;

@@ -28,6 +28,7 @@ mod keyring_secret_service;
 mod official_peers;
 mod relay_accounts;
 mod relay_durability;
+mod relay_fairness;
 mod relay_fuzzed;
 mod relay_hostile;
 mod relay_outside;

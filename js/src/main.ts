@@ -1,7 +1,7 @@
 /**
  * The bundle's entry. Loading it defines `globalThis.caro`, which the snapshot then holds; the host
  * calls `caro.confine()` and `caro.run()` once the ops are there, and `caro.letGo()` in the end.
- * `caro.newCrypto()` is for tests of the provider.
+ * `caro.newCrypto()` is for tests of the provider, `caro.newTurns()` for those of a relay's queue.
  */
 
 import "./globals";
@@ -15,6 +15,7 @@ import { logToHost } from "./log";
 import type { Handlers } from "./protocol";
 import { Relay } from "./relay";
 import { isTold } from "./storage";
+import { Turns } from "./turns";
 
 /** The host waits with deadlines of its own; the SDK's must not outlast them. */
 const LOAD_TIMEOUT_MS = 60_000;
@@ -48,6 +49,12 @@ async function run(): Promise<void> {
 }
 
 declare global {
-  var caro: { confine(): void; run(): Promise<void>; letGo(): void; newCrypto(): CaroCrypto };
+  var caro: {
+    confine(): void;
+    run(): Promise<void>;
+    letGo(): void;
+    newCrypto(): CaroCrypto;
+    newTurns(...args: ConstructorParameters<typeof Turns>): Turns;
+  };
 }
-globalThis.caro = { confine, run, letGo, newCrypto: () => new CaroCrypto() };
+globalThis.caro = { confine, run, letGo, newCrypto: () => new CaroCrypto(), newTurns: (...args) => new Turns(...args) };

@@ -131,7 +131,7 @@ export class Relay {
     if (this.setting.notesUse) this.usage = new Usage(node, this.guests, this.setting.isShared);
     else if (!this.setting.isShared) forgetUsage();
     this.writers = new Writers(node, this.guests, this.setting);
-    this.turns = new Turns(node);
+    this.turns = new Turns(node, this.guests);
     this.names = new Names(node, this.guests);
     this.memory = new Memory(node, this.setting.contentInMemory ?? Infinity);
     this.audience = new Audience(node.syncManager);
@@ -155,6 +155,7 @@ export class Relay {
     this.guests.clear();
     this.upstream?.disconnect();
     const failed = this.node;
+    this.turns.stop();
     this.names.stop();
     this.memory.stop();
     this.node = this.newNode();
