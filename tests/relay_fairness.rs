@@ -24,8 +24,9 @@ fn of_account(relay: &Relay, id: &str) -> Client {
 
 /// A message that makes a CoValue, and the id of that.
 fn making(name: &str) -> (String, String) {
+    // In the order in which an id is made of it.
     let header = json!({
-        "type": "costream", "ruleset": { "type": "unsafeAllowAll" }, "meta": null, "createdAt": null, "uniqueness": name,
+        "createdAt": null, "meta": null, "ruleset": { "type": "unsafeAllowAll" }, "type": "costream", "uniqueness": name,
     });
     let id = crypto::short_hash(&header.to_string()).replacen("shortHash_", "co_", 1);
     (json!({ "action": "content", "id": id, "header": header, "priority": 3, "new": {} }).to_string(), id)
