@@ -56,6 +56,7 @@ export class Turns implements Pick<Queue, "push" | "pull" | "recordProcessingTim
   stop(): void {
     for (const { isOver } of this.connections.values()) isOver?.();
     this.connections.clear();
+    this.makeEven();
   }
 
   // --- what the SDK does with it ----------------------------------------------------------------
@@ -96,12 +97,8 @@ export class Turns implements Pick<Queue, "push" | "pull" | "recordProcessingTim
 
   /** The account whose turn it is; undefined where nothing waits. */
   private next(): Account | undefined {
-    if (this.connections.size === 0) {
-      // Nobody has waited for anybody: all are even.
-      this.round = new Line();
-      this.accounts.clear();
-      return undefined;
-    }
+    // Who has used more has not done so at anybody's cost.
+    if (this.connections.size === 0) this.makeEven();
     for (let account = this.round.first; account; account = this.round.first) {
       if (account.left > 0 && account.waiting.first) return account;
       this.round.shift();
@@ -110,6 +107,11 @@ export class Turns implements Pick<Queue, "push" | "pull" | "recordProcessingTim
       else this.round.push(account);
     }
     return undefined;
+  }
+
+  private makeEven(): void {
+    this.round = new Line();
+    this.accounts.clear();
   }
 
   private charge(name: unknown, ms: number): void {

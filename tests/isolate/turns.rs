@@ -179,7 +179,8 @@ fn where_a_node_ends_what_waits_is_dropped_and_nobody_waits_for_it() {
          deal(3, () => 1);
          turns.stop();
          await Promise.all(waits);
-         return deal(20, () => 1).length;",
+         send('second', 1);
+         return deal(20, () => 1);",
     );
-    assert_eq!(left, json!(0));
+    assert_eq!(left, json!(["second"]), "only what came afterwards");
 }
