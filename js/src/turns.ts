@@ -5,11 +5,11 @@
  * what is costly has most of the time. This one, in its place, goes round the accounts for which something waits (deficit
  * round robin). Each may use a quantum of time in a round; what its messages have taken is known only afterwards, so one that
  * has used more sits out rounds. Within an account connections have one message each in turn. A message costs the same
- * however many accounts there are: that one is passed over was paid for by the quantum that it had used beforehand.
+ * however many accounts there are: for each time that one of them is passed over it has used a quantum before.
  *
  * A connection is read on only when what it brought has been dealt with and its client has taken most of the answers. So
- * no more waits than one piece of a frame (`src/relay/inlet.rs`) of each connection, the number of which is limited for
- * an account as well as for an address; another bound for all of an account's would have its devices wait for each other.
+ * no more waits than one piece of a frame (`src/relay/inlet.rs`) of each connection. How many of these an address and an
+ * invited account may have is limited; another bound for all of an account's would only have its devices wait for each other.
  */
 
 import type { LocalNode } from "cojson";
