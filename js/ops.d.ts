@@ -30,6 +30,10 @@ declare interface CaroOps {
   op_session_map_free(map: number): void;
   /** Bytes of the transactions in all of them. */
   op_session_map_bytes(): number;
+  /** Bytes that one of them takes up: its transactions, with some for each of them and each session. */
+  op_session_map_size(map: number): number;
+  /** Bytes of the names of its sessions. */
+  op_session_map_names(map: number): number;
   /** Has those freed that nobody reaches any more; walks the whole heap. */
   op_session_map_collect(): void;
   op_session_map_header(map: number): string;

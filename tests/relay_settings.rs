@@ -63,6 +63,7 @@ fn a_mistake_in_the_file_is_named_and_nothing_is_served() {
         ("\ndrain = = 1\n", "(line 2)", "no TOML file"),
         ("tls_key = \"key.pem\"\n", "belong together", "--tls-certificate"),
         ("engines = 100\n", "`engines` cannot be 100", "from 1 to 64"),
+        ("max_value_mib = 2000\n", "`max_value_mib` cannot be 2000", "from 1 to 1024"),
         ("origin = [\"https://app.example/x\"]\n", "`origin` cannot be", "https://app.example"),
     ];
     for (file, said, also) in cases {

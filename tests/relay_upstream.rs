@@ -12,6 +12,8 @@ use crate::common::home::{TestHome, wait_until};
 use crate::common::node::{JazzRun, NodeRelay, OfficialClient};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, await_erasure, ciphertexts, holds, serve, signal};
 use crate::official_peers::{live_update_between, offline_writes_between};
+use crate::relay_hostile::{client, load};
+use crate::relay_largest::{ByHand, brings, stored_of};
 use crate::relay_serving::get;
 use crate::sync_session_guard::noise;
 
@@ -104,6 +106,50 @@ fn an_account_that_is_full_above_keeps_no_other_from_getting_there() {
     let there = home.above();
     assert!(there["connected"] == true && there["connections"] == 1, "nobody is sent away: {there}");
     assert_eq!(caro::relay::ask(above.data()).unwrap().unwrap().sent_away["full"], 0);
+}
+
+#[test]
+fn a_covalue_that_is_too_large_above_keeps_no_other_from_getting_there() {
+    let above = Relay::with(&["--max-value-mib", "1"]);
+    let home = AtHome::below(&above.url());
+    let mut large = ByHand::new();
+    let mut stranger = client(&home.relay);
+    for held in 1..=12 {
+        assert_eq!(brings(&mut stranger, &large.writes("z1", 120_000, 0)), Some(held));
+    }
+    wait_until("it is told", || above.log().contains("max_value_mib"));
+    let (device, elsewhere) = (SyncHome::new("laptop"), SyncHome::new("server"));
+    device.add_one("echo through");
+    let phrase = device.init(&home.url());
+    await_restored(&elsewhere, &above.url(), &phrase);
+    await_commands(&elsewhere, 1);
+    let there = home.above();
+    assert!(there["connected"] == true && there["connections"] == 1, "nobody is sent away: {there}");
+    assert_eq!(caro::relay::ask(above.data()).unwrap().unwrap().sent_away["value"], 0);
+}
+
+#[test]
+fn a_covalue_that_is_too_large_here_is_not_taken_from_above() {
+    let above = Relay::new();
+    let (mut large, mut small) = (ByHand::new(), ByHand::new());
+    let mut stranger = client(&above);
+    for held in 1..=20 {
+        assert_eq!(brings(&mut stranger, &large.writes("z1", 120_000, 0)), Some(held));
+    }
+    assert_eq!(brings(&mut stranger, &small.writes("z1", 10, 0)), Some(1));
+    let home = AtHome::with(&["--upstream", &above.url(), "--max-value-mib", "1"]);
+    home.await_connected();
+    let mut asking = client(&home.relay);
+    asking.send(&load(&large.id));
+    wait_until("it is told", || home.relay.log().contains("larger than this one takes"));
+    asking.send(&load(&small.id));
+    let of_small = |text: &str| text.contains(r#""action":"content""#) && text.contains(&small.id);
+    while !of_small(&asking.text().expect("it goes on")) {}
+    // Whoever asks again gets what there is of it, which is not waited for.
+    let mut again = client(&home.relay);
+    again.send(&load(&large.id));
+    while !again.text().expect("it goes on").contains(r#""action":"content""#) {}
+    assert!((500_000..1 << 20).contains(&stored_of(&home.relay, &large.id)), "{}", stored_of(&home.relay, &large.id));
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod relay_durability;
 mod relay_fairness;
 mod relay_fuzzed;
 mod relay_hostile;
+mod relay_largest;
 mod relay_outside;
 mod relay_postgres;
 mod relay_presence;

@@ -19,7 +19,7 @@ const SILENCE_MS = 10_000;
  * Codes of `src/runtime/ending.rs` after which the same would happen again, until somebody does something: what is sent is not
  * understood, is too large, or not taken; who may use the relay, and how much, is its operator's business.
  */
-const FOR_GOOD: ReadonlySet<number> = new Set([4400, 4403, 4409, 4413, 4507, 4508, 4509]);
+const FOR_GOOD: ReadonlySet<number> = new Set([4400, 4403, 4409, 4413, 4507, 4508, 4509, 4510]);
 
 /** What the owner is told. */
 export interface Ends {

@@ -230,6 +230,16 @@ class NativeSessionMap implements SessionMapImpl {
     freeWithAdapter(this, handle);
   }
 
+  /** Bytes that it takes up. */
+  size(): number {
+    return ops().op_session_map_size(this.#handle);
+  }
+
+  /** Bytes of the names of its sessions. */
+  names(): number {
+    return ops().op_session_map_names(this.#handle);
+  }
+
   getHeader(): string {
     return ops().op_session_map_header(this.#handle);
   }

@@ -89,6 +89,19 @@ export function held(account: string): Held {
   return { bytes: written?.bytes ?? 0, values: owned?.amount ?? 0 };
 }
 
+/** How much the store has of a CoValue: bytes of what it says, and of the names of its sessions; and how much that is of. */
+export function storedOf(id: string): { bytes: number; transactions: number; sessions: number; names: number } {
+  const sum = (of: string, name: string) => `CAST(COALESCE(SUM(${of}), 0) AS BIGINT) AS ${name}`;
+  const found = new HostDatabase().get<ReturnType<typeof storedOf>>(
+    `SELECT ${sum("caro_written.bytes", "bytes")}, ${sum("lastIdx", "transactions")}, COUNT(*) AS sessions,
+            ${sum("length(sessionID)", "names")}
+     FROM sessions JOIN caro_written ON caro_written.ses = sessions.rowID
+     WHERE coValue = (SELECT rowID FROM coValues WHERE id = ?)`,
+    [id],
+  );
+  return found ?? { bytes: 0, transactions: 0, sessions: 0, names: 0 };
+}
+
 /** When something of an account was last not taken, since it was too much; for whoever asks what accounts hold. In files only. */
 const REFUSED = "CREATE TABLE IF NOT EXISTS caro_refused (account TEXT PRIMARY KEY, day INTEGER NOT NULL)";
 

@@ -53,6 +53,8 @@ export interface Serving extends Limits {
   isShared: boolean;
   /** Bytes of transactions that may be in memory; null: as many as come. */
   contentInMemory: number | null;
+  /** Bytes that one CoValue may take up, with all that is in it; null: as many as come. */
+  largestValue: number | null;
   /** Whether there is a relay above this one, which the host can dial. */
   hasUpstream: boolean;
   /** Whether it is noted which day each account was last used. */

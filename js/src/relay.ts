@@ -13,6 +13,7 @@ import { awaitDependencies } from "./dependencies";
 import { onDisk } from "./flush";
 import { Guest, type Host } from "./guest";
 import { eraseHoldings, keepHoldings } from "./holdings";
+import { Largest } from "./largest";
 import { speakAsRelay } from "./lines";
 import { contentBytes, Memory } from "./memory";
 import { Names } from "./names";
@@ -130,7 +131,7 @@ export class Relay {
     if (!this.setting.isShared) keepHoldings();
     if (this.setting.notesUse) this.usage = new Usage(node, this.guests, this.setting.isShared);
     else if (!this.setting.isShared) forgetUsage();
-    this.writers = new Writers(node, this.guests, this.setting);
+    this.writers = new Writers(node, this.guests, this.setting, new Largest(node, this.setting.largestValue ?? Infinity));
     this.turns = new Turns(node, this.guests);
     this.names = new Names(node, this.guests);
     this.memory = new Memory(node, this.setting.contentInMemory ?? Infinity);

@@ -11,12 +11,13 @@
  */
 
 import { cojsonInternals, type LocalNode, type RawCoID } from "cojson";
+import { type Content, isWellFormed, sizeOf, tidy } from "./content";
 import type { Guest } from "./guest";
 import { type Held, held, isStored, noteRefusal, ownerIn, takeBack } from "./holdings";
+import type { Largest } from "./largest";
 import type { Serving } from "./protocol";
 
 type Handle = LocalNode["syncManager"]["handleNewContent"];
-type Message = Parameters<Handle>[0];
 type Core = ReturnType<LocalNode["getCoValue"]>;
 
 /** The codes of `src/runtime/ending.rs` that are decided on here. */
@@ -25,11 +26,10 @@ const OTHER_ACCOUNT = 4409;
 const TOO_LARGE = 4413;
 const NO_ROOM = 4507;
 const TOO_MANY_VALUES = 4508;
+const VALUE_TOO_LARGE = 4510;
 
 /** The largest transaction, in characters: the SDK makes none of more than 1 MiB before it encrypts it. */
 const LARGEST_TRANSACTION = 2 << 20;
-/** The longest name of a session, in characters: that of an agent has some 150. */
-const LONGEST_NAME = 500;
 /** What is no larger may go a sixteenth beyond the limit: settings and the names of devices go on. */
 const SMALL = 4 << 10;
 /** No header is longer, in characters: it counts for nobody. */
@@ -57,6 +57,8 @@ interface Excess {
   code: number;
   /** Undefined where it would be for anybody. */
   account?: string;
+  /** Whether nothing but this one message is not taken. */
+  isOfOne?: boolean;
 }
 
 export class Writers {
@@ -71,6 +73,7 @@ export class Writers {
     private readonly node: LocalNode,
     guests: ReadonlyMap<string, Guest>,
     private readonly limits: Serving,
+    private readonly largest: Largest,
   ) {
     const sync = node.syncManager;
     const push = sync.pushMessage.bind(sync);
@@ -84,16 +87,18 @@ export class Writers {
       const guest = from === "storage" || from === "import" ? undefined : guests.get(from.id);
       if (!guest) return handle(message, from);
       if (!isWellFormed(message)) return guest.refuse(MALFORMED);
+      tidy(message);
       this.take(message, guest, (admitted) => handle(admitted, from));
     };
   }
 
-  private take(message: Message, guest: Guest, handle: (message: Message) => void): void {
+  private take(message: Content, guest: Guest, handle: (message: Content) => void): void {
     const own = guest.account === undefined ? message : this.ofAccount(message, guest);
     if (!own) return;
+    const isOfOthers = guest.first !== undefined && Object.keys(own.new).some((session) => this.authorOf(session, own) !== guest.first);
     const excess = this.exceeds(own);
-    if (excess) return this.refuse(excess, guest);
-    if (guest.first && Object.keys(own.new).some((session) => this.authorOf(session, own) !== guest.first)) guest.isForMany = true;
+    if (excess) return this.refuse(excess, guest, isOfOthers);
+    if (isOfOthers) guest.isForMany = true;
     const before = this.counts(own);
     const isNew = guest.account === null && !isStored(own.id);
     this.writing = guest;
@@ -118,12 +123,19 @@ export class Writers {
 
   /**
    * Does not take a message. Whoever brings it for others, as a relay below this one does, goes on without it: only
-   * who is full himself is sent away.
+   * who is full himself, or has made too large what he brings, is sent away.
    */
-  private refuse({ code, account }: Excess, guest: Guest): void {
-    if (account === undefined) return guest.refuse(code);
-    this.note(account);
-    if (account !== this.writer(guest)) return;
+  private refuse(excess: Excess, guest: Guest, isOfOthers: boolean): void {
+    const { code, account } = excess;
+    if (account !== undefined) {
+      this.note(account);
+      if (account !== this.writer(guest)) return;
+    } else if (!excess.isOfOne) {
+      return guest.refuse(code);
+    } else {
+      console.warn("a CoValue is as large as one may be (max_value_mib), and what somebody adds to it is not taken");
+      if (isOfOthers) return;
+    }
     setTimeout(() => {
       if (!guest.isForMany) guest.refuse(code);
     }, LENIENCE_MS);
@@ -145,7 +157,7 @@ export class Writers {
   }
 
   /** The part of a message that the guest's account has written; undefined where there is none. */
-  private ofAccount(message: Message, guest: Guest): Message | undefined {
+  private ofAccount(message: Content, guest: Guest): Content | undefined {
     const writer = this.writer(guest);
     const sessions = Object.entries(message.new);
     const own = sessions.filter(([session]) => this.authorOf(session, message) === writer);
@@ -158,7 +170,7 @@ export class Writers {
   }
 
   /** The account that has signed a session. */
-  private authorOf(session: string, message: Message): string | undefined {
+  private authorOf(session: string, message: Content): string | undefined {
     const author = session.slice(0, session.indexOf("_session_"));
     if (author.startsWith("co_")) return author;
     // An agent is that of the account which it made, and of no other.
@@ -173,26 +185,27 @@ export class Writers {
     return this.node.hasCoValue(id) ? this.node.getCoValue(id) : undefined;
   }
 
-  private counts(message: Message): Record<string, number> {
+  private counts(message: Content): Record<string, number> {
     const core = this.core(message.id);
     return core?.isAvailable() ? { ...core.knownState().sessions } : {};
   }
 
   /** Why a message is too much; undefined where it is not. */
-  private exceeds(message: Message): Excess | undefined {
+  private exceeds(message: Content): Excess | undefined {
     if (message.header && JSON.stringify(message.header).length > LONGEST_HEADER) return { code: TOO_LARGE };
     const written = new Map<string, number>();
     for (const [session, { newTransactions }] of Object.entries(message.new)) {
       let bytes = 0;
       for (const transaction of newTransactions) {
-        const size = transaction.privacy === "private" ? transaction.encryptedChanges.length : transaction.changes.length;
+        const size = sizeOf(transaction);
         if (size > LARGEST_TRANSACTION) return { code: TOO_LARGE };
         bytes += size + FRAME;
       }
       const author = this.authorOf(session, message);
       // Deleting makes room.
-      if (author && !session.endsWith("$")) written.set(author, (written.get(author) ?? 0) + bytes);
+      if (author && !this.largest.deletes(message, session, newTransactions)) written.set(author, (written.get(author) ?? 0) + bytes);
     }
+    if (this.largest.isExceededBy(message)) return { code: VALUE_TOO_LARGE, isOfOne: true };
     return this.exceedsBytes(written) ?? this.exceedsValues(message);
   }
 
@@ -208,7 +221,7 @@ export class Writers {
     return undefined;
   }
 
-  private exceedsValues(message: Message): Excess | undefined {
+  private exceedsValues(message: Content): Excess | undefined {
     const limit = this.limits.valuesPerAccount;
     if (limit === null || !message.header || this.core(message.id)?.isAvailable() || isStored(message.id)) return undefined;
     const owner = ownerIn(this.node, message.id, message.header as never);
@@ -239,20 +252,4 @@ export class Writers {
     this.holdings.set(account, found);
     return found;
   }
-}
-
-/** Whether a message has what is looked at here; the SDK sees to the rest. */
-function isWellFormed(message: Message): boolean {
-  if (typeof message.new !== "object" || message.new === null) return false;
-  return Object.entries(message.new).every(
-    ([name, session]) =>
-      // A database that several relays use would not take it.
-      name.length <= LONGEST_NAME && !name.includes("\0") &&
-      Array.isArray(session?.newTransactions) &&
-      session.newTransactions.every((transaction) =>
-        transaction?.privacy === "private"
-          ? typeof transaction.encryptedChanges === "string"
-          : transaction?.privacy === "trusting" && typeof transaction.changes === "string",
-      ),
-  );
 }

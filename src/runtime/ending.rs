@@ -28,11 +28,13 @@ pub enum Ending {
     TooManyValues,
     /// The relay's disk did not take what it sent.
     NoDisk,
+    /// A CoValue is as large as one may be.
+    ValueTooLarge,
 }
 
 impl Ending {
     /// All of them; each is at the place that its number says.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::Revoked,
         Self::TooSlow,
@@ -42,6 +44,7 @@ impl Ending {
         Self::NoRoom,
         Self::TooManyValues,
         Self::NoDisk,
+        Self::ValueTooLarge,
     ];
 
     /// The code of the WebSocket's end.
@@ -57,6 +60,7 @@ impl Ending {
             Self::NoRoom => 4507,
             Self::TooManyValues => 4508,
             Self::NoDisk => 4509,
+            Self::ValueTooLarge => 4510,
         }
     }
 
@@ -79,6 +83,7 @@ impl Ending {
             Self::NoRoom => "your account has stored as many bytes as it may",
             Self::TooManyValues => "your account has stored as many CoValues as it may",
             Self::NoDisk => "this relay's disk takes no changes",
+            Self::ValueTooLarge => "a CoValue would be larger than this relay takes",
         }
     }
 
@@ -95,6 +100,7 @@ impl Ending {
             Self::NoRoom => "full",
             Self::TooManyValues => "covalues",
             Self::NoDisk => "disk",
+            Self::ValueTooLarge => "value",
         }
     }
 
@@ -111,6 +117,7 @@ impl Ending {
             Self::NoRoom => "your account is full at the relay",
             Self::TooManyValues => "your account has as many parts at the relay as it may",
             Self::NoDisk => "the relay's disk is full, or takes no changes",
+            Self::ValueTooLarge => "one part of your account has become larger than the relay takes",
         }
     }
 
@@ -133,6 +140,9 @@ impl Ending {
                  stays here."
             }
             Self::NoDisk => "Its operator has to make room; what was not taken stays here, and goes up then.",
+            Self::ValueTooLarge => {
+                "Ask its operator to allow more (max_value_mib), or name another relay; what was not taken stays here."
+            }
         }
     }
 

@@ -350,6 +350,8 @@ pub struct Serve {
     pub is_shared: bool,
     /// Bytes of transactions that may be in memory, beyond which what was used longest ago is forgotten; none: as many as come.
     pub content_in_memory: Option<u64>,
+    /// Bytes that one CoValue may take up, with all that is in it; none: as many as come.
+    pub largest_value: Option<u64>,
     /// Whether there is a relay above this one, which the isolate can dial.
     pub has_upstream: bool,
     /// Whether it is noted which day each account was last used.

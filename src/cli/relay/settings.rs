@@ -26,6 +26,7 @@ use crate::runtime::protocol::Serve;
 /// What is usual where a relay needs a number.
 const FRAME_MEMORY_MIB: u32 = 512;
 const CONTENT_MEMORY_MIB: u32 = 256;
+const MAX_VALUE_MIB: u32 = 64;
 const FRAME_TIMEOUT: u32 = 30;
 const CLIENT_TIMEOUT: u32 = 120;
 
@@ -195,6 +196,11 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_covalues_per_account: Option<u32>,
 
+    /// MiB that one CoValue (a segment of a history) may become, whoever writes it: who asks for one has the engine hold all of it
+    #[arg(long, value_name = "N", env = "CARO_RELAY_MAX_VALUE_MIB", hide_env_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_value_mib: Option<u32>,
+
     /// Days after which what an account owns is erased where nobody uses it; never unless given
     #[arg(long, value_name = "DAYS", env = "CARO_RELAY_FORGET_ACCOUNTS_AFTER", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -295,6 +301,7 @@ impl Settings {
             max_connections_per_account: Some(64),
             frame_memory_mib: Some(FRAME_MEMORY_MIB),
             content_memory_mib: Some(CONTENT_MEMORY_MIB),
+            max_value_mib: Some(MAX_VALUE_MIB),
             frame_timeout: Some(FRAME_TIMEOUT),
             client_timeout: Some(CLIENT_TIMEOUT),
             drain: Some(0),
@@ -404,6 +411,7 @@ impl Settings {
                 bytes_per_account: self.max_stored_mib_per_account.map(|mib| u64::from(mib) << 20),
                 values_per_account: self.max_covalues_per_account.map(u64::from),
                 content_in_memory: Some(u64::from(self.content_memory_mib.unwrap_or(CONTENT_MEMORY_MIB)) << 20),
+                largest_value: Some(u64::from(self.max_value_mib.unwrap_or(MAX_VALUE_MIB)) << 20),
                 ..Serve::default()
             },
             origins: self.origin.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect(),

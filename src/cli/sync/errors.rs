@@ -178,6 +178,7 @@ mod tests {
             SyncError::Unreachable { relay: relay(), reason: "nothing listens there".into() },
             SyncError::Refused { relay: relay(), reason: Refused::Full },
             SyncError::Refused { relay: relay(), reason: Refused::Ended(Ending::NoRoom) },
+            SyncError::Refused { relay: relay(), reason: Refused::Ended(Ending::ValueTooLarge) },
             SyncError::Damaged { what: "what the relay sent".into() },
             SyncError::Newer,
             SyncError::Busy,

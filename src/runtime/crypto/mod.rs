@@ -32,7 +32,7 @@ pub use cipher::{decrypt, encrypt};
 pub use hash::{blake3_into, short_hash};
 pub use keys::{agent_secret, fill_random, sealer_id, signer_id};
 pub use seal::{seal, seal_for_group, unseal, unseal_for_group};
-pub use session_map::SessionMap;
+pub use session_map::{Extent, SessionMap};
 pub use sign::{sign, verify};
 
 /// Why a cryptographic operation was refused. No variant carries a secret or the text of a message.

@@ -76,6 +76,8 @@ deno_core::extension!(
         session_map::op_session_map_new,
         session_map::op_session_map_free,
         session_map::op_session_map_bytes,
+        session_map::op_session_map_size,
+        session_map::op_session_map_names,
         session_map::op_session_map_collect,
         session_map::op_session_map_header,
         session_map::op_session_map_add,

@@ -55,6 +55,12 @@ fn given(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// Bytes as the script counts them.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn number(bytes: usize) -> f64 {
+    bytes as f64
+}
+
 /// A time of the script as whole milliseconds.
 fn millis(made_at: f64) -> Result<u64, JsErrorBox> {
     if (0.0..=9_007_199_254_740_992.0).contains(&made_at) {
@@ -95,10 +101,19 @@ pub fn op_session_map_collect(isolate: &mut v8::Isolate) {
 /// Bytes of the transactions in all maps.
 #[op2(fast)]
 pub fn op_session_map_bytes(state: &OpState) -> f64 {
-    let bytes: usize = maps(state).maps.values().map(SessionMap::content_bytes).sum();
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    let bytes = bytes as f64;
-    bytes
+    number(maps(state).maps.values().map(SessionMap::content_bytes).sum())
+}
+
+/// Bytes that a map takes up.
+#[op2(fast)]
+pub fn op_session_map_size(state: &OpState, #[smi] map: u32) -> Result<f64, JsErrorBox> {
+    Ok(number(maps(state).get(map)?.extent().bytes))
+}
+
+/// Bytes of the names of a map's sessions.
+#[op2(fast)]
+pub fn op_session_map_names(state: &OpState, #[smi] map: u32) -> Result<f64, JsErrorBox> {
+    Ok(number(maps(state).get(map)?.extent().names))
 }
 
 /// The header's canonical JSON.

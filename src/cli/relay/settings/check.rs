@@ -20,6 +20,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), CliError> {
         ("client_timeout", settings.client_timeout, 1, MOST, "no client would answer in time"),
         ("max_stored_mib_per_account", settings.max_stored_mib_per_account, 1, MOST, "nothing could be stored"),
         ("max_covalues_per_account", settings.max_covalues_per_account, 1, MOST, "nothing could be stored"),
+        ("max_value_mib", settings.max_value_mib, 1, 1024, "nothing could be stored, or no engine could hold it"),
         ("forget_accounts_after", settings.forget_accounts_after, 1, 36_500, "everything would be erased"),
         ("idle_exit", settings.idle_exit, 1, MOST, "it would end at once"),
     ] {

@@ -42,6 +42,11 @@ impl Extension {
         &self.signature
     }
 
+    /// How many transactions these are.
+    pub(super) fn len(&self) -> usize {
+        self.batch.ends.len()
+    }
+
     /// The canonical JSON of these transactions.
     pub(super) fn text(&self) -> &str {
         &self.batch.text
@@ -116,8 +121,13 @@ impl SessionLog {
     }
 
     /// How many transactions there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The same, as the protocol counts.
     pub(super) fn count(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
     }
 
     /// The JSON of one transaction.

@@ -19,6 +19,7 @@
 //! - Keys, ids and signatures must have the prefix of their kind; transactions and headers must be JSON
 //!   objects, not arrays of their fields.
 
+mod extent;
 mod header;
 mod known_state;
 mod log;
@@ -33,8 +34,9 @@ use super::cipher::{decrypt_field, encrypt_with};
 use super::encoding::push_json_string;
 use super::hash::nonce;
 use super::keys::{KeySecret, SignerSecret};
+pub use extent::Extent;
 use known_state::KnownState;
-use log::SessionLog;
+use log::{Extension, SessionLog};
 use transaction::{Batch, Text, Transaction};
 
 /// Bytes of content after which a signature is kept, unless the caller says otherwise.
@@ -51,6 +53,7 @@ pub struct SessionMap {
     max_tx_size: usize,
     sessions: IndexMap<String, SessionLog>,
     known: KnownState,
+    extent: Extent,
     deleted: bool,
 }
 
@@ -82,6 +85,7 @@ impl SessionMap {
         }
         Ok(Self {
             id: co_id.to_owned(),
+            extent: Extent::of(&header),
             header,
             max_tx_size: usize::try_from(max_tx_size.unwrap_or(DEFAULT_MAX_TX_SIZE)).unwrap_or(usize::MAX),
             sessions: IndexMap::new(),
@@ -100,6 +104,12 @@ impl SessionMap {
     #[must_use]
     pub fn content_bytes(&self) -> usize {
         self.sessions.values().map(SessionLog::bytes).sum()
+    }
+
+    /// How much it takes up; of a deleted one what its delete sessions do, for the rest is about to go.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        self.extent
     }
 
     /// Appends transactions that somebody else made: a JSON array, and the author's signature over the
@@ -125,8 +135,7 @@ impl SessionMap {
             Some(log) => log.extend(batch, signer_id, signature, skip_verify)?,
             None => SessionLog::default().extend(batch, signer_id, signature, skip_verify)?,
         };
-        let max_tx_size = self.max_tx_size;
-        let count = self.log(session_id).commit(extension, max_tx_size);
+        let count = self.commit(session_id, extension);
         self.known.added(session_id, count);
         Ok(())
     }
@@ -267,9 +276,12 @@ impl SessionMap {
     pub fn mark_deleted(&mut self) {
         self.deleted = true;
         self.known = KnownState::default();
+        self.extent = Extent::of(&self.header);
         for (id, log) in &self.sessions {
             if is_delete_session(id) {
                 self.known.added(id, log.count());
+                self.extent.add_session(id);
+                self.extent.add_transactions(log.len(), log.bytes());
             }
         }
     }
@@ -343,18 +355,23 @@ impl SessionMap {
     ) -> Result<String, CryptoError> {
         let secret = SignerSecret::parse(signer_secret)?;
         let batch = Batch::of(transaction);
-        let max_tx_size = self.max_tx_size;
-        let log = self.log(session_id);
-        let extension = log.extend_signed(batch, &secret);
+        let extension = match self.sessions.get(session_id) {
+            Some(log) => log.extend_signed(batch, &secret),
+            None => SessionLog::default().extend_signed(batch, &secret),
+        };
         let result = format!("{{\"signature\":\"{}\",\"transaction\":{}}}", extension.signature(), extension.text());
-        let count = log.commit(extension, max_tx_size);
+        let count = self.commit(session_id, extension);
         self.known.made(session_id, count);
         Ok(result)
     }
 
-    /// The log of a session, begun if there is none. Only for callers who go on to commit to it.
-    fn log(&mut self, session_id: &str) -> &mut SessionLog {
-        self.sessions.entry(session_id.to_owned()).or_default()
+    /// Appends what was prepared for a session's log, which is begun if there is none, and returns the new count.
+    fn commit(&mut self, session_id: &str, extension: Extension) -> u32 {
+        if !self.sessions.contains_key(session_id) {
+            self.extent.add_session(session_id);
+        }
+        self.extent.add_transactions(extension.len(), extension.text().len());
+        self.sessions.entry(session_id.to_owned()).or_default().commit(extension, self.max_tx_size)
     }
 
     /// The text from which the nonce of a transaction follows.

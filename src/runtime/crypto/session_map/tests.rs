@@ -289,3 +289,24 @@ fn deletion_keeps_what_is_here_readable_and_reports_the_marker_only() {
     assert_eq!(map.transaction_count(SESSION), Some(1));
     assert_eq!(map.decrypt(SESSION, 0, &key()).unwrap().as_deref(), Some("[1]"));
 }
+
+#[test]
+fn its_extent_is_that_of_what_came_and_of_a_deleted_one_that_of_what_deletes_it() {
+    let log = written(3);
+    let mut map = new_map();
+    let header = map.header().len();
+    assert_eq!(map.extent(), Extent { bytes: header, names: 0 });
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false).unwrap();
+    map.add_transactions(SESSION, None, &list(&log[1..]), &log[2].1, false).unwrap();
+    map.make_trusting("co_zA_session_zC", &secret(1), "[7]", None, 7).unwrap();
+    let all = Extent { bytes: header + map.content_bytes() + 2 * 1_000 + 4 * 200, names: 2 * SESSION.len() };
+    assert_eq!(map.extent(), all);
+    map.add_transactions("co_zA_session_zD", Some(&id(1)), TRUSTING, "signature_z1", false).unwrap_err();
+    assert_eq!(map.extent(), all, "what is refused takes up nothing");
+
+    let deleting = "co_zA_session_dE$";
+    map.add_transactions(deleting, None, TRUSTING, "signature_z1", true).unwrap();
+    map.mark_deleted();
+    let left = TRUSTING.len() - 2;
+    assert_eq!(map.extent(), Extent { bytes: header + left + 1_000 + 200, names: deleting.len() });
+}
