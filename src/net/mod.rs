@@ -23,7 +23,7 @@ pub use post::{CollectorAddress, CollectorAddressError, post};
 pub use proxy::Proxies;
 pub(crate) use pump::{Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 pub(crate) use refusal::{BELOW as BELOW_HEADER, HEADER as REFUSAL_HEADER};
-pub use refusal::{Failure, Refused};
+pub use refusal::{Failure, Refusal, Refused};
 
 /// The network thread: a small runtime that ends with its owner, or when it is cut.
 pub struct Network {

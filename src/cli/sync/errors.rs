@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::history::HistoryError;
     use crate::identity::{KeyError, KeyStoreError};
-    use crate::net::Refused;
+    use crate::net::{Refusal, Refused};
     use crate::prefs::PrefsError;
     use crate::runtime::{Ending, IsolateError};
     use crate::seal::SealError;
@@ -176,7 +176,7 @@ mod tests {
             SyncError::NoRelay,
             SyncError::UnknownPhrase { relay: relay() },
             SyncError::Unreachable { relay: relay(), reason: "nothing listens there".into() },
-            SyncError::Refused { relay: relay(), reason: Refused::Full },
+            SyncError::Refused { relay: relay(), reason: Refused::AtTheDoor(Refusal::Full) },
             SyncError::Refused { relay: relay(), reason: Refused::Ended(Ending::NoRoom) },
             SyncError::Refused { relay: relay(), reason: Refused::Ended(Ending::ValueTooLarge) },
             SyncError::Damaged { what: "what the relay sent".into() },
