@@ -216,6 +216,7 @@ fn a_relay_whose_disk_is_full_confirms_nothing_and_recovers() {
         assert!(run.stderr.contains("the relay's disk is full, or takes no changes"), "{run:?}");
         let status = a.run(["relay", "status", "--data-dir", relay.data().to_str().unwrap()]);
         assert!(status.stdout.contains("its disk takes no changes"), "{status:?}");
+        assert!(status.code == Some(1) && status.stderr.contains("Make room on its disk"), "{status:?}");
         assert!(!relay.log().contains("nobody cared"), "{}", relay.log());
         std::fs::remove_file(filler).unwrap();
     }

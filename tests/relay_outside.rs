@@ -158,6 +158,10 @@ fn a_step_of_its_engine_that_takes_too_long_is_told_while_it_lasts() {
         assert_eq!(status["state"], "stuck", "{status}");
         assert!(status["work"]["turn_ns"].as_u64() > Some(4_000_000_000), "{status}");
         assert!(get(tcp(at), "/ready").starts_with("HTTP/1.1 503"));
+        let asked = device.run(["relay", "status", "--json", "--data-dir", relay.data().to_str().unwrap()]);
+        assert!(asked.code == Some(1) && asked.stderr.contains("the relay does not do its work"), "{asked:?}");
+        let said: Value = serde_json::from_str(&asked.stdout).unwrap();
+        assert_eq!((&said["running"], &said["relay"]["state"]), (&true.into(), &"stuck".into()));
         let hangs = || metric(&get(tcp(at), "/metrics"), "caro_relay_engine_hangs_total");
         wait_until("it is counted", || hangs() >= 1.0);
         other.execute_batch("ROLLBACK").unwrap();

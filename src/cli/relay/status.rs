@@ -10,15 +10,16 @@ use serde::Serialize;
 
 use super::folder::{self, FolderArgs};
 use crate::cli::{CliError, Home, Kind, Ui, time, ui};
-use crate::relay::{self, Administration, Place, Status, Stored};
+use crate::relay::{self, Administration, Place, State, Status, Stored};
 
 /// Version of what `--json` prints.
 const SCHEMA_VERSION: u32 = 1;
 
 /// Say how the relay on this machine does.
 ///
-/// Asks the relay that is running with its store, or with what it has besides its database, in that folder. Where none runs, it
-/// says what is in the store, and ends with 5.
+/// Asks the relay that is running with its store, or with what it has besides its database, in that folder. Ends with 0 where
+/// it serves or is being stopped, and with 1 where it says that it does not: its engine is stuck or has stopped, its disk takes
+/// no changes, its database does not answer. Where none runs, it says what is in the store, and ends with 5.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -68,13 +69,27 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: StatusArgs) -> Result<(), CliE
         }
     }
     match (status, database) {
-        (Some(_), _) => Ok(()),
+        (Some(status), _) if status.state.is_well() => Ok(()),
+        (Some(status), _) => {
+            Err(CliError::failed(format!("the relay does not do its work: {}", status.state.in_words()))
+                .hinted(remedy(status.state)))
+        }
         (None, None) => {
             Err(CliError::new(Kind::Unreachable, format!("no relay runs with its store in {}", folder.display()))
                 .hinted("`caro relay serve` starts one."))
         }
         (None, Some(_)) => Err(CliError::new(Kind::Unreachable, format!("no relay runs in {}", folder.display()))
             .hinted("`caro relay serve` starts one; on other machines there may be some on the same database.")),
+    }
+}
+
+/// What to do about a relay that is not well.
+const fn remedy(state: State) -> &'static str {
+    match state {
+        State::Full => "Make room on its disk, or see why that takes no changes; clients keep what was not taken.",
+        State::Away => "Look after its database; clients keep what was not taken, and it goes on by itself.",
+        State::Stuck => "It goes on once that is over; if it does not, start it again.",
+        State::Serving | State::Stopping | State::Ended => "Start it again.",
     }
 }
 

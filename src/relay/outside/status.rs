@@ -94,6 +94,12 @@ impl State {
             Self::Ended => "its engine has stopped",
         }
     }
+
+    /// Whether it does what it is there for, or was told to stop; else somebody has to look after it.
+    #[must_use]
+    pub const fn is_well(self) -> bool {
+        matches!(self, Self::Serving | Self::Stopping)
+    }
 }
 
 /// The connections of a relay.
