@@ -268,6 +268,8 @@ fn no_address_takes_more_than_its_share_also_behind_a_proxy_that_is_trusted() {
     let held = [from("198.51.100.7"), from("203.0.113.1, 198.51.100.7")];
     assert!(held.iter().all(Result::is_ok));
     assert_eq!(from("198.51.100.7").err(), Some(StatusCode::TOO_MANY_REQUESTS));
+    let standard = "for=203.0.113.1, for=\"198.51.100.7:4711\";proto=https";
+    assert_eq!(websocket(&relay.url(), &[("forwarded", standard)]).err(), Some(StatusCode::TOO_MANY_REQUESTS));
     let other = from("198.51.100.8");
     assert!(other.is_ok());
     assert_eq!(from("198.51.100.9").err(), Some(StatusCode::SERVICE_UNAVAILABLE));

@@ -31,6 +31,7 @@ pub(crate) const FUZZED: &[Target] = &[
     Target { name: "relay-stream", seeds: streams, run: stream },
     Target { name: "relay-frame", seeds: frames, run: frame },
     Target { name: "relay-request", seeds: requests, run: request },
+    Target { name: "relay-proxies", seeds: proxies, run: proxy },
     Target { name: "relay-addresses", seeds: addresses, run: address },
 ];
 
@@ -187,6 +188,37 @@ fn request(bytes: &[u8]) {
     let _ = behind(Via::Unix, &headers, &trusted);
     let far = std::net::Ipv4Addr::new(192, 0, 2, 7).into();
     assert_eq!(behind(Via::Network(far), &headers, &trusted), Client::at(far));
+}
+
+/// What proxies may say of whom they stand for.
+fn proxies() -> Vec<Vec<u8>> {
+    texts(&[
+        "203.0.113.9, [2001:db8::1]:99, ::ffff:10.0.0.1",
+        "for=192.0.2.60;proto=http;by=203.0.113.43, For=\"[2001:db8:cafe::17]:4711\"",
+        "for=_hidden, for=unknown;host=\"a,b;\\\"\\\\\", for=\"10.1.2.3:_port\"",
+    ])
+}
+
+/// Whatever was said before, by a client or another proxy, who a trusted proxy adds is who asks.
+fn proxy(bytes: &[u8]) {
+    let trusted = ["10.0.0.0/8".parse()].into_iter().flatten().collect::<Vec<_>>();
+    let asks = std::net::Ipv4Addr::new(203, 0, 113, 9);
+    let (unix, is) = (Via::Unix, Client::at(asks.into()));
+    for (name, adds) in
+        [("x-forwarded-for", format!(", {asks}")), ("forwarded", format!(", for=\"{asks}:80\";proto=https"))]
+    {
+        let name = HeaderName::from_static(name);
+        let headers = |line: &[u8]| {
+            let line = HeaderValue::from_bytes(line).ok()?;
+            Some(HeaderMap::from_iter([(name.clone(), line)]))
+        };
+        if let Some(headers) = headers(bytes) {
+            let _ = behind(unix, &headers, &trusted);
+        }
+        if let Some(headers) = headers(&[bytes, adds.as_bytes()].concat()) {
+            assert_eq!(behind(unix, &headers, &trusted), is, "{headers:?}");
+        }
+    }
 }
 
 fn says(bytes: &[u8], what: &str) -> bool {

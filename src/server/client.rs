@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// What a proxy says of whom it stands for, each proxy adding whom it was asked by.
-const FORWARDED_FOR: &str = "x-forwarded-for";
+use super::forwarded::outwards;
 
 /// How a connection came here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,11 +66,10 @@ pub(crate) fn behind(via: Via, headers: &HeaderMap, trusted: &[IpNet]) -> Client
         Via::Unix => Client::Local,
         Via::User => return Client::Local,
     };
-    let said = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let mut chain: Vec<&str> = said.flat_map(|value| value.split(',')).map(str::trim).collect();
     let mut found = nearest;
-    // From the nearest outwards: what stands beyond the first one that is not trusted, anybody may have made up.
-    while let Some(address) = chain.pop().and_then(address) {
+    // What stands beyond the first one that is not trusted, anybody may have made up.
+    for address in outwards(headers) {
+        let Some(address) = address else { break };
         found = Client::named(address);
         if !is_trusted(&address, trusted) {
             break;
@@ -80,18 +78,12 @@ pub(crate) fn behind(via: Via, headers: &HeaderMap, trusted: &[IpNet]) -> Client
     found
 }
 
-/// An address as proxies write it, with a port or without.
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    bare.parse().ok().or_else(|| text.parse().map(|address: std::net::SocketAddr| address.ip()).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn seen(via: Via, said: &str) -> Client {
-        let headers = HeaderMap::from_iter([(FORWARDED_FOR.parse().unwrap(), said.parse().unwrap())]);
+        let headers = HeaderMap::from_iter([("x-forwarded-for".parse().unwrap(), said.parse().unwrap())]);
         let trusted = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse().unwrap()];
         behind(via, &headers, &trusted)
     }

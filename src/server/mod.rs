@@ -9,6 +9,7 @@ mod client;
 mod daily;
 mod database;
 mod database_tls;
+mod forwarded;
 mod http;
 mod listener;
 pub(crate) mod page;

@@ -53,7 +53,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE", env = "CARO_COLLECTOR_TLS_KEY", hide_env_values = true)]
     tls_key: Option<PathBuf>,
 
-    /// Address or network of a proxy that is believed about whom it stands for (X-Forwarded-For)
+    /// Address or network of a proxy that is believed about whom it stands for (X-Forwarded-For, Forwarded)
     #[arg(
         long,
         value_name = "NETWORK",

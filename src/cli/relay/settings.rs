@@ -129,7 +129,7 @@ pub(super) struct Settings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub origin: Vec<String>,
 
-    /// Address or network of a proxy that is believed about whom it stands for (X-Forwarded-For)
+    /// Address or network of a proxy that is believed about whom it stands for (X-Forwarded-For, Forwarded)
     #[arg(
         long,
         value_name = "NETWORK",
