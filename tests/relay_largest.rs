@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use crate::common::home::wait_until;
 use crate::common::node::OfficialClient;
 use crate::common::postgres::Postgres;
-use crate::common::sync::{Relay, SyncHome, serve};
+use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve};
 use crate::relay_hostile::{NOBODYS, client, device, load, serves};
 use crate::relay_serving::Client;
+use crate::sync_session_guard::noise;
 
 /// So many bytes are in a large transaction: eight of them fit into a MiB.
 const LARGE: usize = 120_000;
@@ -193,9 +194,19 @@ fn whoever_made_one_too_large_hears_so_and_can_delete_it() {
     a.delete(&large);
     wait_until("it is erased", || stored_of(&relay, &large) == 0);
     a.wait_for_sync();
+}
 
+#[test]
+fn a_history_of_many_mib_has_no_covalue_that_large() {
+    let relay = Relay::with(&["--max-value-mib", "1"]);
     let device = SyncHome::new("laptop");
-    device.add_one("ls");
-    device.init(&relay.url());
+    device.add(&(0..3_000).map(|i| noise(&format!("large {i}"))).collect::<Vec<_>>());
+    let phrase = device.init(&relay.url());
     assert_eq!(device.now().pending, 0);
+    let other = SyncHome::new("desktop");
+    other.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&device, &other]), 3_000);
+    let database = rusqlite::Connection::open(relay.data().join("relay.db")).unwrap();
+    let bytes: i64 = database.query_row("SELECT SUM(length(tx)) FROM transactions", [], |row| row.get(0)).unwrap();
+    assert!(bytes > 1 << 20, "{bytes}");
 }

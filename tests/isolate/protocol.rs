@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use caro::runtime::Ending;
+
 fn source(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
@@ -91,4 +93,28 @@ fn both_sides_know_the_same_registries() {
         between(&script, "export type RegistryName =", ";").split('"').skip(1).step_by(2).collect();
     assert_eq!(ours.len(), 6);
     assert_eq!(ours, theirs);
+}
+
+/// The codes with which the script ends connections, by the names that it has for them.
+#[test]
+fn both_sides_know_the_same_endings() {
+    let script = source("js/src/connection.ts");
+    let for_good: BTreeSet<u16> = between(&script, "FOR_GOOD: ReadonlySet<number> = new Set([", "]")
+        .split(", ")
+        .map(|code| code.parse().unwrap())
+        .collect();
+    let lasting: BTreeSet<u16> = Ending::ALL.into_iter().filter(|ending| ending.lasts()).map(Ending::code).collect();
+    assert_eq!(for_good, lasting);
+
+    for file in ["writers", "names", "backlog", "relay"] {
+        let script = source(&format!("js/src/{file}.ts"));
+        let constants = script.lines().filter_map(|line| line.strip_prefix("const ")?.split_once(" = "));
+        let numbers = constants.filter_map(|(name, value)| Some((name, value.trim_end_matches(';').parse().ok()?)));
+        let codes: Vec<(&str, u16)> = numbers.filter(|(_, number)| (4000..5000).contains(number)).collect();
+        assert!(!codes.is_empty(), "{file}.ts");
+        for (name, code) in codes {
+            let ending = Ending::of(code).unwrap_or_else(|| panic!("{file}.ts: {name} is no ending"));
+            assert_eq!(name.to_lowercase(), snake(&format!("{ending:?}")), "{file}.ts");
+        }
+    }
 }
