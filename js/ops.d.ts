@@ -84,6 +84,11 @@ declare interface CaroOps {
   op_socket_connect(): Promise<number>;
   /** Queues one text frame. */
   op_socket_send(socket: number, text: string): void;
+  /**
+   * Queues a message with content of a session map. `head` is all else that it says, a JSON object; `sessions` is a JSON
+   * array of `[id, first transaction, how many, signature]`. False where the map does not hold all of it.
+   */
+  op_socket_send_content(socket: number, map: number, head: string, sessions: string): boolean;
   /** Bytes queued but not yet handed to the operating system. */
   op_socket_buffered(socket: number): number;
   /** The next text frame; null once the connection is closed. */

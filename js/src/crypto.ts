@@ -218,6 +218,11 @@ export function isDiscontinued(coId: string, sessionId: string): boolean {
   return discontinued.has(`${coId} ${sessionId}`);
 }
 
+/** The handle of what holds the sessions of a CoValue, where it is one of ours. */
+export function handleOf(sessions: SessionMapImpl | undefined): number | undefined {
+  return sessions instanceof NativeSessionMap ? sessions.handle : undefined;
+}
+
 /** The sessions of one CoValue, in Rust. */
 class NativeSessionMap implements SessionMapImpl {
   readonly #handle: number;
@@ -238,6 +243,10 @@ class NativeSessionMap implements SessionMapImpl {
   /** Bytes of the names of its sessions. */
   names(): number {
     return ops().op_session_map_names(this.#handle);
+  }
+
+  get handle(): number {
+    return this.#handle;
   }
 
   getHeader(): string {

@@ -8,6 +8,7 @@
  */
 
 import { cojsonInternals, type Peer, PriorityBasedMessageQueue, type SyncMessage } from "cojson";
+import { type Frame, frameOf, sendFrame } from "./frame";
 import { sizeOf } from "./size";
 
 type Message = Parameters<Peer["outgoing"]["push"]>[0];
@@ -27,6 +28,8 @@ export interface Host {
   turn(guest: Guest): Promise<void> | undefined;
   /** A message about a CoValue has come from a client, or goes to it. */
   speaks(guest: Guest, id: string): void;
+  /** The session map of what the node has of a CoValue. */
+  mapOf(id: string): number | undefined;
   /** So many bytes more wait until a client has taken what was sent before. */
   holds(bytes: number): void;
   /** A client has gone. */
@@ -48,7 +51,7 @@ export class Guest implements Peer {
   private batches = false;
   private deliver: ((message: Message) => void) | undefined;
   /** Frames that wait for the disk. */
-  private unconfirmed: string[] | undefined;
+  private unconfirmed: Frame[] | undefined;
   /** Messages that wait until the client has taken others. */
   private heldBack: PriorityBasedMessageQueue | undefined;
 
@@ -83,7 +86,7 @@ export class Guest implements Peer {
   /** Whether answers wait that it has not taken. */
   get isFull(): boolean {
     if (!this.isOpen) return false;
-    const waiting = this.unconfirmed?.reduce((sum, text) => sum + text.length, 0) ?? 0;
+    const waiting = this.unconfirmed?.reduce((sum, frame) => sum + frame.length, 0) ?? 0;
     return waiting + Deno.core.ops.op_socket_buffered(this.socket) > FULL;
   }
 
@@ -107,7 +110,7 @@ export class Guest implements Peer {
     if (!this.isOpen) return;
     if ("id" in message) this.host.speaks(this, message.id);
     if (this.heldBack) return this.hold(this.heldBack, message);
-    if (!this.isFull) return this.send(JSON.stringify(message), isConfirmation(message));
+    if (!this.isFull) return this.send(this.frame(message), isConfirmation(message));
     this.heldBack = new PriorityBasedMessageQueue(cojsonInternals.CO_VALUE_PRIORITY.HIGH, "outgoing", { peerRole: "client" });
     void this.release(this.heldBack, message);
   }
@@ -167,6 +170,10 @@ export class Guest implements Peer {
     }
   }
 
+  private frame(message: SyncMessage): Frame {
+    return frameOf(message, this.host.mapOf);
+  }
+
   private hold(queue: PriorityBasedMessageQueue, message: SyncMessage): void {
     const bytes = sizeOf(message);
     queue.push(message);
@@ -185,29 +192,32 @@ export class Guest implements Peer {
     let next: SyncMessage | undefined = first;
     while (next) {
       await this.room();
-      const frame: string[] = [];
+      const texts: string[] = [];
+      let large: Frame | undefined;
       let length = 0;
       let confirms = false;
       do {
-        const text = JSON.stringify(next);
-        frame.push(text);
-        length += text.length;
+        const frame = this.frame(next);
+        if (typeof frame === "string") texts.push(frame);
+        else large = frame;
+        length += frame.length;
         confirms ||= isConfirmation(next);
         next = this.unhold(queue);
-      } while (next && this.batches && length < LONGEST_FRAME);
-      this.send(frame.join("\n"), confirms);
+      } while (next && this.batches && !large && length < LONGEST_FRAME);
+      if (texts.length > 0) this.send(texts.join("\n"), confirms);
+      if (large) this.send(large, false);
     }
     if (this.heldBack === queue) this.heldBack = undefined;
   }
 
-  private send(text: string, confirms: boolean): void {
+  private send(frame: Frame, confirms: boolean): void {
     if (!this.isOpen) return;
     if (!this.unconfirmed) {
-      if (!confirms) return Deno.core.ops.op_socket_send(this.socket, text);
+      if (!confirms) return sendFrame(this.socket, frame);
       this.unconfirmed = [];
       queueMicrotask(() => this.confirm());
     }
-    this.unconfirmed.push(text);
+    this.unconfirmed.push(frame);
   }
 
   /** Sends what waits for the disk, and then what was added meanwhile. */
@@ -215,7 +225,7 @@ export class Guest implements Peer {
     while (this.unconfirmed && this.unconfirmed.length > 0) {
       const count = this.unconfirmed.length;
       await this.host.onDisk();
-      for (const text of this.unconfirmed?.splice(0, count) ?? []) Deno.core.ops.op_socket_send(this.socket, text);
+      for (const frame of this.unconfirmed?.splice(0, count) ?? []) sendFrame(this.socket, frame);
     }
     this.unconfirmed = undefined;
   }

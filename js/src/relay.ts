@@ -8,7 +8,7 @@
 import { cojsonInternals, LocalNode, type RawCoID } from "cojson";
 import { Audience } from "./audience";
 import { Backlog } from "./backlog";
-import { CaroCrypto } from "./crypto";
+import { CaroCrypto, handleOf } from "./crypto";
 import { awaitDependencies } from "./dependencies";
 import { onDisk } from "./flush";
 import { Guest, type Host } from "./guest";
@@ -67,6 +67,7 @@ export class Relay {
     onDisk,
     turn: (guest) => this.turns.of(guest),
     speaks: (guest, id) => this.audience.hears(guest, id),
+    mapOf: (id) => handleOf(this.node.getCoValue(id as RawCoID).verified?.["impl"]),
     holds: (bytes) => this.backlog.grows(bytes),
     left: (guest) => {
       this.guests.delete(guest.id);

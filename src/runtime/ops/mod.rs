@@ -103,6 +103,7 @@ deno_core::extension!(
         storage::op_sql_flush,
         socket::op_socket_connect,
         socket::op_socket_send,
+        socket::op_socket_send_content,
         socket::op_socket_buffered,
         socket::op_socket_receive,
         socket::op_socket_close,

@@ -19,7 +19,7 @@ pub(crate) struct SessionMaps {
 }
 
 impl SessionMaps {
-    fn get(&self, map: u32) -> Result<&SessionMap, JsErrorBox> {
+    pub(super) fn get(&self, map: u32) -> Result<&SessionMap, JsErrorBox> {
         self.maps.get(&map).ok_or_else(freed)
     }
 

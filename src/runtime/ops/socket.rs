@@ -16,7 +16,8 @@ use deno_error::JsErrorBox;
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{exception, guarded_async, text};
+use super::session_map::SessionMaps;
+use super::{exception, guarded, guarded_async, text};
 use crate::runtime::ending::{Ending, HangUp};
 
 /// Dials the configured relay; the error is in plain words.
@@ -91,6 +92,18 @@ struct Socket {
     claim: Option<Claim>,
 }
 
+impl Socket {
+    /// Queues a frame, unless the connection has ended.
+    fn queue(&self, frame: String) {
+        let Some(outgoing) = &self.outgoing else { return };
+        let bytes = frame.len();
+        self.buffered.fetch_add(bytes, Ordering::Relaxed);
+        if outgoing.send(frame).is_err() {
+            self.buffered.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The isolate's connections.
 pub(crate) struct Sockets {
     dialer: Option<Dialer>,
@@ -161,14 +174,26 @@ pub fn op_socket_send(
     frame: &v8::String,
 ) -> Result<(), JsErrorBox> {
     let Some(socket) = state.borrow::<Sockets>().open.get(&socket) else { return Ok(()) };
-    let Some(outgoing) = &socket.outgoing else { return Ok(()) };
-    let frame = text(isolate, frame)?;
-    let bytes = frame.len();
-    socket.buffered.fetch_add(bytes, Ordering::Relaxed);
-    if outgoing.send(frame).is_err() {
-        socket.buffered.fetch_sub(bytes, Ordering::Relaxed);
-    }
+    socket.queue(text(isolate, frame)?);
     Ok(())
+}
+
+/// Queues a message with content of a CoValue, which is written here from its session map
+/// ([`SessionMap::content_message`](crate::runtime::crypto::SessionMap::content_message)); false where the map does not hold it, or has been
+/// freed.
+#[op2(fast)]
+pub fn op_socket_send_content(
+    state: &OpState,
+    #[smi] socket: u32,
+    #[smi] map: u32,
+    #[string] head: &str,
+    #[string] sessions: &str,
+) -> Result<bool, JsErrorBox> {
+    let Some(socket) = state.borrow::<Sockets>().open.get(&socket) else { return Ok(true) };
+    let Ok(map) = state.borrow::<SessionMaps>().get(map) else { return Ok(false) };
+    let Some(frame) = guarded(|| map.content_message(head, sessions).map_err(exception))? else { return Ok(false) };
+    socket.queue(frame);
+    Ok(true)
 }
 
 /// Bytes that were queued and not yet written to the network.

@@ -5,6 +5,7 @@
 //! without touching the log, `commit` then cannot fail.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use ed25519_dalek::VerifyingKey;
 
@@ -140,17 +141,30 @@ impl SessionLog {
 
     /// The JSON array of the transactions from `from` on.
     pub(super) fn transactions_json(&self, from: u32) -> String {
-        let mut json = String::from("[");
-        for index in from..self.count() {
-            if let Some(transaction) = self.transaction(index) {
-                if json.len() > 1 {
-                    json.push(',');
-                }
-                json.push_str(transaction);
+        let mut json = String::new();
+        self.write_transactions(&mut json, from..self.count());
+        json
+    }
+
+    /// Appends the JSON array of these transactions, as far as they are here.
+    pub(super) fn write_transactions(&self, json: &mut String, range: Range<u32>) {
+        json.push('[');
+        for (number, transaction) in range.map_while(|index| self.transaction(index)).enumerate() {
+            if number > 0 {
+                json.push(',');
             }
+            json.push_str(transaction);
         }
         json.push(']');
-        json
+    }
+
+    /// Bytes of these transactions' JSON; `None` where not all of them are here.
+    pub(super) fn bytes_of(&self, range: &Range<u32>) -> Option<usize> {
+        let at = |index: u32| match index.checked_sub(1) {
+            Some(before) => self.ends.get(usize::try_from(before).ok()?).copied(),
+            None => Some(0),
+        };
+        at(range.end)?.checked_sub(at(range.start)?)
     }
 
     pub(super) fn last_signature(&self) -> &str {

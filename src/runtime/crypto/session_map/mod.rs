@@ -19,6 +19,7 @@
 //! - Keys, ids and signatures must have the prefix of their kind; transactions and headers must be JSON
 //!   objects, not arrays of their fields.
 
+mod content;
 mod extent;
 mod header;
 mod known_state;

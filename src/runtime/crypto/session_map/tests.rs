@@ -310,3 +310,39 @@ fn its_extent_is_that_of_what_came_and_of_a_deleted_one_that_of_what_deletes_it(
     let left = TRUSTING.len() - 2;
     assert_eq!(map.extent(), Extent { bytes: header + left + 1_000 + 200, names: deleting.len() });
 }
+
+#[test]
+fn a_message_with_content_has_what_was_added_and_nothing_where_some_is_missing() {
+    let log = written(4);
+    let mut map = new_map();
+    map.add_transactions(SESSION, Some(&id(1)), &list(&log), &log[3].1, false).unwrap();
+    let head = r#"{"action":"content","id":"co_zX","priority":3}"#;
+    let message = |sessions: &str| map.content_message(head, sessions).unwrap();
+
+    let excerpt = format!(r#"[["{SESSION}",1,2,"{}"]]"#, log[2].1);
+    let expected = format!(
+        r#"{{"action":"content","id":"co_zX","priority":3,"new":{{"{SESSION}":{{"after":1,"newTransactions":{},"lastSignature":"{}"}}}}}}"#,
+        list(&log[1..3]),
+        log[2].1
+    );
+    assert_eq!(message(&excerpt).as_deref(), Some(expected.as_str()));
+
+    // Whoever has the first one takes it in.
+    let said: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    let said = &said["new"][SESSION];
+    let mut other = new_map();
+    other.add_transactions(SESSION, Some(&id(1)), &list(&log[..1]), &log[0].1, false).unwrap();
+    let (transactions, signature) = (said["newTransactions"].to_string(), said["lastSignature"].as_str().unwrap());
+    other.add_transactions(SESSION, None, &transactions, signature, false).unwrap();
+    assert_eq!(other.transaction_count(SESSION), Some(3));
+
+    for missing in
+        [format!(r#"[["{SESSION}",2,3,"s"]]"#), format!(r#"[["{SESSION}",5,1,"s"]]"#), r#"[["other",0,1,"s"]]"#.into()]
+    {
+        assert_eq!(message(&missing), None, "{missing}");
+    }
+    assert_eq!(message("[]").as_deref(), Some(r#"{"action":"content","id":"co_zX","priority":3,"new":{}}"#));
+    for (head, sessions) in [("{}", "[]"), ("", "[]"), (head, "{}"), (head, r#"[["a",-1,1,"s"]]"#)] {
+        assert!(map.content_message(head, sessions).is_err(), "{head} {sessions}");
+    }
+}
