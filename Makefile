@@ -83,8 +83,13 @@ ifneq ($(V8_ARCHIVE),)
 endif
 
 .PHONY: bench-relay
-bench-relay: setup ## what a relay holds and how fast it is, side by side with jazz-run and the SDK's relay on Node
+bench-relay: setup ## what a relay holds and how fast it is, side by side with jazz-run and the SDK's relay on Node; both engines where both can be built
+ifneq ($(V8_ARCHIVE),)
+	RUSTY_V8_ARCHIVE=$(abspath $(V8_ARCHIVE)) cargo build --locked --release $(V8_FEATURES) --target-dir target/engine-v8
+	CARO_V8=$(abspath target/engine-v8/release/caro) cargo bench --locked --bench relay
+else
 	cargo bench --locked --bench relay
+endif
 
 .PHONY: soak-relay
 soak-relay: check-tools ## SOAK_MINUTES (60) of ordinary use of a relay: its memory has to stay where it is

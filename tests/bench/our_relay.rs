@@ -1,5 +1,6 @@
 //! `caro relay serve` as a benchmark runs it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -17,12 +18,12 @@ pub struct OurRelay {
 impl OurRelay {
     /// Starts it on a free port with its store in this folder.
     pub fn start(data_dir: &Path) -> Self {
-        Self::with(data_dir, &[])
+        Self::of(BINARY.as_ref(), data_dir, &[])
     }
 
-    /// Starts it with these arguments too.
-    pub fn with(data_dir: &Path, arguments: &[&str]) -> Self {
-        let mut process = Command::new(BINARY)
+    /// Starts this program as one, with these arguments too.
+    pub fn of(binary: &OsStr, data_dir: &Path, arguments: &[&str]) -> Self {
+        let mut process = Command::new(binary)
             .args(["relay", "serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(arguments)

@@ -1,6 +1,7 @@
 //! Who is measured: our relay in its variants, relays that nobody here wrote, and the limit.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,11 +10,14 @@ use std::process::{Child, Command, Stdio};
 use super::echo;
 use crate::common::node::{JazzRun, NodeRelay, interop_dir};
 use crate::common::postgres::Postgres;
+use crate::home::BINARY;
 use crate::our_relay::OurRelay;
 
 /// Our relay in the forms that are measured: a name, and what `caro relay serve` is told.
 const VARIANTS: [(&str, &[&str]); 3] =
     [("caro", &[]), ("2 engines", &["--engines", "2"]), ("4 engines", &["--engines", "4"])];
+/// Where a program is that was built with the second engine, if there is one.
+const V8_BINARY: &str = "CARO_V8";
 /// What all of them are told, so that ten thousand connections are not one too many.
 const CONNECTIONS: [&str; 2] = ["--max-connections", "100000"];
 
@@ -29,6 +33,8 @@ pub struct Contender {
 #[derive(Clone, Copy)]
 enum Kind {
     Ours(&'static [&'static str]),
+    /// Ours on the second engine.
+    OnV8,
     /// Ours on a database server of its own, whose processor time is not counted as the relay's.
     OnPostgres,
     /// `jazz-run sync` 0.15.10; it brings each transaction to disk.
@@ -55,6 +61,9 @@ impl Contender {
         let column = |name, kind| Self { name, kind, database: RefCell::default() };
         let mut all: Vec<Self> =
             VARIANTS.into_iter().map(|(name, arguments)| column(name, Kind::Ours(arguments))).collect();
+        if std::env::var_os(V8_BINARY).is_some() {
+            all.push(column("V8", Kind::OnV8));
+        }
         if Postgres::is_installed() {
             all.push(column("PostgreSQL", Kind::OnPostgres));
         }
@@ -89,8 +98,9 @@ impl Contender {
         std::fs::create_dir_all(folder).expect("a folder");
         let database = folder.join("relay.db");
         match self.kind {
-            Kind::Ours(arguments) => ours(folder, arguments),
-            Kind::OnPostgres => ours(folder, &["--database", &self.database(folder)]),
+            Kind::Ours(arguments) => ours(BINARY.as_ref(), folder, arguments),
+            Kind::OnV8 => ours(&std::env::var_os(V8_BINARY).expect("looked at before"), folder, &[]),
+            Kind::OnPostgres => ours(BINARY.as_ref(), folder, &["--database", &self.database(folder)]),
             Kind::JazzRun => {
                 let relay = JazzRun::start(Some(&database));
                 Running::new(relay.url().to_owned(), relay.pid(), Speech::Jazz, relay)
@@ -110,9 +120,9 @@ impl Contender {
     }
 }
 
-fn ours(folder: &Path, arguments: &[&str]) -> Running {
+fn ours(binary: &OsStr, folder: &Path, arguments: &[&str]) -> Running {
     let arguments: Vec<&str> = CONNECTIONS.iter().chain(arguments).copied().collect();
-    let relay = OurRelay::with(folder, &arguments);
+    let relay = OurRelay::of(binary, folder, &arguments);
     Running::new(relay.url.clone(), relay.pid(), Speech::Jazz, relay)
 }
 

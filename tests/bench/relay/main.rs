@@ -1,6 +1,6 @@
 //! `make bench-relay`: what a relay holds and how fast it is, side by side, in one run.
 //!
-//! Our relay with one engine and several, and with a PostgreSQL of its own; the released `jazz-run sync` 0.15.10, and a relay on the official SDK 0.20.19 with its native cryptography; and
+//! Our relay with one engine and several, on the second engine where `CARO_V8` names such a program, and with a PostgreSQL of its own; the released `jazz-run sync` 0.15.10, and a relay on the official SDK 0.20.19 with its native cryptography; and
 //! the limit, a WebSocket server that brings each message to disk and sends it back. The official one is there twice: with a
 //! flush for each transaction, as ours and `jazz-run` have, and without. The clients are bare connections with messages that
 //! were signed before. In brackets: how many times our relay is ahead. The machine may be noisy: compare within one run.
