@@ -11,6 +11,7 @@ mod isolate;
 mod listen;
 mod ops;
 pub mod protocol;
+pub mod queue;
 mod store;
 mod store_check;
 

@@ -116,5 +116,5 @@ fn the_network_ends_with_its_owner() {
     let mut frames = connect(&network, address(&format!("ws://{server}")));
     drop(network);
     crate::common::home::wait_until("the connection is gone", || frames.outgoing.is_closed());
-    assert!(frames.incoming.blocking_recv().is_none());
+    assert!(futures::executor::block_on(frames.incoming.recv()).is_none());
 }

@@ -122,7 +122,7 @@ fn what_was_queued_is_sent_before_the_connection_closes() {
     for _ in 0..500 {
         send(&frames, "x".repeat(10_000));
     }
-    let (gone, _) = tokio::sync::mpsc::unbounded_channel();
+    let (gone, _) = caro::runtime::queue::queue();
     drop(std::mem::replace(&mut frames.outgoing, gone));
     assert_eq!(outcome.recv_timeout(super::peers::DEADLINE), Ok((500, true)));
     assert_eq!(receive(&network, &mut frames), None);

@@ -6,19 +6,22 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
 use futures::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::session_map::SessionMaps;
 use super::{exception, guarded, guarded_async, text};
 use crate::runtime::ending::{Ending, HangUp};
+use crate::runtime::queue;
 
 /// Dials the configured relay; the error is in plain words.
 pub type Dialer = Box<dyn Fn() -> BoxFuture<'static, Result<Frames, String>> + Send>;
@@ -29,11 +32,11 @@ pub type Claim = Box<dyn Fn(&str) -> bool + Send>;
 /// The program's two queues of one connection, as the script's side holds them.
 pub struct Frames {
     /// Frames to send; dropping it closes the connection once they are sent.
-    pub outgoing: mpsc::UnboundedSender<String>,
+    pub outgoing: queue::Sender<String>,
     /// Bytes that were queued and not yet written to the network.
     pub buffered: Arc<AtomicUsize>,
-    /// Frames received; ends when the connection has. Boxed, since the queue has room for many and mostly holds none.
-    pub incoming: mpsc::Receiver<Box<Received>>,
+    /// Frames received; ends when the connection has.
+    pub incoming: queue::Receiver<Received>,
     /// Ends the connection with a reason.
     pub hang_up: HangUp,
     /// The reason with which the other side ended it, before `incoming` ends.
@@ -46,8 +49,8 @@ pub struct Frames {
 pub struct Received {
     /// What it says.
     pub text: String,
-    /// Given back to the one who reads the network.
-    pub room: Vec<OwnedSemaphorePermit>,
+    /// Given back to the one who reads the network: that of its connection, and of all where they share some.
+    pub room: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
     /// Counts it among those that wait, where somebody counts.
     pub waiting: Option<Waiting>,
 }
@@ -84,9 +87,9 @@ impl Drop for Waiting {
 
 struct Socket {
     /// None once the script has closed it.
-    outgoing: Option<mpsc::UnboundedSender<String>>,
+    outgoing: Option<queue::Sender<String>>,
     buffered: Arc<AtomicUsize>,
-    incoming: Rc<tokio::sync::Mutex<mpsc::Receiver<Box<Received>>>>,
+    incoming: queue::Receiver<Received>,
     hang_up: HangUp,
     ending: Arc<OnceLock<Ending>>,
     claim: Option<Claim>,
@@ -128,7 +131,7 @@ impl Sockets {
             Socket {
                 outgoing: Some(frames.outgoing),
                 buffered: frames.buffered,
-                incoming: Rc::new(tokio::sync::Mutex::new(frames.incoming)),
+                incoming: frames.incoming,
                 hang_up: frames.hang_up,
                 ending: frames.ending,
                 claim: frames.claim,
@@ -208,12 +211,17 @@ pub fn op_socket_buffered(state: &OpState, #[smi] socket: u32) -> f64 {
 #[op2]
 #[string]
 pub async fn op_socket_receive(state: Rc<RefCell<OpState>>, #[smi] socket: u32) -> Option<String> {
-    let incoming = state.borrow().borrow::<Sockets>().open.get(&socket)?.incoming.clone();
-    let frame = incoming.lock().await.recv().await;
-    if frame.is_none() {
-        state.borrow_mut().borrow_mut::<Sockets>().ended(socket);
-    }
-    frame.map(|frame| frame.text)
+    poll_fn(|cx| {
+        let mut state = state.borrow_mut();
+        let sockets = state.borrow_mut::<Sockets>();
+        let Some(open) = sockets.open.get_mut(&socket) else { return Poll::Ready(None) };
+        let frame = ready!(open.incoming.poll_recv(cx));
+        if frame.is_none() {
+            sockets.ended(socket);
+        }
+        Poll::Ready(frame.map(|frame| frame.text))
+    })
+    .await
 }
 
 /// Closes a connection once its queued frames are sent; `op_socket_receive` then ends.
