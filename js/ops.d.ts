@@ -93,6 +93,12 @@ declare interface CaroOps {
   op_socket_buffered(socket: number): number;
   /** The next text frame; null once the connection is closed. */
   op_socket_receive(socket: number): Promise<string | null>;
+  /** Has `op_socket_arrivals` name a connection once it has a frame, or is closed. */
+  op_socket_await(socket: number): void;
+  /** The connections that were awaited and have something now, at least one. */
+  op_socket_arrivals(): Promise<number[]>;
+  /** The frame that has come from a connection that was named; null once it is closed. */
+  op_socket_take(socket: number): string | null;
   op_socket_close(socket: number): void;
   /** The code with which the relay ended the connection to it that has ended last; 0 where it gave none. */
   op_socket_ending(): number;

@@ -26,6 +26,8 @@ export interface Host {
   onDisk(): Promise<void>;
   /** Resolves when a client may be read on; undefined where that is now. */
   turn(guest: Guest): Promise<void> | undefined;
+  /** A client reads what comes from now on: `read` is to be called whenever something has. */
+  opens(guest: Guest): void;
   /** A message about a CoValue has come from a client, or goes to it. */
   speaks(guest: Guest, id: string): void;
   /** The session map of what the node has of a CoValue. */
@@ -62,7 +64,7 @@ export class Guest implements Peer {
    */
   constructor(
     readonly id: string,
-    private readonly socket: number,
+    readonly socket: number,
     public account: string | null | undefined,
     private readonly host: Host,
   ) {}
@@ -99,7 +101,7 @@ export class Guest implements Peer {
 
   onMessage(deliver: (message: Message) => void): void {
     this.deliver = deliver;
-    void this.read();
+    this.host.opens(this);
   }
 
   /** The SDK asks for this on behalf of others than the node, of whom there are none here. */
@@ -140,14 +142,18 @@ export class Guest implements Peer {
     how();
   }
 
-  private async read(): Promise<void> {
-    for (;;) {
-      const text = await Deno.core.ops.op_socket_receive(this.socket);
-      if (text === null) break;
-      if (this.isOpen) this.take(text);
-      const wait = this.host.turn(this);
-      if (wait) await wait;
-    }
+  /** Reads the frame that has come, and awaits the next one once it is its turn. */
+  read(): void {
+    const { op_socket_await, op_socket_take } = Deno.core.ops;
+    const text = op_socket_take(this.socket);
+    if (text === null) return this.left();
+    if (this.isOpen) this.take(text);
+    const wait = this.host.turn(this);
+    if (wait) void wait.then(() => op_socket_await(this.socket));
+    else op_socket_await(this.socket);
+  }
+
+  private left(): void {
     this.isOpen = false;
     this.deliver?.("Disconnected");
     this.host.left(this);

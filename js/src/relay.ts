@@ -13,6 +13,7 @@ import { awaitDependencies } from "./dependencies";
 import { onDisk } from "./flush";
 import { Guest, type Host } from "./guest";
 import { eraseHoldings, keepHoldings } from "./holdings";
+import { Inbox } from "./inbox";
 import { Largest } from "./largest";
 import { speakAsRelay } from "./lines";
 import { contentBytes, Memory } from "./memory";
@@ -40,6 +41,7 @@ export class Relay {
   /** The clients, by the names that the SDK has for them. */
   private readonly guests = new Map<string, Guest>();
   private readonly backlog = new Backlog(this.guests);
+  private readonly inbox = new Inbox();
   private node: LocalNode;
   private complainedAt = -Infinity;
   private turns!: Turns;
@@ -66,11 +68,13 @@ export class Relay {
   private readonly host: Host = {
     onDisk,
     turn: (guest) => this.turns.of(guest),
+    opens: (guest) => this.inbox.opens(guest),
     speaks: (guest, id) => this.audience.hears(guest, id),
     mapOf: (id) => handleOf(this.node.getCoValue(id as RawCoID).verified?.["impl"]),
     holds: (bytes) => this.backlog.grows(bytes),
     left: (guest) => {
       this.guests.delete(guest.id);
+      this.inbox.left(guest);
       this.audience.left(guest);
       this.names.left(guest);
     },

@@ -39,6 +39,15 @@ impl<T> Shared<T> {
     }
 }
 
+impl<T> Inside<T> {
+    fn wait(&mut self, cx: &mut Context<'_>) {
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+}
+
 impl<T> Sender<T> {
     /// Puts something in.
     ///
@@ -75,10 +84,17 @@ impl<T> Receiver<T> {
         if !inside.has_sender {
             return Poll::Ready(None);
         }
-        match &mut inside.reader {
-            Some(reader) => reader.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
+        inside.wait(cx);
+        Poll::Pending
+    }
+
+    /// Ready once there is something to take out, or the end.
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inside = self.0.inside();
+        if !inside.items.is_empty() || !inside.has_sender {
+            return Poll::Ready(());
         }
+        inside.wait(cx);
         Poll::Pending
     }
 

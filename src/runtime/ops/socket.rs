@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Poll, ready};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
 use deno_core::{OpState, op2, v8};
@@ -107,10 +107,54 @@ impl Socket {
     }
 }
 
+/// The connections from which something has come that was awaited.
+#[derive(Default)]
+struct Arrivals(Mutex<Arrived>);
+
+#[derive(Default)]
+struct Arrived {
+    sockets: Vec<u32>,
+    reader: Option<Waker>,
+}
+
+/// What tells that something has come from one of them.
+struct Bell {
+    arrivals: Arc<Arrivals>,
+    socket: u32,
+}
+
+impl Arrivals {
+    fn add(&self, socket: u32) {
+        let mut arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        arrived.sockets.push(socket);
+        let reader = arrived.reader.take();
+        drop(arrived);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Vec<u32>> {
+        let mut arrived = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if arrived.sockets.is_empty() {
+            arrived.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(std::mem::take(&mut arrived.sockets))
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.arrivals.add(self.socket);
+    }
+}
+
 /// The isolate's connections.
 pub(crate) struct Sockets {
     dialer: Option<Dialer>,
     open: HashMap<u32, Socket>,
+    arrivals: Arc<Arrivals>,
     next: u32,
     /// The one that was dialled last, and why the last of those ended that have.
     dialled: Option<u32>,
@@ -119,7 +163,7 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     pub(crate) fn new(dialer: Option<Dialer>) -> Self {
-        Self { dialer, open: HashMap::new(), next: 1, dialled: None, ending: None }
+        Self { dialer, open: HashMap::new(), arrivals: Arc::default(), next: 1, dialled: None, ending: None }
     }
 
     /// Takes a connection in and names it.
@@ -138,6 +182,16 @@ impl Sockets {
             },
         );
         handle
+    }
+
+    /// Ready with the next frame; with none once the connection has ended.
+    fn poll_receive(&mut self, handle: u32, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        let Some(socket) = self.open.get_mut(&handle) else { return Poll::Ready(None) };
+        let frame = ready!(socket.incoming.poll_recv(cx));
+        if frame.is_none() {
+            self.ended(handle);
+        }
+        Poll::Ready(frame.map(|frame| frame.text))
     }
 
     /// A connection has ended, and nothing more comes from it.
@@ -211,20 +265,43 @@ pub fn op_socket_buffered(state: &OpState, #[smi] socket: u32) -> f64 {
 #[op2]
 #[string]
 pub async fn op_socket_receive(state: Rc<RefCell<OpState>>, #[smi] socket: u32) -> Option<String> {
-    poll_fn(|cx| {
-        let mut state = state.borrow_mut();
-        let sockets = state.borrow_mut::<Sockets>();
-        let Some(open) = sockets.open.get_mut(&socket) else { return Poll::Ready(None) };
-        let frame = ready!(open.incoming.poll_recv(cx));
-        if frame.is_none() {
-            sockets.ended(socket);
-        }
-        Poll::Ready(frame.map(|frame| frame.text))
-    })
-    .await
+    poll_fn(|cx| state.borrow_mut().borrow_mut::<Sockets>().poll_receive(socket, cx)).await
 }
 
-/// Closes a connection once its queued frames are sent; `op_socket_receive` then ends.
+/// Has [`op_socket_arrivals`] name a connection once it has a frame, or has ended. One promise then waits for thousands of
+/// connections, of which most say nothing.
+#[op2(fast)]
+pub fn op_socket_await(state: &mut OpState, #[smi] socket: u32) {
+    let sockets = state.borrow_mut::<Sockets>();
+    let arrivals = &sockets.arrivals;
+    let waits = sockets.open.get_mut(&socket).is_some_and(|open| {
+        let bell = Arc::new(Bell { arrivals: arrivals.clone(), socket }).into();
+        open.incoming.poll_ready(&mut Context::from_waker(&bell)).is_pending()
+    });
+    if !waits {
+        arrivals.add(socket);
+    }
+}
+
+/// The connections that were awaited and have something now, at least one.
+#[op2]
+#[serde]
+pub async fn op_socket_arrivals(state: Rc<RefCell<OpState>>) -> Vec<u32> {
+    let arrivals = state.borrow().borrow::<Sockets>().arrivals.clone();
+    poll_fn(|cx| arrivals.poll_take(cx)).await
+}
+
+/// The frame that has come from a connection; null once it has ended. An empty one stands for none.
+#[op2]
+#[string]
+pub fn op_socket_take(state: &mut OpState, #[smi] socket: u32) -> Option<String> {
+    match state.borrow_mut::<Sockets>().poll_receive(socket, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(frame) => frame,
+        Poll::Pending => Some(String::new()),
+    }
+}
+
+/// Closes a connection once its queued frames are sent; it then ends.
 #[op2(fast)]
 pub fn op_socket_close(state: &mut OpState, #[smi] socket: u32) {
     if let Some(socket) = state.borrow_mut::<Sockets>().open.get_mut(&socket) {
