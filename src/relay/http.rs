@@ -39,7 +39,7 @@ use super::upstream::Upstream;
 use crate::net::{BELOW_HEADER, Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
 use crate::runtime::protocol::{Accept, MayWrite};
 use crate::runtime::{Ending, HangUp};
-use crate::server::{Admission, Admitted, Client, Stream, Via, answer, behind, nearest};
+use crate::server::{Admission, Admitted, Client, ReadAhead, Stream, Via, answer, behind, nearest};
 
 /// How long the isolate may take to greet a connection.
 const GREETING: Duration = Duration::from_secs(30);
@@ -49,8 +49,8 @@ const READING: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: KeepAlive = KeepAlive { after: Duration::from_secs(4), text: ping };
 /// How long saying good-bye may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// How much a connection reads at once: most say little.
-const READ_BUFFER: usize = 1 << 10;
+/// How much a WebSocket keeps room for: most say little.
+pub(super) const READ_BUFFER: usize = 128;
 
 /// What all answers share.
 pub(super) struct Shared {
@@ -152,7 +152,7 @@ pub(super) fn enter(shared: &Shared, via: Via) -> Option<Admitted> {
 
 /// Serves one connection until it has become a WebSocket, or has had its answers; it has its place until then.
 pub(super) async fn serve(router: Router, budget: Budget, stream: Box<dyn Stream>, via: Via, place: Admitted) {
-    let (stream, gauge) = Metered::new(stream, budget);
+    let (stream, gauge) = Metered::new(ReadAhead::new(stream), budget);
     let mark = move |extensions: &mut Extensions| {
         extensions.insert(via);
         extensions.insert(gauge.clone());

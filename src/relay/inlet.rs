@@ -164,7 +164,7 @@ impl futures::Stream for Inlet {
             }
             if let Some(piece) = self.pieces.pop_front() {
                 if self.pieces.is_empty() {
-                    self.room = None;
+                    (self.pieces, self.room) = (VecDeque::new(), None);
                 }
                 return Poll::Ready(Some(Ok(Message::Text(piece.into()))));
             }

@@ -13,6 +13,7 @@ mod forwarded;
 mod http;
 mod listener;
 pub(crate) mod page;
+mod read_ahead;
 mod signals;
 mod told;
 
@@ -28,6 +29,7 @@ pub(crate) use database::{Connector, DatabaseConnection, in_words};
 pub(crate) use http::answer;
 pub use listener::{Inherited, ListenError};
 pub(crate) use listener::{Listener, Stream};
+pub(crate) use read_ahead::ReadAhead;
 pub(crate) use signals::{Asked, Signals};
 pub use told::Told;
 

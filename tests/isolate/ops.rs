@@ -195,9 +195,11 @@ fn handles_that_were_never_given_are_errors_or_nothing() {
          ops.op_host_event('{}');
          ops.op_host_reply('nonsense');
          let message; try { ops.op_session_map_header(77); } catch (error) { message = error.message; }
-         return [ops.op_socket_buffered(77), await ops.op_socket_receive(77), message, await ops.op_host_receive()];",
+         ops.op_socket_await(77);
+         const ended = [await ops.op_socket_arrivals(), ops.op_socket_take(77), await ops.op_socket_receive(77)];
+         return [ops.op_socket_buffered(77), ...ended, message, await ops.op_host_receive()];",
     );
-    assert_eq!(outcome, json!([0, null, "that session map was freed", null]));
+    assert_eq!(outcome, json!([0, [77], null, null, "that session map was freed", null]));
 }
 
 /// Objects of the engine's garbage-collected kind are never freed by QuickJS.
