@@ -6,6 +6,7 @@
  */
 
 import type { LocalNode } from "cojson";
+import { waitToAsk } from "./asking";
 import type { Guest } from "./guest";
 
 type SyncManager = LocalNode["syncManager"];
@@ -21,6 +22,8 @@ export class Audience {
     sync.addPeer = (peer, ...rest) => {
       if (peer.role === "server") servers.add(peer.id);
       add(peer, ...rest);
+      const state = sync.peers[peer.id];
+      if (peer.role === "client" && state) waitToAsk(state);
     };
     sync.getServerPeers = (_id, except) => this.states([...servers].filter((peer) => peer !== except));
     sync.getPeers = (id) => sync.getServerPeers(id).concat(this.states([...(this.byId.get(id) ?? [])].map((guest) => guest.id)));

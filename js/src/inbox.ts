@@ -26,7 +26,16 @@ export class Inbox {
 
   private async run(): Promise<never> {
     for (;;) {
-      for (const socket of await Deno.core.ops.op_socket_arrivals()) this.guests.get(socket)?.read();
+      for (const socket of await Deno.core.ops.op_socket_arrivals()) this.read(socket);
+    }
+  }
+
+  private read(socket: number): void {
+    try {
+      this.guests.get(socket)?.read();
+    } catch (error) {
+      // The others are read on.
+      console.error("what a client sent could not be dealt with", error);
     }
   }
 }
