@@ -250,6 +250,44 @@ fn what_is_unfinished_on_all_connections_together_is_bounded() {
     });
 }
 
+/// Sends a large frame of questions, from an address that a proxy names.
+fn sends_many_questions(relay: &Relay, address: &str, mib: usize) -> Client {
+    let mut client = websocket(&relay.url(), &[("x-forwarded-for", address)]).unwrap();
+    let question = load(NOBODYS);
+    client.send(&vec![question.as_str(); (mib << 20) / (question.len() + 1)].join("\n"));
+    client
+}
+
+#[test]
+fn a_frame_that_is_there_and_not_read_on_keeps_no_room_from_those_of_others() {
+    let relay = Relay::with(&[
+        "--trusted-proxy",
+        "127.0.0.1",
+        "--max-bytes-per-second",
+        "100000",
+        "--frame-memory-mib",
+        "65",
+        "--frame-timeout",
+        "2",
+    ]);
+    let device = device(&relay);
+    // At this pace it takes ten minutes.
+    let mut large = sends_many_questions(&relay, "198.51.100.7", 60);
+    // This is more than there is beside it.
+    let url = relay.url();
+    let other = std::thread::spawn(move || {
+        let mut other = websocket(&url, &[("x-forwarded-for", "198.51.100.8")]).unwrap();
+        other.send(&vec![load(NOBODYS).as_str(); 250_000].join("\n"));
+    });
+    wait_until("it is given up", || {
+        large.text();
+        large.ended.is_some()
+    });
+    assert_eq!(large.ended.as_ref().map(|(code, _)| *code), Some(4408));
+    other.join().expect("the other's frame was read");
+    serves(&device);
+}
+
 #[test]
 fn beside_two_that_flood_others_are_answered() {
     let relay = Relay::new();

@@ -18,10 +18,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_service::Service as _;
 
 use super::access::{Access, AccessRule};
-use super::gauge::{Budget, Metered};
+use super::gauge::Metered;
 use super::http::READ_BUFFER;
 use super::inlet::{Inlet, LONGEST_MESSAGE, PIECE, is_nested_too_deeply, pieces};
 use super::outside::{Counts, Status};
+use super::room::Budget;
 use super::{DatabaseAddress, ListenAddress};
 use crate::fuzz::{Target, survives_json, text, texts};
 use crate::net::MAX_FRAME_BYTES;
@@ -66,17 +67,19 @@ fn streams() -> Vec<Vec<u8>> {
 fn stream(bytes: &[u8]) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
     let (mut client, server) = tokio::io::duplex(1 << 16);
-    let (server, gauge) = Metered::new(ReadAhead::new(server), Budget::new(0));
     let time = Duration::from_secs(5);
+    let budget = Budget::new(0, time);
+    let (server, gauge) = Metered::new(ReadAhead::new(server), budget.clone());
     // Whether what came was as promised; closed when the connection is over.
     let (tell, mut told) = tokio::sync::mpsc::channel(1);
     let router = Router::new().fallback(get(move |upgrade: WebSocketUpgrade| {
-        let (gauge, tell) = (gauge.clone(), tell.clone());
+        let (gauge, tell, budget) = (gauge.clone(), tell.clone(), budget.clone());
         async move {
             let upgrade = upgrade.read_buffer_size(READ_BUFFER);
             upgrade.max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES).on_upgrade(
                 move |socket| async move {
                     let hang_up = HangUp::new();
+                    gauge.begin(budget.whose(None, hang_up.clone()));
                     let mut inlet = Inlet::new(socket, gauge, time, time, None, Counts::new(), hang_up.clone());
                     let mut is_well = true;
                     loop {

@@ -1,7 +1,7 @@
 //! How much of unfinished frames is in memory: bounded for all connections together.
 //!
 //! A WebSocket keeps what has come of a frame until all of it has. A little of that is free; beyond it a connection is read on
-//! only with room from a budget that all share. It says how much came, so that a frame that does not go on can be
+//! only with room from a budget that all share (`room.rs`). It says how much came, so that a frame that does not go on can be
 //! given up, and its room with it.
 
 use std::io;
@@ -12,23 +12,18 @@ use std::task::{Context, Poll, ready};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::room::{Budget, More, Room, Whose};
 
 /// What every connection may have of an unfinished frame, in bytes; most frames are smaller.
 const FREE: usize = 16 << 10;
-/// How much room is asked for at once, in KiB.
-const STEP: u32 = 256;
-
-/// The room for unfinished frames, in KiB; clones share it.
-#[derive(Clone)]
-pub(super) struct Budget(Arc<Semaphore>);
 
 /// A stream whose bytes are counted.
 pub(super) struct Metered<S> {
     inner: S,
     budget: Budget,
     gauge: Gauge,
-    asking: Option<BoxFuture<'static, Option<OwnedSemaphorePermit>>>,
+    asking: Option<BoxFuture<'static, Option<More>>>,
 }
 
 /// What has come of a frame on one connection.
@@ -42,21 +37,18 @@ struct Inside {
     unfinished: usize,
     /// What of it had come when progress was last asked for.
     seen: usize,
+    /// Whose room that is; none before there are frames.
+    whose: Option<Whose>,
     room: Option<Room>,
     waiting: bool,
 }
 
-/// Room that a frame takes up until this is dropped.
-pub(super) struct Room(OwnedSemaphorePermit);
-
-impl Budget {
-    /// As much room as this; no less than the largest frame needs.
-    pub(super) fn new(mib: u32) -> Self {
-        Self(Arc::new(Semaphore::new(mib.max(65) as usize * 1024)))
-    }
-}
-
 impl Gauge {
+    /// From now on frames come.
+    pub(super) fn begin(&self, whose: Whose) {
+        self.inside().whose = Some(whose);
+    }
+
     /// A frame is complete: what has come was all of it. Its room is that of whoever has it now.
     pub(super) fn whole(&self) -> Option<Room> {
         let mut inside = self.inside();
@@ -87,12 +79,12 @@ impl Gauge {
         self.inside().unfinished > 0
     }
 
-    /// What has come of it since this was last asked; none where it waits for room and keeps none from others.
+    /// What has come of it since this was last asked; none where it waits for room, which others have.
     pub(super) fn progress(&self) -> Option<usize> {
         let mut inside = self.inside();
         let came = inside.unfinished.saturating_sub(inside.seen);
         inside.seen = inside.unfinished;
-        (!inside.waiting || inside.room.is_some()).then_some(came)
+        (!inside.waiting).then_some(came)
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -116,20 +108,22 @@ impl<S> Metered<S> {
                 };
                 self.asking = None;
                 let mut inside = self.gauge.inside();
+                let inside = &mut *inside;
                 inside.waiting = false;
                 match (permit, &mut inside.room) {
                     (None, _) => return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into())),
-                    (Some(more), Some(Room(room))) => room.merge(more),
-                    (Some(more), none) => *none = Some(Room(more)),
+                    (Some(more), Some(room)) => room.grow(more),
+                    (Some(more), none) => {
+                        *none = inside.whose.as_ref().map(|whose| Room::begin(self.budget.clone(), whose, more));
+                    }
                 }
             }
             let inside = self.gauge.inside();
-            let room = inside.room.as_ref().map_or(0, |Room(room)| room.num_permits() * 1024);
-            if inside.unfinished < FREE + room {
+            let room = inside.room.as_ref().map_or(0, Room::bytes);
+            let Some(whose) = inside.whose.as_ref().filter(|_| inside.unfinished >= FREE + room) else {
                 return Poll::Ready(Ok(()));
-            }
-            let budget = self.budget.0.clone();
-            self.asking = Some(async move { budget.acquire_many_owned(STEP).await.ok() }.boxed());
+            };
+            self.asking = Some(self.budget.clone().more(whose.clone()).boxed());
         }
     }
 }
@@ -141,8 +135,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
         let more = buffer.filled().len() - before;
         let mut inside = self.gauge.inside();
-        inside.unfinished += more;
         inside.came += more as u64;
+        if inside.whose.is_some() {
+            inside.unfinished += more;
+            inside.room.iter().for_each(|room| room.came(more));
+        }
         drop(inside);
         Poll::Ready(Ok(()))
     }
@@ -176,26 +173,36 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+    use crate::relay::room::STEP;
+    use crate::runtime::HangUp;
 
     #[tokio::test]
     async fn what_is_unfinished_waits_for_room_and_gives_it_back() {
-        let budget = Budget(Arc::new(Semaphore::new(STEP as usize)));
+        let budget = Budget::of_steps(1, 1, Duration::from_secs(60));
         let (mut far, near) = tokio::io::duplex(1 << 20);
         let (mut metered, gauge) = Metered::new(near, budget.clone());
         let (mut other_far, other_near) = tokio::io::duplex(1 << 20);
         let (mut other, other_gauge) = Metered::new(other_near, budget.clone());
         for stream in [&mut far, &mut other_far] {
-            stream.write_all(&vec![0; FREE + 1]).await.unwrap();
+            stream.write_all(&vec![0; 2 * FREE + 1]).await.unwrap();
         }
         let mut bytes = vec![0; FREE];
         metered.read_exact(&mut bytes).await.unwrap();
+        assert!(!gauge.is_unfinished(), "headers are no frame");
         other.read_exact(&mut bytes).await.unwrap();
-        assert_eq!(budget.0.available_permits(), STEP as usize, "a little is free");
+        for gauge in [&gauge, &other_gauge] {
+            gauge.begin(budget.whose(None, HangUp::new()));
+        }
+        metered.read_exact(&mut bytes).await.unwrap();
+        other.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(budget.free(), STEP as usize, "a little is free");
         metered.read_u8().await.unwrap();
-        assert_eq!(budget.0.available_permits(), 0);
+        assert_eq!(budget.free(), 0);
         assert!(gauge.is_unfinished() && gauge.progress() == Some(FREE + 1) && gauge.progress() == Some(0));
         {
             let waiting = other.read_u8();
@@ -207,6 +214,6 @@ mod tests {
         }
         assert!(!gauge.is_unfinished());
         drop((other, other_gauge));
-        assert_eq!(budget.0.available_permits(), STEP as usize, "who goes leaves its room");
+        assert_eq!(budget.free(), STEP as usize, "who goes leaves its room");
     }
 }

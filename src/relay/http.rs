@@ -27,13 +27,14 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{Access, Pass};
 use super::below::{Behind, Below};
 use super::engines::Engines;
-use super::gauge::{Budget, Gauge, Metered};
+use super::gauge::{Gauge, Metered};
 use super::inlet::Inlet;
 use super::members::{Member, Members};
 use super::outside::{self, Outside, Pseudonyms, State as Doing};
-use super::pace::{Pace, Paces};
+use super::pace::{Owner, Pace, Paces};
 use super::postgres::Database;
 use super::refusal::Refusal;
+use super::room::Budget;
 use super::sqlite::Log;
 use super::upstream::Upstream;
 use crate::net::{BELOW_HEADER, Frame, KeepAlive, MAX_FRAME_BYTES, WireMessage, frames_for};
@@ -209,6 +210,7 @@ async fn upgrade(
     if let Some(pseudonyms) = &shared.pseudonyms {
         tracing::info!(client = pseudonyms.of(client), "a client came");
     }
+    gauge.begin(shared.budget.whose(Owner::of(&guest.pass, client).as_ref(), guest.hang_up.clone()));
     upgrade
         .read_buffer_size(READ_BUFFER)
         .max_message_size(MAX_FRAME_BYTES)

@@ -13,10 +13,11 @@ use futures::{FutureExt, Sink, SinkExt, StreamExt};
 use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 
-use super::gauge::{Gauge, Room};
+use super::gauge::Gauge;
 use super::outside::Counts;
 use super::pace::Pace;
 use super::pulse::{Pulse, Silence};
+use super::room::Room;
 use crate::runtime::{Ending, HangUp};
 
 /// A longer frame goes to the engine in pieces of about this many bytes, between its messages.
@@ -51,6 +52,8 @@ pub(super) struct Inlet {
     /// What of a frame has not been handed on, and the room that it takes up.
     pieces: VecDeque<String>,
     room: Option<Room>,
+    /// Whether the first of them was handed on already.
+    is_again: bool,
     rest: Option<Pin<Box<Sleep>>>,
     overdue: Option<Pin<Box<Sleep>>>,
     /// Whether the connection is ending: nothing that comes counts any more.
@@ -81,6 +84,7 @@ impl Inlet {
             hang_up,
             pieces: VecDeque::new(),
             room: None,
+            is_again: false,
             rest: None,
             overdue: None,
             ending: false,
@@ -90,6 +94,7 @@ impl Inlet {
     /// Has what was read already come once more.
     pub(super) fn put_back(&mut self, text: String) {
         self.pieces.push_front(text);
+        self.is_again = true;
     }
 
     /// Ends the connection; whoever reads it is told by `hang_up`.
@@ -110,16 +115,33 @@ impl Inlet {
             return Ok(());
         }
         self.counts.incoming.passed(text.len());
-        if is_nested_too_deeply(text) {
+        self.pieces = pieces(text).ok_or(Ending::TooLarge)?;
+        Ok(())
+    }
+
+    /// Hands a piece of a frame on. What has to be looked at byte by byte is looked at now: all of a large frame at once would
+    /// keep all others waiting.
+    fn hand_on(&mut self, piece: &str) -> Result<(), Ending> {
+        if self.pieces.is_empty() {
+            (self.pieces, self.room) = (VecDeque::new(), None);
+        } else if let Some(room) = &mut self.room {
+            room.left(piece.len());
+        }
+        if std::mem::take(&mut self.is_again) {
+            return Ok(());
+        }
+        if is_nested_too_deeply(piece) {
             return Err(Ending::Malformed);
         }
-        self.pieces = pieces(text).ok_or(Ending::TooLarge)?;
-        if let Some(pace) = &self.pace {
-            let messages = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
-            let wait = pace.take(messages, text.len());
-            self.rest = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
-        }
+        let messages = piece.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        self.slow_down(messages, piece.len());
         Ok(())
+    }
+
+    /// Reads nothing more for a while where the client has sent more than it may.
+    fn slow_down(&mut self, messages: usize, bytes: usize) {
+        let wait = self.pace.as_ref().map(|pace| pace.take(messages, bytes)).unwrap_or_default();
+        self.rest = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
     }
 
     /// Whether an unfinished frame has not gone on in its time.
@@ -163,10 +185,10 @@ impl futures::Stream for Inlet {
                 self.rest = None;
             }
             if let Some(piece) = self.pieces.pop_front() {
-                if self.pieces.is_empty() {
-                    (self.pieces, self.room) = (VecDeque::new(), None);
-                }
-                return Poll::Ready(Some(Ok(Message::Text(piece.into()))));
+                return match self.hand_on(&piece) {
+                    Ok(()) => Poll::Ready(Some(Ok(Message::Text(piece.into())))),
+                    Err(ending) => self.end(ending),
+                };
             }
             match self.socket.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(Message::Text(text)))) => {

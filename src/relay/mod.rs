@@ -24,6 +24,7 @@ mod pulse;
 mod refusal;
 mod retention;
 mod revocation;
+mod room;
 mod sqlite;
 mod store;
 mod upkeep;
@@ -51,11 +52,11 @@ use self::access::Access;
 use self::accounts::Accounts;
 use self::below::Below;
 use self::engines::Engines;
-use self::gauge::Budget;
 use self::http::Shared;
 use self::outside::{Outside, Pseudonyms};
 use self::pace::Paces;
 use self::postgres::{Database, Old};
+use self::room::Budget;
 use self::upstream::Upstream;
 use crate::local_socket;
 use crate::net::{Network, RelayAddress};
@@ -314,7 +315,7 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             members: Arc::default(),
             connections_per_account: options.connections.per_account,
             paces: Paces::new(options.rates),
-            budget: Budget::new(options.frames.memory_mib),
+            budget: Budget::new(options.frames.memory_mib, options.frames.time),
             frame_time: options.frames.time,
             client_time: options.client_time,
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),

@@ -25,11 +25,22 @@ pub struct Rates {
     pub bytes: Option<u32>,
 }
 
-/// Whose pace it is.
+/// Whom a connection is counted for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Owner {
+pub(super) enum Owner {
     Invitation(Hash),
     Address(Client),
+}
+
+impl Owner {
+    /// The one of a connection; none where it comes from this machine without an invitation.
+    pub(super) fn of(pass: &Pass, client: Client) -> Option<Self> {
+        match (pass, client) {
+            (Pass::Invitation(token), _) => Some(Self::Invitation(*token)),
+            (_, Client::Local) => None,
+            (_, client) => Some(Self::Address(client)),
+        }
+    }
 }
 
 /// The paces of all who are connected, and of those who were a moment ago.
@@ -58,11 +69,7 @@ impl Paces {
 
     /// The pace of a connection; none where nothing is limited, or where it comes from this machine without an invitation.
     pub(super) fn of(&self, pass: &Pass, client: Client) -> Option<Arc<Pace>> {
-        let owner = match (pass, client) {
-            (Pass::Invitation(token), _) => Owner::Invitation(*token),
-            (_, Client::Local) => return None,
-            (_, client) => Owner::Address(client),
-        };
+        let owner = Owner::of(pass, client)?;
         if self.rates.messages.is_none() && self.rates.bytes.is_none() {
             return None;
         }
