@@ -25,6 +25,8 @@ pub const MAX_FRAME_BYTES: usize = 64 << 20;
 const INCOMING_KIB: u32 = 1 << 10;
 /// No frame counts for less, so that there are no more than 64.
 const LEAST_KIB: u32 = INCOMING_KIB / 64;
+/// One of no more than this may always wait, however much those of other connections take up of what they share.
+const FREE_KIB: u32 = 64;
 /// How long the other side may take to read one frame. A side that never reads would let its queue grow for ever.
 const STALLED: Duration = Duration::from_secs(600);
 /// How long a closing connection may take to send what is queued.
@@ -287,11 +289,89 @@ async fn admit(
     counted: Option<Arc<dyn Queue>>,
 ) -> Option<Received> {
     let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
+    let is_free = size <= FREE_KIB && own.available_permits() == INCOMING_KIB as usize;
     let own = own.acquire_many_owned(size.clamp(LEAST_KIB, INCOMING_KIB)).await.ok()?;
     let of_all = match of_all {
+        Some(_) if is_free => None,
         Some(of_all) => Some(of_all.acquire_many_owned(size).await.ok()?),
         None => None,
     };
     let waiting = counted.map(|counted| Waiting::begin(counted, text.len()));
     Some(Received { text, room: (own, of_all), waiting })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// The near end of a socket from which texts come.
+    struct Texts(mpsc::UnboundedReceiver<String>);
+
+    impl Stream for Texts {
+        type Item = Result<String, Infallible>;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            self.0.poll_recv(cx).map(|text| text.map(Ok))
+        }
+    }
+
+    impl Sink<String> for Texts {
+        type Error = Infallible;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(self: Pin<&mut Self>, _: String) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl WireMessage for String {
+        fn text(text: String) -> Self {
+            text
+        }
+
+        fn close(_: u16, reason: &'static str) -> Self {
+            reason.to_owned()
+        }
+
+        fn into_frame(self) -> Frame {
+            Frame::Text(self)
+        }
+    }
+
+    #[tokio::test]
+    async fn one_ordinary_frame_may_always_wait_whatever_those_of_others_take_up() {
+        let taken = Arc::new(Semaphore::new(0));
+        let (says, texts) = mpsc::unbounded_channel();
+        let (runtime, room) = (tokio::runtime::Handle::current(), Some(taken.clone()));
+        let mut frames = frames_for(Texts(texts), &runtime, None, None, room, HangUp::new(), drop);
+        let length = FREE_KIB as usize * 1024;
+        for text in ["x".repeat(length), "y".into(), "x".repeat(length + 1)] {
+            says.send(text).unwrap();
+        }
+        assert_eq!(frames.incoming.recv().await.map(|frame| frame.text.len()), Some(length));
+        // The second one may have been looked at while the first waited.
+        taken.add_permits(1);
+        assert_eq!(frames.incoming.recv().await.map(|frame| frame.text), Some("y".into()));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(frames.incoming.recv().now_or_never().is_none(), "a large one waits for room");
+        taken.add_permits(FREE_KIB as usize + 1);
+        assert!(frames.incoming.recv().await.is_some());
+    }
 }
