@@ -289,6 +289,31 @@ fn a_frame_that_is_there_and_not_read_on_keeps_no_room_from_those_of_others() {
 }
 
 #[test]
+fn what_is_neither_text_nor_needed_is_not_taken_or_taken_slowly() {
+    let relay = Relay::new();
+    let device = device(&relay);
+    let mut binary = raw(&relay);
+    binary.write_all(&[0x82, 0x83, 0, 0, 0, 0, b'{', b'}', b'\n']).unwrap();
+    assert_eq!(raw_ending(&mut binary), Some(4400));
+    let mut pinging = raw(&relay);
+    let question = load(NOBODYS);
+    let mut frames = [0x89, 0x80, 0, 0, 0, 0].repeat(200);
+    frames.extend(announces(question.len() as u64));
+    frames.extend(question.as_bytes());
+    let begun = Instant::now();
+    pinging.write_all(&frames).unwrap();
+    let mut answers = Vec::<u8>::new();
+    while !answers.windows(NOBODYS.len()).any(|window| window == NOBODYS.as_bytes()) {
+        let mut some = [0; 4096];
+        let read = pinging.read(&mut some).unwrap();
+        assert!(read > 0, "it goes on");
+        answers.extend(&some[..read]);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(1_900), "{:?}", begun.elapsed());
+    serves(&device);
+}
+
+#[test]
 fn beside_two_that_flood_others_are_answered() {
     let relay = Relay::new();
     let _device = device(&relay);

@@ -28,6 +28,8 @@ pub(super) const LONGEST_MESSAGE: usize = 4 << 20;
 const DEEPEST: usize = 64;
 /// The least that an unfinished frame has to go on by, in bytes a second.
 const SLOWEST: u64 = 16 << 10;
+/// How long a client is not read after a control frame: who sends one now and then does not notice, and a flood of them costs little.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// How much may be in memory of frames that have not arrived whole, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -134,13 +136,13 @@ impl Inlet {
             return Err(Ending::Malformed);
         }
         let messages = piece.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        self.slow_down(messages, piece.len());
+        self.slow_down(messages, piece.len(), Duration::ZERO);
         Ok(())
     }
 
-    /// Reads nothing more for a while where the client has sent more than it may.
-    fn slow_down(&mut self, messages: usize, bytes: usize) {
-        let wait = self.pace.as_ref().map(|pace| pace.take(messages, bytes)).unwrap_or_default();
+    /// Reads nothing more for as long as this, or longer where the client has sent more than it may.
+    fn slow_down(&mut self, messages: usize, bytes: usize, least: Duration) {
+        let wait = self.pace.as_ref().map_or(least, |pace| pace.take(messages, bytes).max(least));
         self.rest = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
     }
 
@@ -198,7 +200,12 @@ impl futures::Stream for Inlet {
                 }
                 Poll::Ready(Some(Ok(Message::Ping(payload) | Message::Pong(payload)))) => {
                     self.gauge.control(payload.len());
+                    if !self.ending {
+                        self.slow_down(1, payload.len(), BREATH);
+                    }
                 }
+                // The protocol has none.
+                Poll::Ready(Some(Ok(Message::Binary(_)))) if !self.ending => return self.end(Ending::Malformed),
                 Poll::Ready(Some(Ok(Message::Binary(_)))) => drop(self.gauge.whole()),
                 Poll::Ready(Some(Err(error))) if is_too_long(&error) && !self.ending => {
                     return self.end(Ending::TooLarge);
