@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
-use crate::common::home::{TestHome, wait_until};
+use crate::common::home::{TestHome, is_slow_run, wait_until};
 use crate::common::random::Random;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve, signal};
 use crate::relay_hostile::{NOBODYS, client, goes_on};
@@ -106,6 +106,30 @@ fn metrics_count_what_happens_name_nobody_and_are_not_for_everybody() {
     }
     assert_eq!(websocket(&format!("ws://{at}/{TOKEN}"), &[]).err(), Some(StatusCode::NOT_FOUND));
     assert!(get(tcp(at), "/health").ends_with("ok\n") && get(tcp(at), "/ready").ends_with("ok\n"));
+}
+
+/// A machine that is busy does not take so many connections in the ten seconds after which silent ones are given up.
+#[test]
+fn slow_who_fills_the_front_door_takes_no_place_of_those_who_watch() {
+    use std::io::{Read, Write};
+    if !is_slow_run() {
+        return;
+    }
+    let (relay, at) = watched(&[]);
+    // As many as may ask at the same time; they say nothing.
+    let mut silent: Vec<TcpStream> = Vec::new();
+    wait_until("nobody else is answered", || {
+        silent.extend((0..512).map(|_| tcp(relay.address())));
+        silent.drain(..silent.len().saturating_sub(8_192));
+        let mut stream = tcp(relay.address());
+        let asked = stream.write_all(b"GET /health HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
+        let mut answer = String::new();
+        asked.is_err() || stream.read_to_string(&mut answer).is_err() || answer.is_empty()
+    });
+    assert!(get(tcp(at), "/health").ends_with("ok\n"));
+    assert!(metric(&get(tcp(at), "/metrics"), "caro_relay_refusals_total{reason=\"asking\"}") > 0.0);
+    let own = UnixStream::connect(relay.data().join("relay.sock")).unwrap();
+    assert!(get(own, "/health").ends_with("ok\n"));
 }
 
 #[test]

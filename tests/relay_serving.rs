@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use crate::common::authority::{Authority, Issued};
-use crate::common::home::{DEADLINE, wait_until};
+use crate::common::home::{DEADLINE, TestHome, wait_until};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve, signal};
 
 /// What a server answers to a plain request.
@@ -446,6 +446,35 @@ fn a_folder_that_others_can_write_to_keeps_only_the_socket_of_its_user_away() {
 /// The process that a relay's folder names as its own.
 pub fn holder(data: &Path) -> Option<u32> {
     std::fs::read_to_string(data.join("relay.lock")).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn who_asks_too_often_is_kept_out_for_a_while_and_nobody_else() {
+    let home = TestHome::new();
+    let tokens = home.file("tokens", "a-token-of-this-test-1");
+    let relay = Relay::with(&["--token-file", tokens.to_str().unwrap(), "--trusted-proxy", "127.0.0.1"]);
+    // A proxy brings the questions of many on one connection.
+    let ask = |client: &str, times: usize| {
+        let question = format!(
+            "GET /guessed HTTP/1.1\r\nHost: relay\r\nX-Forwarded-For: {client}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        let mut stream = tcp(relay.address());
+        let mut asking = stream.try_clone().unwrap();
+        let asked = std::thread::spawn(move || asking.write_all(question.repeat(times).as_bytes()).is_ok());
+        let mut answers = String::new();
+        while answers.matches("HTTP/1.1 ").count() < times {
+            let mut some = [0; 4096];
+            let read = stream.read(&mut some).unwrap();
+            assert!(read > 0, "it is answered: {answers}");
+            answers.push_str(std::str::from_utf8(&some[..read]).unwrap());
+        }
+        assert!(asked.join().unwrap());
+        answers.matches("HTTP/1.1 403").count()
+    };
+    let guessed = ask("198.51.100.7", 2_000);
+    assert!((500..2_000).contains(&guessed), "{guessed} guesses were looked at");
+    assert_eq!(ask("198.51.100.8", 1), 1);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use ipnet::IpNet;
 use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Pass};
+use super::arrivals::{Arrivals, Place};
 use super::below::{Behind, Below};
 use super::engines::Engines;
 use super::gauge::{Gauge, Metered};
@@ -83,7 +84,9 @@ pub(super) struct Shared {
     /// What waits for the engine may take up so many KiB.
     pub waiting: Arc<Semaphore>,
     /// Those who have not become one yet.
-    pub asking: Arc<Admission>,
+    pub asking: Arrivals,
+    /// Those who watch it, or are its user.
+    pub watching: Arrivals,
     pub trusted_proxies: Vec<IpNet>,
     /// Whether new clients should go elsewhere.
     pub draining: AtomicBool,
@@ -141,18 +144,18 @@ fn probes() -> Router<Arc<Shared>> {
     Router::new().route("/health", get(health)).route("/ready", get(ready))
 }
 
-/// A place for one more that asks for something, if there is one.
-pub(super) fn enter(shared: &Shared, via: Via) -> Option<Admitted> {
+/// A place for one more that asks for something, if there is one among these.
+pub(super) fn enter(shared: &Shared, others: &Arrivals, via: Via) -> Option<Place> {
     let client = nearest(via, &shared.trusted_proxies);
-    let admitted = shared.asking.admit(client).ok();
-    if admitted.is_none() {
+    let place = others.enter(client);
+    if place.is_none() {
         shared.refuse(client, Refusal::Asking);
     }
-    admitted
+    place
 }
 
 /// Serves one connection until it has become a WebSocket, or has had its answers; it has its place until then.
-pub(super) async fn serve(router: Router, budget: Budget, stream: Box<dyn Stream>, via: Via, place: Admitted) {
+pub(super) async fn serve(router: Router, budget: Budget, stream: Box<dyn Stream>, via: Via, place: Place) {
     let (stream, gauge) = Metered::new(ReadAhead::new(stream), budget);
     let mark = move |extensions: &mut Extensions| {
         extensions.insert(via);
@@ -203,6 +206,10 @@ async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, "this is a relay: connect with a WebSocket\n").into_response();
     };
     let client = behind(via, &headers, &shared.trusted_proxies);
+    // A connection may bring many questions, and a proxy those of many.
+    if !shared.asking.may_ask(client) {
+        return shared.refuse(client, Refusal::Address).into_response();
+    }
     let guest = match admit(&shared, client, via, below, &uri, &headers).await {
         Ok(guest) => guest,
         Err(why) => return shared.refuse(client, why).into_response(),

@@ -7,6 +7,7 @@
 mod access;
 mod accounts;
 mod administration;
+mod arrivals;
 mod below;
 mod descriptors;
 mod engines;
@@ -50,6 +51,7 @@ pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, 
 
 use self::access::Access;
 use self::accounts::Accounts;
+use self::arrivals::Arrivals;
 use self::below::Below;
 use self::engines::Engines;
 use self::http::Shared;
@@ -73,8 +75,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const WATCH_EVERY: Duration = Duration::from_secs(5);
 /// How often the certificate's files are looked at.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
-/// Clients that may be asking for something, none of them for long, in all and from one address.
-const ASKING: ConnectionLimits = ConnectionLimits { total: 4096, per_address: 64, per_account: usize::MAX };
+/// Clients that may be asking for something, none of them for long, in all and from one address; and those who watch it.
+const ASKING: (usize, usize) = (4096, 64);
+const WATCHING: (usize, usize) = (256, 32);
 /// What waits for the engine of all connections together, in KiB.
 const WAITING_KIB: usize = 256 << 10;
 /// How long clients may take to read the last that they are sent.
@@ -319,7 +322,8 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
             frame_time: options.frames.time,
             client_time: options.client_time,
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
-            asking: Admission::new(ASKING),
+            asking: Arrivals::new(ASKING.0, ASKING.1),
+            watching: Arrivals::new(WATCHING.0, WATCHING.1),
             trusted_proxies: options.trusted_proxies,
             draining: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -329,9 +333,9 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         let told =
             Told::Listening { clients: urls, watching: watching.iter().map(|listener| listener.url("http")).collect() };
         let serve_at =
-            |listener: Listener, router: axum::Router| {
+            |listener: Listener, router: axum::Router, of: fn(&Shared) -> &Arrivals| {
                 let (shared, budget) = (shared.clone(), shared.budget.clone());
-                let enter = move |via| http::enter(&shared, via);
+                let enter = move |via| http::enter(&shared, of(&shared), via);
                 tokio::spawn(listener.run(enter, move |stream, via, place| {
                     http::serve(router.clone(), budget.clone(), stream, via, place)
                 }))
@@ -341,9 +345,12 @@ pub fn serve(options: RelayOptions, mut tell: impl FnMut(Told)) -> Result<(), Re
         if notes_use {
             tasks.push(tokio::spawn(retention::keep(shared.clone(), options.forget_after)));
         }
-        tasks.extend(listeners.into_iter().map(|listener| serve_at(listener, http::for_clients(&shared))));
-        tasks.extend(at_own.map(|listener| serve_at(listener, http::for_its_user(&shared))));
-        tasks.extend(watching.into_iter().map(|listener| serve_at(listener, http::for_watching(&shared))));
+        // Whoever floods the front door takes nobody else's place.
+        let clients = |listener| serve_at(listener, http::for_clients(&shared), |shared| &shared.asking);
+        tasks.extend(listeners.into_iter().map(clients));
+        tasks.extend(at_own.map(|own| serve_at(own, http::for_its_user(&shared), |shared| &shared.watching)));
+        let watched = |listener| serve_at(listener, http::for_watching(&shared), |shared| &shared.watching);
+        tasks.extend(watching.into_iter().map(watched));
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
         tell(told);
 

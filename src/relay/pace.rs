@@ -56,8 +56,9 @@ pub(super) struct Pace {
 }
 
 /// An amount that grows with time up to a limit, and may be overdrawn.
-struct Bucket {
+pub(super) struct Bucket {
     a_second: f64,
+    most: f64,
     left: f64,
     at: Instant,
 }
@@ -84,7 +85,7 @@ impl Paces {
 
 impl Pace {
     fn new(rates: Rates) -> Self {
-        let bucket = |rate: u32| Mutex::new(Bucket::new(rate.max(1).into()));
+        let bucket = |rate: u32| Mutex::new(Bucket::new(rate.max(1).into(), BURST));
         Self { messages: rates.messages.map(bucket), bytes: rates.bytes.map(bucket) }
     }
 
@@ -102,18 +103,41 @@ impl Pace {
 }
 
 impl Bucket {
-    fn new(a_second: f64) -> Self {
-        Self { a_second, left: a_second * BURST, at: Instant::now() }
+    /// One that grows by so much a second, up to so many seconds' worth.
+    pub(super) fn new(a_second: f64, seconds: f64) -> Self {
+        let most = a_second * seconds;
+        Self { a_second, most, left: most, at: Instant::now() }
     }
 
+    /// Takes some; how long it takes until that had been there.
     fn take(&mut self, amount: usize) -> Duration {
-        let now = Instant::now();
-        let grown = self.left + now.duration_since(self.at).as_secs_f64() * self.a_second;
+        self.grow();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let amount = amount as f64;
-        self.left = grown.min(self.a_second * BURST) - amount;
-        self.at = now;
+        self.left -= amount;
         Duration::try_from_secs_f64(-self.left / self.a_second).unwrap_or_default()
+    }
+
+    /// Takes one, if there is one.
+    pub(super) fn take_one(&mut self) -> bool {
+        self.grow();
+        let is_there = self.left >= 1.0;
+        if is_there {
+            self.left -= 1.0;
+        }
+        is_there
+    }
+
+    /// Whether it grows no more.
+    pub(super) fn is_full(&mut self) -> bool {
+        self.grow();
+        self.left >= self.most
+    }
+
+    fn grow(&mut self) {
+        let now = Instant::now();
+        let grown = self.left + now.duration_since(self.at).as_secs_f64() * self.a_second;
+        (self.left, self.at) = (grown.min(self.most), now);
     }
 }
 
