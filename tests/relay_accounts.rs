@@ -76,6 +76,33 @@ fn an_invitation_is_for_one_account_and_all_its_devices() {
 }
 
 #[test]
+fn an_account_that_is_named_when_it_is_invited_is_the_only_one_that_may_write() {
+    let (mut open, ann) = (Relay::new(), SyncHome::new("ann's"));
+    ann.add_one("echo before there were invitations");
+    ann.init(&open.url());
+    let account = ann.state()["account"].as_str().unwrap().to_owned();
+    // The relay invites from now on, and who was there before keeps his account.
+    assert!(open.stop().success());
+    let mut command = serve(open.data(), open.address());
+    command.args(["--access", "accounts"]);
+    let relay = Relay::spawn(open.data(), open.address(), command);
+    let wrong = relay_command(&relay, &["invite", "--account", "co_zNobody"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("the id of an account"), "{wrong:?}");
+    let run = relay_command(&relay, &["invite", "--name", "ann", "--account", &account, "--relay-url", &relay.url()]);
+    let address = run.stdout.trim_end().to_owned();
+    assert_eq!(listed(&relay, "ann")["account"], account);
+    // Whoever gets the address first gets nothing by it.
+    let stranger = SyncHome::new("stranger");
+    stranger.add_one("echo elsewhere");
+    let run = stranger.run(["sync", "init", "--new", "--yes", "--relay", &address, "--phrase-out", "phrase"]);
+    let said = stranger.run(["sync", "now", "--timeout", "5"]);
+    assert!((run.stderr.clone() + &said.stderr).contains("given to another account"), "{run:?} {said:?}");
+    ann.ok(["sync", "relay", "set", &address, "--yes"]);
+    ann.add_one("echo after");
+    assert_eq!(ann.now().pending, 0);
+}
+
+#[test]
 fn who_was_not_invited_is_kept_out_and_invitations_are_made_while_nothing_runs_too() {
     let mut relay = invited();
     let stranger = SyncHome::new("stranger");

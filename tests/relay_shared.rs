@@ -110,6 +110,13 @@ fn an_invitation_counts_once_and_what_is_taken_back_counts_at_no_relay() {
     let taken = about(&database, &["invite", "--name", "ann"]);
     assert_eq!(taken.code, Some(2), "{taken:?}");
 
+    // One that names its account is for that one.
+    let known = "co_zUhoeV5ekSfDcyekmfHXVhZJBeU";
+    let run =
+        about(&database, &["invite", "--name", "known", "--account", known, "--relay-url", "wss://relay.example"]);
+    assert!(run.code == Some(0) && of(&database, "known")["account"] == known, "{run:?}");
+    assert_eq!(about(&database, &["revoke", known]).code, Some(0));
+
     // Two accounts have the address, and use it at the same moment at different relays.
     let (a, b) = (SyncHome::new("laptop"), SyncHome::new("laptop"));
     a.add_one("echo one");
@@ -117,7 +124,8 @@ fn an_invitation_counts_once_and_what_is_taken_back_counts_at_no_relay() {
     let running = [begin(&a, &at(&first, &token)), begin(&b, &at(&second, &token))];
     let ended = running.map(|child| child.wait_with_output().unwrap());
     let mut said: String = ended.iter().map(|output| String::from_utf8_lossy(&output.stderr)).collect();
-    let accounts = listed(&database);
+    let mut accounts = listed(&database);
+    accounts.retain(|account| account["account"] != known);
     assert_eq!(accounts.len(), 1, "nothing of the other one is kept: {accounts:?}");
     let bound = accounts[0]["account"].as_str().expect("one of them has it").to_owned();
     let of_a = a.run(["sync", "now", "--timeout", "5"]);

@@ -64,13 +64,14 @@ impl Administration {
         }
     }
 
-    /// Makes an invitation; its label and its token, which is told this once.
+    /// Makes an invitation, for this account where one is named and otherwise for the first that writes with it; its label and
+    /// its token, which is told this once.
     ///
     /// # Errors
     ///
     /// See [`AccountsError`].
-    pub fn invite(&self, label: Option<&str>) -> Result<(String, String), AccountsError> {
-        self.wait(self.accounts()?.invite(label))
+    pub fn invite(&self, label: Option<&str>, account: Option<&str>) -> Result<(String, String), AccountsError> {
+        self.wait(self.accounts()?.invite(label, account))
     }
 
     /// All invitations, the oldest first.

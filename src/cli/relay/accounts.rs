@@ -13,6 +13,8 @@ use crate::relay::{self, AccountsError, Administration, Held, Place, RelayError}
 
 /// The longest label, in characters.
 const LONGEST_LABEL: usize = 64;
+/// Bytes of the hash in an account's id.
+const ID_BYTES: usize = 19;
 /// How long a running relay may take to erase an account.
 const ERASURE: Duration = Duration::from_secs(600);
 /// How often it is looked at meanwhile.
@@ -21,19 +23,24 @@ const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// Invite somebody to your relay: prints the address to give away
 ///
-/// The address has a token in it that nobody else gets. The first account that syncs with it is the one that it is for: all
-/// devices of that account use the same address. For a relay with `--access accounts`, running or not.
+/// The address has a token in it that nobody else gets. The first account that syncs with it is the one that it is for, unless
+/// one is named: all devices of that account use the same address. For a relay with `--access accounts`, running or not.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   caro relay invite --name ann --relay-url wss://relay.example
   caro relay invite                  where relay.toml has the address of the relay
+  caro relay invite --name ann --account co_zUhoeV5ekSfDcyekmfHXVhZJBeU
   CARO_RELAY_DATABASE=postgres://relay:password@db.example/relay caro relay invite --relay-url wss://relay.example
 ")]
 pub(in crate::cli) struct InviteArgs {
     /// What to call the invitation; a number unless given
     #[arg(long, value_name = "LABEL", value_parser = label)]
     name: Option<String>,
+
+    /// The account that it is for, which nobody else can be; that of the first who writes with it unless given
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    account: Option<String>,
 
     /// The address by which clients reach the relay
     #[arg(long, value_name = "URL", env = "CARO_RELAY_URL", hide_env_values = true)]
@@ -106,6 +113,14 @@ fn label(text: &str) -> Result<String, &'static str> {
     if text.chars().count() > LONGEST_LABEL { Err("a label has at most 64 characters") } else { Ok(text.to_owned()) }
 }
 
+fn account(text: &str) -> Result<String, &'static str> {
+    let hash = text.trim().strip_prefix("co_z").and_then(|hash| bs58::decode(hash).into_vec().ok());
+    match hash {
+        Some(hash) if hash.len() == ID_BYTES => Ok(text.trim().to_owned()),
+        _ => Err("the id of an account looks like co_zUhoeV5ekSfDcyekmfHXVhZJBeU"),
+    }
+}
+
 pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), CliError> {
     let settings = args.folder.settings(home, args.relay_url)?;
     let (reached_at, access) = (settings.reached_at()?, settings.access);
@@ -120,7 +135,7 @@ pub(super) fn invite(ui: &mut Ui, home: &Home, args: InviteArgs) -> Result<(), C
         return Err(CliError::usage("the relay that runs there invites nobody: an invitation would count for nothing")
             .hinted("Start it with --access accounts (access = \"accounts\" in its file), then invite."));
     }
-    let (label, token) = Administration::at(place)?.invite(args.name.as_deref())?;
+    let (label, token) = Administration::at(place)?.invite(args.name.as_deref(), args.account.as_deref())?;
     match reached_at {
         Some(url) => ui.line(format_args!("{url}/{token}"))?,
         None => {

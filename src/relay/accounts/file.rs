@@ -50,8 +50,13 @@ impl Invitations {
         Ok(Self(Mutex::new(database)))
     }
 
-    /// Notes an invitation with this token; its label.
-    pub(super) fn invite(&self, label: Option<&str>, token: &Hash) -> Result<String, AccountsError> {
+    /// Notes an invitation with this token, and the account that it is for; its label.
+    pub(super) fn invite(
+        &self,
+        label: Option<&str>,
+        account: Option<&str>,
+        token: &Hash,
+    ) -> Result<String, AccountsError> {
         let database = self.database();
         let label = match label {
             Some(label) => label.to_owned(),
@@ -62,8 +67,9 @@ impl Invitations {
             }
         };
         let made = database.execute(
-            "INSERT INTO invitations (token, label, created_day) VALUES (?1, ?2, ?3) ON CONFLICT (label) DO NOTHING",
-            params![token, label, today()],
+            "INSERT INTO invitations (token, label, account, created_day) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (label) DO NOTHING",
+            params![token, label, account, today()],
         )?;
         if made == 0 { Err(AccountsError::LabelTaken(label)) } else { Ok(label) }
     }

@@ -18,6 +18,9 @@ use super::access::{Hash, hash};
 use super::postgres::{self, Database};
 use crate::clock;
 
+/// Random bytes of a token, and how long it is.
+const TOKEN: usize = 32;
+const LENGTH: usize = (TOKEN * 4).div_ceil(3);
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 
 /// An invitation, without its token.
@@ -77,16 +80,26 @@ impl Accounts {
         Self::Database(postgres::Invitations::of(database))
     }
 
-    /// Makes an invitation; its label and its token, which is told this once.
-    pub(super) async fn invite(&self, label: Option<&str>) -> Result<(String, String), AccountsError> {
-        let mut random = zeroize::Zeroizing::new([0; 32]);
+    /// Makes an invitation, for this account where one is named and otherwise for the first that writes with it; its label and
+    /// its token, which is told this once.
+    pub(super) async fn invite(
+        &self,
+        label: Option<&str>,
+        account: Option<&str>,
+    ) -> Result<(String, String), AccountsError> {
+        let mut random = zeroize::Zeroizing::new([0; TOKEN]);
         getrandom::fill(&mut *random).map_err(|_| AccountsError::Random)?;
         let token = BASE64_URL_SAFE_NO_PAD.encode(random.as_slice());
         let label = match self {
-            Self::File(list) => list.invite(label, &hash(&token)),
-            Self::Database(list) => list.invite(label, &hash(&token)).await,
+            Self::File(list) => list.invite(label, account, &hash(&token)),
+            Self::Database(list) => list.invite(label, account, &hash(&token)).await,
         };
         label.map(|label| (label, token))
+    }
+
+    /// Whether a text could be a token: others need not be looked for.
+    pub(super) fn is_token(text: &str) -> bool {
+        text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     }
 
     /// All invitations, the oldest first.
@@ -196,7 +209,7 @@ mod tests {
     #[test]
     fn an_invitation_is_for_the_first_account_that_uses_it() {
         let (_folder, accounts) = accounts();
-        let (label, token) = block_on(accounts.invite(None)).unwrap();
+        let (label, token) = block_on(accounts.invite(None, None)).unwrap();
         assert_eq!((label.as_str(), token.len()), ("guest-1", 43));
         let token = hash(&token);
         assert_eq!(block_on(accounts.come(&token)).unwrap().unwrap().account, None);
@@ -211,7 +224,7 @@ mod tests {
     #[test]
     fn what_was_taken_back_counts_no_more_and_its_label_stays_taken() {
         let (folder, accounts) = accounts();
-        let (_, token) = block_on(accounts.invite(Some("ann"))).unwrap();
+        let (_, token) = block_on(accounts.invite(Some("ann"), None)).unwrap();
         let token = hash(&token);
         assert!(accounts.claim(&token, "co_zAnn").unwrap() && counts(&accounts, &token));
         let elsewhere = Accounts::in_folder(folder.path()).unwrap();
@@ -223,14 +236,24 @@ mod tests {
         assert_eq!(block_on(accounts.to_erase(None)).unwrap(), ["co_zAnn"]);
         block_on(accounts.erased("co_zAnn")).unwrap();
         assert!(block_on(accounts.to_erase(None)).unwrap().is_empty());
-        assert!(matches!(block_on(accounts.invite(Some("ann"))), Err(AccountsError::LabelTaken(_))));
+        assert!(matches!(block_on(accounts.invite(Some("ann"), None)), Err(AccountsError::LabelTaken(_))));
         assert!(matches!(block_on(accounts.revoke("bob", false)), Err(AccountsError::Unknown(_))));
+    }
+
+    #[test]
+    fn an_invitation_that_names_an_account_is_for_nobody_else() {
+        let (_folder, accounts) = accounts();
+        let (_, token) = block_on(accounts.invite(Some("ann"), Some("co_zAnn"))).unwrap();
+        assert!(Accounts::is_token(&token) && !Accounts::is_token(&token[1..]));
+        let token = hash(&token);
+        assert_eq!(block_on(accounts.come(&token)).unwrap().unwrap().account.as_deref(), Some("co_zAnn"));
+        assert!(!accounts.claim(&token, "co_zBob").unwrap() && accounts.claim(&token, "co_zAnn").unwrap());
     }
 
     #[test]
     fn no_token_is_in_any_file() {
         let (folder, accounts) = accounts();
-        let (_, token) = block_on(accounts.invite(Some("ann"))).unwrap();
+        let (_, token) = block_on(accounts.invite(Some("ann"), None)).unwrap();
         for entry in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
             assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()));

@@ -36,15 +36,20 @@ impl Invitations {
         Self(Arc::new(Desk { database, session: Mutex::default() }))
     }
 
-    /// Notes an invitation with this token; its label.
-    pub(in crate::relay) async fn invite(&self, label: Option<&str>, token: &Hash) -> Result<String, AccountsError> {
+    /// Notes an invitation with this token, and the account that it is for; its label.
+    pub(in crate::relay) async fn invite(
+        &self,
+        label: Option<&str>,
+        account: Option<&str>,
+        token: &Hash,
+    ) -> Result<String, AccountsError> {
         let mut attempt = 1;
         loop {
             let wanted = match label {
                 Some(label) => label.to_owned(),
                 None => format!("guest-{}", self.next().await?),
             };
-            if self.note(&wanted, token).await? {
+            if self.note(&wanted, account, token).await? {
                 return Ok(wanted);
             }
             // Somebody else may have taken the same number.
@@ -62,12 +67,13 @@ impl Invitations {
     }
 
     /// Whether the label could be had.
-    async fn note(&self, label: &str, token: &Hash) -> Result<bool, AccountsError> {
+    async fn note(&self, label: &str, account: Option<&str>, token: &Hash) -> Result<bool, AccountsError> {
         // Where the connection was lost after all was done, it is the same one the second time.
-        let sql = "INSERT INTO caro_invitations (token, label, created_day) VALUES ($1, $2, $3)
+        let sql = "INSERT INTO caro_invitations (token, label, account, created_day) VALUES ($1, $2, $3, $4)
                    ON CONFLICT (label) DO UPDATE SET token = excluded.token
                    WHERE caro_invitations.token = excluded.token RETURNING label";
-        let params: [Param<'_>; 3] = [(&token.as_slice(), Type::BYTEA), (&label, Type::TEXT), (&today(), Type::INT8)];
+        let params: [Param<'_>; 4] =
+            [(&token.as_slice(), Type::BYTEA), (&label, Type::TEXT), (&account, Type::TEXT), (&today(), Type::INT8)];
         Ok(!self.0.ask(sql, &params).await?.is_empty())
     }
 
