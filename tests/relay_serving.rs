@@ -506,6 +506,19 @@ fn one_connection_is_served_through_standard_input_and_output_by_a_relay_that_al
 }
 
 #[test]
+fn relays_behind_standard_input_do_not_meet_where_one_is_watched() {
+    let device = SyncHome::new("laptop");
+    let watched = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = format!("metrics_listen = [\"{}\"]\n", watched.local_addr().unwrap());
+    let config = device.home.file("relay.toml", &settings);
+    let mut command = device.command(["relay", "serve", "--stdio", "--config", config.to_str().unwrap()]);
+    command.stdin(Stdio::piped());
+    let run = device.finish(command, b"GET /health HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n");
+    assert!(run.code == Some(0) && run.stdout.ends_with("ok\n"), "{run:?}");
+    signal("TERM", holder(&device.data("relay")).expect("a relay runs"));
+}
+
+#[test]
 fn a_relay_that_cannot_start_behind_standard_input_says_why() {
     let device = SyncHome::new("laptop");
     let data = device.data("relay");

@@ -66,6 +66,8 @@ pub(super) fn run(ui: &mut Ui, home: &Home, args: ServeArgs) -> Result<(), CliEr
     }
     if args.detached {
         detached::let_go();
+        // The address in the file is that of one relay, and its user may have several.
+        options.metrics_listen.clear();
     }
     options.inherited = inherited;
     let mut said = Ok(());
