@@ -102,6 +102,26 @@ fn a_backup_made_while_devices_write_brings_a_lost_relay_back() {
 }
 
 #[test]
+fn a_backup_touches_no_other_file() {
+    let relay = Relay::new();
+    let device = SyncHome::new("laptop");
+    device.add_one("ls");
+    device.init(&relay.url());
+    let file = device.home.path().join("backup.db");
+    let beside = ["new", "new-wal", "new-shm"].map(|name| device.home.path().join(format!("backup.db.{name}")));
+    for path in &beside {
+        std::fs::write(path, "the user's").unwrap();
+    }
+    assert_eq!(upkeep(&["backup", file.to_str().unwrap()], relay.data()).code, Some(0));
+    for path in &beside {
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "the user's");
+    }
+    let named = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let all = std::fs::read_dir(device.home.path()).unwrap().map(named);
+    assert_eq!(all.filter(|name| name.starts_with("backup.db")).count(), 1 + beside.len(), "nothing is left");
+}
+
+#[test]
 fn a_restored_store_takes_the_place_of_one_that_is_kept_and_what_is_no_backup_changes_nothing() {
     let mut relay = Relay::new();
     let (a, b, phrase) = two_devices(&relay);

@@ -44,14 +44,15 @@ pub fn backup(data_dir: &Path, file: &Path, force: bool) -> Result<Backup, Relay
     if file.exists() && !force {
         return Err(RelayError::Exists(file.to_owned()));
     }
-    let unfinished = beside(file, UNFINISHED);
+    let unfinished =
+        beside(file, &unfinished_suffix().map_err(|source| RelayError::Copy { file: file.to_owned(), source })?);
     let copied = copy(&source, &unfinished);
     let read = match copied {
         Ok(()) => crate::relay::outside::stored_in(&unfinished).map_err(Trouble::from),
         Err(error) => Err(error),
     };
     let moved = read.and_then(|stored: Stored| {
-        std::fs::rename(&unfinished, file)?;
+        give_name(&unfinished, file, force)?;
         private_file::sync_folder(private_file::folder_of(file))?;
         Ok(Backup {
             covalues: stored.covalues,
@@ -63,6 +64,7 @@ pub fn backup(data_dir: &Path, file: &Path, force: bool) -> Result<Backup, Relay
         discard(&unfinished);
     }
     moved.map_err(|trouble| match trouble {
+        Trouble::Files(source) if source.kind() == ErrorKind::AlreadyExists => RelayError::Exists(file.to_owned()),
         Trouble::Files(source) => RelayError::Copy { file: file.to_owned(), source },
         // Nothing is written but the copy.
         Trouble::Database(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
@@ -70,6 +72,28 @@ pub fn backup(data_dir: &Path, file: &Path, force: bool) -> Result<Backup, Relay
         }
         trouble @ Trouble::Database(_) => failed(data_dir)(trouble),
     })
+}
+
+/// What follows the name of a copy beside files of the user's: nothing of his is called so.
+fn unfinished_suffix() -> std::io::Result<String> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|_| std::io::Error::other("the system gives no random data"))?;
+    Ok(format!(".{:016x}{UNFINISHED}", u64::from_le_bytes(random)))
+}
+
+/// Gives a copy its name, which another file may have only where that is to be replaced.
+fn give_name(copy: &Path, file: &Path, force: bool) -> std::io::Result<()> {
+    if !force {
+        // Unlike a new name, a second one is never put in the place of a file that has come meanwhile.
+        match std::fs::hard_link(copy, file) {
+            Ok(()) => return std::fs::remove_file(copy),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists || file.exists() => {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            Err(error) => tracing::debug!(%error, "the file system knows no second names"),
+        }
+    }
+    std::fs::rename(copy, file)
 }
 
 /// What was put back.
@@ -135,4 +159,24 @@ fn copy(from: &Path, to: &Path) -> Result<(), Trouble> {
     open_to_read(from)?.execute("VACUUM INTO ?1", [name])?;
     file.sync_all()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_come_meanwhile_is_replaced_only_where_that_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let [copy, file] = ["copy", "file"].map(|name| folder.path().join(name));
+        let read = || std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&copy, "new").unwrap();
+        give_name(&copy, &file, false).unwrap();
+        assert!(read() == "new" && !copy.exists());
+        std::fs::write(&copy, "newer").unwrap();
+        assert_eq!(give_name(&copy, &file, false).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(read(), "new");
+        give_name(&copy, &file, true).unwrap();
+        assert!(read() == "newer" && !copy.exists());
+    }
 }
