@@ -1,11 +1,12 @@
 //! The relays below this one. Each has a name at random for as long as it runs, and tells the one above its own and those of
 //! the relays below it when it connects. One that meets its own name is in a circle, where each would wait for the others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// More relays than anybody has below each other; what somebody made up is no longer.
-const MOST: usize = 64;
+/// More relays than anybody has below each other, in all and behind one connection; what somebody made up is no longer.
+const MOST: usize = 256;
+const OF_ONE: usize = 64;
 /// The length of a name.
 const LENGTH: usize = 16;
 
@@ -18,7 +19,8 @@ pub(super) struct Below {
 #[derive(Default)]
 struct Known {
     next: u64,
-    by_connection: HashMap<u64, BTreeSet<String>>,
+    /// The oldest connection first, each with the names in the order in which it told them: its own is the first.
+    by_connection: BTreeMap<u64, Vec<String>>,
 }
 
 /// The relays behind one connection, until this is dropped.
@@ -36,10 +38,13 @@ impl Below {
         Ok(Arc::new(Self { own, known: Mutex::default() }))
     }
 
-    /// What it tells the relay above.
+    /// What it tells the relay above. Anybody may call himself a relay, so each connection has its turn: with many names of one
+    /// client those of others are still told.
     pub(super) fn names(&self) -> String {
         let known = self.known();
-        let all: BTreeSet<&str> = known.by_connection.values().flatten().map(String::as_str).collect();
+        let turn = |place: usize| known.by_connection.values().filter_map(move |names| names.get(place));
+        let mut seen = HashSet::new();
+        let all = (0..OF_ONE).flat_map(turn).map(String::as_str).filter(|name| seen.insert(*name));
         let names: Vec<&str> = std::iter::once(self.own.as_str()).chain(all).take(MOST).collect();
         names.join(",")
     }
@@ -47,11 +52,11 @@ impl Below {
     /// A relay connects that tells these; none where this one is among them.
     pub(super) fn enter(self: &Arc<Self>, names: &str) -> Option<Behind> {
         let is_name = |name: &&str| name.len() == LENGTH && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let names: BTreeSet<String> =
-            names.split(',').map(str::trim).filter(is_name).take(MOST).map(str::to_owned).collect();
-        if names.contains(&self.own) {
+        let names = || names.split(',').map(str::trim).filter(is_name);
+        if names().take(MOST).any(|name| name == self.own) {
             return None;
         }
+        let names = names().take(OF_ONE).map(str::to_owned).collect();
         let mut known = self.known();
         let connection = known.next;
         known.next += 1;
@@ -92,6 +97,18 @@ mod tests {
         let many = (0..1_000).map(|number| format!("{number:016x}")).collect::<Vec<_>>().join(",");
         let _many = below.enter(&many).unwrap();
         let _none = below.enter("x,,\u{e9},0123456789abcdef0,<script>").unwrap();
-        assert_eq!(below.names().split(',').count(), MOST);
+        assert_eq!(below.names().split(',').count(), 1 + OF_ONE);
+    }
+
+    #[test]
+    fn with_names_that_somebody_made_up_those_of_others_are_still_told() {
+        let [relay, lower] = [(); 2].map(|()| Below::new().unwrap());
+        let made_up =
+            |from: usize| (from..from + OF_ONE).map(|number| format!("{number:016x}")).collect::<Vec<_>>().join(",");
+        let _many: Vec<_> = (0..10).map(|client| relay.enter(&made_up(client * OF_ONE)).unwrap()).collect();
+        let _lower = relay.enter(&lower.names()).unwrap();
+        let _more: Vec<_> = (10..20).map(|client| relay.enter(&made_up(client * OF_ONE)).unwrap()).collect();
+        assert_eq!(relay.names().split(',').count(), MOST);
+        assert!(lower.enter(&relay.names()).is_none(), "the circle is noticed");
     }
 }
