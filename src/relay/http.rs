@@ -118,8 +118,8 @@ impl Shared {
     /// Somebody is not taken in.
     fn refuse(&self, client: Client, why: Refusal) -> Refusal {
         self.outside.counts.refused(why);
-        if let Some(pseudonyms) = &self.pseudonyms {
-            tracing::info!(client = pseudonyms.of(client), reason = why.name(), "a client was not taken in");
+        if let Some(client) = self.pseudonyms.as_ref().and_then(|names| names.of_refused(client)) {
+            tracing::info!(client, reason = why.name(), "a client was not taken in");
         }
         why
     }
@@ -214,8 +214,8 @@ async fn upgrade(
         Ok(guest) => guest,
         Err(why) => return shared.refuse(client, why).into_response(),
     };
-    if let Some(pseudonyms) = &shared.pseudonyms {
-        tracing::info!(client = pseudonyms.of(client), "a client came");
+    if let Some(client) = shared.pseudonyms.as_ref().and_then(|names| names.of_welcome(client)) {
+        tracing::info!(client, "a client came");
     }
     gauge.begin(shared.budget.whose(Owner::of(&guest.pass, client).as_ref(), guest.hang_up.clone()));
     upgrade
