@@ -84,6 +84,13 @@ fn metrics_count_what_happens_name_nobody_and_are_not_for_everybody() {
     );
     assert!(value("caro_relay_frames_bytes_total{way=\"in\"}") > 10_000.0, "300 commands came");
     assert!(value("caro_relay_frames_total{way=\"out\"}") > 0.0);
+    for way in ["in", "out"] {
+        let of = |what: &str| value(&format!("caro_relay_{what}_total{{way=\"{way}\"}}"));
+        assert!(of("messages") >= of("frames"), "a frame has one message at least");
+    }
+    let confirmed = value("caro_relay_confirmation_seconds_count");
+    let took = value("caro_relay_confirmation_seconds_sum");
+    assert!(confirmed > 0.0 && took > 0.0 && took / confirmed < 10.0, "{took} s for {confirmed} changes");
     assert_eq!((value("caro_relay_waiting_frames"), value("caro_relay_waiting_bytes")), (0.0, 0.0));
     let (taken, came) = (value("caro_relay_wait_seconds_count"), value("caro_relay_frames_total{way=\"in\"}"));
     assert_eq!(taken, came, "each frame waited once");

@@ -13,6 +13,7 @@ use futures::{FutureExt, Sink, SinkExt, StreamExt};
 use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::Error as SocketError;
 
+use super::confirmation::Confirmation;
 use super::gauge::Gauge;
 use super::outside::Counts;
 use super::pace::Pace;
@@ -50,6 +51,7 @@ pub(super) struct Inlet {
     is_behind: bool,
     pace: Option<Arc<Pace>>,
     counts: Arc<Counts>,
+    confirmation: Confirmation,
     hang_up: HangUp,
     /// What of a frame has not been handed on, and the room that it takes up.
     pieces: VecDeque<String>,
@@ -83,6 +85,7 @@ impl Inlet {
             is_behind: false,
             pace,
             counts,
+            confirmation: Confirmation::default(),
             hang_up,
             pieces: VecDeque::new(),
             room: None,
@@ -135,7 +138,9 @@ impl Inlet {
         if is_nested_too_deeply(piece) {
             return Err(Ending::Malformed);
         }
-        let messages = piece.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        self.confirmation.came(piece);
+        let messages = messages(piece);
+        self.counts.incoming.brought(messages);
         self.slow_down(messages, piece.len(), Duration::ZERO);
         Ok(())
     }
@@ -239,6 +244,10 @@ impl Sink<Message> for Inlet {
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
         if let Message::Text(text) = &message {
             self.counts.outgoing.passed(text.len());
+            self.counts.outgoing.brought(messages(text.as_str()));
+            if let Some(took) = self.confirmation.went(text.as_str()) {
+                self.counts.confirmed(took);
+            }
         }
         self.socket.start_send_unpin(message)
     }
@@ -257,6 +266,11 @@ impl Sink<Message> for Inlet {
 fn is_too_long(error: &axum::Error) -> bool {
     let source = std::error::Error::source(error);
     source.and_then(|source| source.downcast_ref()).is_some_and(|error| matches!(error, SocketError::Capacity(_)))
+}
+
+/// How many messages a text has.
+fn messages(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// A frame in pieces that end with a message; none where one of its messages is too long.

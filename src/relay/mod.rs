@@ -9,6 +9,7 @@ mod accounts;
 mod administration;
 mod arrivals;
 mod below;
+mod confirmation;
 mod descriptors;
 mod engines;
 #[cfg(any(test, feature = "fuzz"))]
@@ -44,7 +45,7 @@ pub use accounts::{AccountsError, Invitation};
 pub use administration::{Administration, Place};
 pub use holdings::Held;
 pub use inlet::FrameLimits;
-pub use outside::{Above, Connections, Engine, Frames, Mishap, Mishaps, State, Status, Stored, ask};
+pub use outside::{Above, Connections, Engine, Frames, Messages, Mishap, Mishaps, State, Status, Stored, ask};
 pub use pace::Rates;
 pub use store::Durability;
 pub use upkeep::{Backup, Checked, Damage, Quarantined, Restored, backup, check, quarantine, restore};

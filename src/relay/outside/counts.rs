@@ -38,6 +38,7 @@ impl Count {
 #[derive(Debug, Default)]
 pub(in crate::relay) struct Traffic {
     pub(super) frames: Count,
+    pub(super) messages: Count,
     pub(super) bytes: Count,
 }
 
@@ -46,6 +47,11 @@ impl Traffic {
     pub(in crate::relay) fn passed(&self, bytes: usize) {
         self.frames.add(1);
         self.bytes.add(bytes as u64);
+    }
+
+    /// So many messages more in frames.
+    pub(in crate::relay) fn brought(&self, messages: usize) {
+        self.messages.add(messages as u64);
     }
 }
 
@@ -64,6 +70,8 @@ pub(in crate::relay) struct Counts {
     pub(super) waiting: Traffic,
     /// How long each has waited.
     pub(super) waits: Histogram,
+    /// How long changes took until they were confirmed.
+    pub(super) confirmations: Histogram,
     /// How long the engine took to answer a question that is nothing.
     pub(super) answers: Histogram,
     /// Bytes of the engine's heap, as it was measured last.
@@ -87,12 +95,18 @@ impl Counts {
             outgoing: Traffic::default(),
             waiting: Traffic::default(),
             waits: Histogram::new(BUCKETS),
+            confirmations: Histogram::new(BUCKETS),
             answers: Histogram::new(BUCKETS),
             heap: Count::default(),
             content: Count::default(),
             hangs: Count::default(),
             forgotten: Count::default(),
         })
+    }
+
+    /// A change was confirmed that came so long ago.
+    pub(in crate::relay) fn confirmed(&self, took: Duration) {
+        self.confirmations.observe(took.as_secs_f64());
     }
 
     /// Somebody was not taken in.

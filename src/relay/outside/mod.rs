@@ -34,7 +34,7 @@ pub use ask::ask;
 pub(super) use counts::Counts;
 pub use mishaps::{Mishap, Mishaps};
 pub(super) use pseudonyms::Pseudonyms;
-pub use status::{Above, Connections, Engine, Frames, State, Status};
+pub use status::{Above, Connections, Engine, Frames, Messages, State, Status};
 pub use stored::Stored;
 pub(super) use stored::{stored, stored_in};
 
@@ -167,7 +167,12 @@ async fn status(shared: &Shared) -> Status {
     let counts = &outside.counts;
     let stored = outside.kept.lock().await.stored().await;
     let work = shared.engines.work();
-    let frames = |traffic: &counts::Traffic| Frames { frames: traffic.frames.get(), bytes: traffic.bytes.get() };
+    let messages = |traffic: &counts::Traffic| Messages {
+        frames: traffic.frames.get(),
+        messages: traffic.messages.get(),
+        bytes: traffic.bytes.get(),
+    };
+    let waiting = Frames { frames: counts.waiting.frames.get(), bytes: counts.waiting.bytes.get() };
     Status {
         schema_version: status::SCHEMA_VERSION,
         state: state(shared),
@@ -185,9 +190,9 @@ async fn status(shared: &Shared) -> Status {
         },
         refusals: counts.refusals().map(|(why, count)| (why.to_owned(), count)).collect(),
         sent_away: counts.endings().map(|(why, count)| (why.to_owned(), count)).collect(),
-        incoming: frames(&counts.incoming),
-        outgoing: frames(&counts.outgoing),
-        waiting: frames(&counts.waiting),
+        incoming: messages(&counts.incoming),
+        outgoing: messages(&counts.outgoing),
+        waiting,
         work: Engine {
             turns: work.turns,
             busy_ns: nanos(work.busy),

@@ -45,9 +45,17 @@ pub(super) fn text(status: &Status, counts: &Counts, started: f64) -> Result<Str
     it.register("frames", "Frames that passed", counters("way", ways(incoming.frames, outgoing.frames)));
     let bytes = counters("way", ways(incoming.bytes, outgoing.bytes));
     it.register_with_unit("frames", "Length of the frames that passed", Unit::Bytes, bytes);
+    let messages = counters("way", ways(incoming.messages, outgoing.messages));
+    it.register("messages", "Messages in them", messages);
     it.register("waiting_frames", "Frames that wait for the engine", ConstGauge::new(status.waiting.frames));
     it.register_with_unit("waiting", "Their length", Unit::Bytes, ConstGauge::new(status.waiting.bytes));
     it.register_with_unit("wait", "How long a frame waited for the engine", Unit::Seconds, counts.waits.clone());
+    it.register_with_unit(
+        "confirmation",
+        "How long a change took from its frame to its confirmation; of each connection one at a time",
+        Unit::Seconds,
+        counts.confirmations.clone(),
+    );
     it.register_with_unit(
         "answer",
         "How long the engine took to answer an empty question, asked every five seconds",

@@ -60,8 +60,10 @@ fn clients(status: &Status) -> Rows {
         row("connected", status.connections.now),
         row("at most", status.connections.limit),
         row("since the start", status.connections.opened),
+        row("messages from them", status.incoming.messages),
         row("frames from them", status.incoming.frames),
         row("their length", bytes(status.incoming.bytes)),
+        row("messages to them", status.outgoing.messages),
         row("frames to them", status.outgoing.frames),
         row("their length", bytes(status.outgoing.bytes)),
     ];

@@ -42,9 +42,9 @@ pub struct Status {
     #[serde(default)]
     pub sent_away: BTreeMap<String, u64>,
     /// What clients have sent.
-    pub incoming: Frames,
+    pub incoming: Messages,
     /// What they were sent.
-    pub outgoing: Frames,
+    pub outgoing: Messages,
     /// What waits for the engine.
     pub waiting: Frames,
     /// The engine.
@@ -149,6 +149,18 @@ impl Above {
             (false, _, None) => format!("away{waiting}"),
         }
     }
+}
+
+/// What passed one way.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Messages {
+    /// Frames.
+    pub frames: u64,
+    /// Messages in them.
+    #[serde(default)]
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
 }
 
 /// Frames, and their length together.
