@@ -166,7 +166,7 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes_per_second: Option<u32>,
 
-    /// MiB of memory for frames that have not arrived whole, of all connections together; at least 65
+    /// MiB of memory for frames that have not arrived whole or were not read on, of all connections together; at least 65
     #[arg(long, value_name = "N", env = "CARO_RELAY_FRAME_MEMORY_MIB", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_memory_mib: Option<u32>,
