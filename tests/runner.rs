@@ -36,6 +36,7 @@ mod relay_outside;
 mod relay_postgres;
 mod relay_presence;
 mod relay_proxies;
+mod relay_remembered;
 mod relay_retention;
 mod relay_serving;
 mod relay_settings;

@@ -5,7 +5,7 @@
  * that takes longer than all the rest; here it gets those who may have.
  */
 
-import type { LocalNode } from "cojson";
+import type { LocalNode, RawCoID } from "cojson";
 import { waitToAsk } from "./asking";
 import type { Guest } from "./guest";
 
@@ -29,16 +29,30 @@ export class Audience {
     sync.getPeers = (id) => sync.getServerPeers(id).concat(this.states([...(this.byId.get(id) ?? [])].map((guest) => guest.id)));
   }
 
-  /** A message about a CoValue has come from a client, or goes to it. */
-  hears(guest: Guest, id: string): void {
-    if (guest.topics.has(id)) return;
+  /** What all of them have spoken of, in CoValues. */
+  get topics(): number {
+    return this.byId.size;
+  }
+
+  /** A message about a CoValue has come from a client, or goes to it. Whether it is the first one about that. */
+  hears(guest: Guest, id: string): boolean {
+    if (guest.topics.has(id)) return false;
     guest.topics.add(id);
     const guests = this.byId.get(id);
     if (guests) guests.add(guest);
     else this.byId.set(id, new Set([guest]));
+    return true;
   }
 
-  /** A client has gone. */
+  /** Whether a client is subscribed to a CoValue, there or not. */
+  isSubscribed(id: RawCoID): boolean {
+    for (const guest of this.byId.get(id) ?? []) {
+      if (this.sync.peers[guest.id]?.isCoValueSubscribedToPeer(id)) return true;
+    }
+    return false;
+  }
+
+  /** A client has gone, or is about to. */
   left(guest: Guest): void {
     for (const id of guest.topics) {
       const guests = this.byId.get(id);

@@ -20,6 +20,11 @@ const LOOK_EVERY_MS = 20;
 /** Messages that were held back go in frames of about so many characters, to clients that send several in one too. */
 const LONGEST_FRAME = 100_000;
 
+/** The code of `src/runtime/ending.rs` for what is not the protocol. */
+const MALFORMED = 4400;
+/** No id is longer, in characters. */
+const LONGEST_ID = 100;
+
 /** What all clients of a relay share. */
 export interface Host {
   /** Resolves once everything is on disk that is stored now. */
@@ -49,7 +54,8 @@ export class Guest implements Peer {
   share = 0;
   /** About how many bytes of answers are held back until it has taken others. */
   held = 0;
-  private isOpen = true;
+  /** Whether it is still spoken with. */
+  isOpen = true;
   private batches = false;
   private deliver: ((message: Message) => void) | undefined;
   /** Frames that wait for the disk. */
@@ -110,7 +116,7 @@ export class Guest implements Peer {
   push(message: Message): void {
     if (message === "Disconnected") return this.close();
     if (!this.isOpen) return;
-    if ("id" in message) this.host.speaks(this, message.id);
+    if (isAboutOne(message)) this.host.speaks(this, message.id);
     if (this.heldBack) return this.hold(this.heldBack, message);
     if (!this.isFull) return this.send(this.frame(message), isConfirmation(message));
     this.heldBack = new PriorityBasedMessageQueue(cojsonInternals.CO_VALUE_PRIORITY.HIGH, "outgoing", { peerRole: "client" });
@@ -168,7 +174,8 @@ export class Guest implements Peer {
       this.share = text.length / messages.length;
       for (const message of messages) {
         if (!isMessage(message)) continue;
-        if ("id" in message) this.host.speaks(this, message.id);
+        if (message.id.length > LONGEST_ID) return this.refuse(MALFORMED);
+        if (isAboutOne(message)) this.host.speaks(this, message.id);
         this.deliver?.(message);
       }
     } catch (error) {
@@ -241,10 +248,32 @@ function isConfirmation(message: SyncMessage): boolean {
   return message.action === "known";
 }
 
-/** Whether it is more than a sign of life, and asks for something that may be; the SDK sees to the rest. */
+/** Whether a message is about the one CoValue that it names. */
+function isAboutOne({ action }: SyncMessage): boolean {
+  return action === "load" || action === "known" || action === "content";
+}
+
+/** Whether it is more than a sign of life, and about something that may be: the SDK remembers any name. It sees to the rest. */
 function isMessage(message: unknown): message is SyncMessage {
-  if (typeof message !== "object" || message === null || !("action" in message)) return false;
-  if (message.action !== "reconcile") return "id" in message ? typeof message.id === "string" : true;
-  const values = "values" in message ? message.values : undefined;
-  return Array.isArray(values) && values.every((value) => Array.isArray(value) && value.every((part) => typeof part === "string"));
+  if (typeof message !== "object" || message === null) return false;
+  const { action, id, sessions, values } = message as Record<string, unknown>;
+  if (typeof id !== "string") return false;
+  switch (action) {
+    case "load":
+    case "known":
+      return id.startsWith("co_z") && typeof sessions === "object" && sessions !== null && !Array.isArray(sessions);
+    case "content":
+      return id.startsWith("co_z");
+    case "reconcile":
+      return Array.isArray(values) && values.every(isCompared);
+    default:
+      return action === "reconcile-ack";
+  }
+}
+
+/** Whether it is the name of a CoValue, and a hash of what somebody has of it. */
+function isCompared(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [id, hash] = value as unknown[];
+  return typeof id === "string" && id.startsWith("co_z") && id.length <= LONGEST_ID && typeof hash === "string";
 }

@@ -1,12 +1,17 @@
 /**
- * Names in memory. The SDK keeps an entry for every CoValue that was ever asked for, though nobody has it, and a shell of each
- * that it has unloaded; and for every connection what its client has said of each. A relay answers the same without them, so
- * those that no client is subscribed to are forgotten; and how many names that nobody has a client may ask for is limited,
- * as is what all of them say of such names together. The same for names in content, which is not taken before what they
- * stand for has come.
+ * Names in memory: all that connections have a relay remember, until they end. The SDK keeps an entry for every CoValue that was
+ * ever asked for, though nobody has it, and a shell of each that it has unloaded; and for every connection what its client has
+ * said of each. A relay answers the same without them, so those that no client is subscribed to are forgotten. The rest is
+ * bounded, and whoever goes beyond is sent away:
+ *
+ * - what a client says of no use to anybody, by itself and with that of all others: names that nobody has, sessions that are
+ *   not here, and lists of what it has, until it has brought that. The same for names in content, which is not taken before
+ *   what they stand for has come;
+ * - and all of it together, the names of what is here too. Then that client goes for whom the most is kept.
  */
 
 import type { LocalNode, RawCoID } from "cojson";
+import type { Audience } from "./audience";
 import type { Count } from "./dependencies";
 import type { Guest } from "./guest";
 
@@ -16,12 +21,19 @@ const TOO_MANY_NAMES = 4429;
 
 /** No id is longer, in characters. */
 const LONGEST_ID = 100;
-/** Bytes of the heap that what one client says of names that nobody has may take up, and what all of them say. */
+/** Bytes of the heap that what one client says of no use may take up, and what all of them say. */
 const MOST_OF_ONE = 60_000_000;
 const MOST_OF_ALL = 300_000_000;
+/** And everything that is kept for all of them: three quarters of what an engine may have. */
+const MOST_KEPT = 1_500_000_000;
 /** About as much does a name take up, and a session that is said of one, besides its own name. */
 const OF_NAME = 3_000;
 const OF_SESSION = 150;
+/** What is here takes up more, once for all (measured with 30,000: 6.3 KB), and so much for each client that has spoken of it. */
+const OF_CORE = 5_000;
+const OF_TOPIC = 1_000;
+/** A session that a client was sent, whose name is here. */
+const OF_SENT = 50;
 /** And a name in a list of all that a client has, which is noted until the client has brought it. */
 const OF_PENDING = 600;
 /** How often names are forgotten, milliseconds; and after how many new ones in any case. */
@@ -36,27 +48,31 @@ const LOOKS_FOR_MS = 60_000;
 /** So few are not worth looking for. */
 const FEW = 1_000;
 
+const NOTHING: Readonly<Record<string, number>> = {};
+
 type Handle = LocalNode["syncManager"]["handleSyncMessage"];
 type Message = Parameters<Handle>[0];
+type Content = Extract<Message, { action: "content" }>;
 type Peer = Parameters<Handle>[1];
 type Core = ReturnType<LocalNode["getCoValue"]>;
 type Lists = {
-  ongoingStorageReconciliationTracker: { reconcileBatchesByCoValue: ReadonlyMap<string, ReadonlyMap<RawCoID, unknown>> };
+  ongoingStorageReconciliationTracker: { reconcileBatches: ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<RawCoID>>> };
 };
-type Said = ReadonlyMap<RawCoID, { value(): { sessions: Record<string, number> } }>;
 
-/** What a client has said of names that nobody has. */
+/** What is kept for a client. */
 interface Talk {
   guest: Guest;
-  peer: Peer;
-  /** Bytes that it takes up, as far as was counted. */
+  /** Bytes of it that are of no use, as far as was counted. */
   bytes: number;
+  /** Bytes of all of it, without what others have spoken of as well. */
+  kept: number;
 }
 
 export class Names implements Count {
-  /** Of those clients that have asked for such names, by the SDK's name of the connection. */
+  /** Of those clients that have said something, by the SDK's name of the connection. */
   private readonly talks = new Map<string, Talk>();
   private bytesOfAll = 0;
+  private keptOfAll = 0;
   /** Bytes that content takes up which waits for names, and those names: of all, and of each client. */
   private waitingOfAll = 0;
   private readonly waiting = new Map<Guest, number>();
@@ -67,6 +83,7 @@ export class Names implements Count {
   constructor(
     private readonly node: LocalNode,
     private readonly guests: ReadonlyMap<string, Guest>,
+    private readonly audience: Audience,
   ) {
     this.timer = setInterval(() => this.forget(), FORGET_EVERY_MS);
     const sync = node.syncManager;
@@ -74,12 +91,50 @@ export class Names implements Count {
     sync.handleSyncMessage = (message, peer) => {
       const guest = this.guests.get(peer.id);
       if (!guest) return handle(message, peer);
-      if (message.id?.length > LONGEST_ID) return guest.refuse(MALFORMED);
-      handle(message, peer);
-      const bytes = this.bytesOf(message);
-      if (bytes > 0) this.add(guest, peer, bytes);
+      const handled = this.counting(message, guest, peer);
+      try {
+        handle(message, peer);
+      } finally {
+        handled();
+      }
       if (this.inMemory().size >= this.forgetAt) this.forget();
     };
+    const send = sync.trySendToPeer.bind(sync);
+    sync.trySendToPeer = (peer, message) => {
+      if (message.action === "content" && peer.role === "client") this.sends(message, peer);
+      return send(peer, message);
+    };
+  }
+
+  /** A client and the relay have begun to speak of one more CoValue. */
+  speaks(guest: Guest): void {
+    this.keep(guest, OF_TOPIC);
+  }
+
+  /** A message of a client is about to be dealt with; what hears that it was. */
+  private counting(message: Message, guest: Guest, peer: Peer): () => void {
+    if (message.action === "reconcile") return () => this.add(guest, peer, message.values.length * (OF_TOPIC + OF_PENDING));
+    if (message.action === "reconcile-ack") return () => {};
+    const { id } = message;
+    const names = sessionsIn(message);
+    const said = () => peer.getKnownState(id)?.sessions ?? NOTHING;
+    const before = said();
+    const added = names.filter((name) => !Object.hasOwn(before, name));
+    return () => {
+      const after = said();
+      // What it says anew may take the place of what it has said.
+      const isMore = after === before;
+      const bytes = isMore ? sizeOf(added.filter((name) => Object.hasOwn(after, name))) : sizeOf(Object.keys(after)) - sizeOf(Object.keys(before));
+      this.keep(guest, bytes);
+      this.add(guest, peer, this.useless(id, names));
+    };
+  }
+
+  /** Content goes to a client: it is remembered that it was sent that. */
+  private sends(message: Content, peer: Peer): void {
+    const guest = this.guests.get(peer.id);
+    const sent = peer.getOptimisticKnownState(message.id)?.sessions ?? NOTHING;
+    if (guest) this.keep(guest, sessionsIn(message).filter((name) => !Object.hasOwn(sent, name)).length * OF_SENT);
   }
 
   /** Content of a client begins to wait for names that are not here. */
@@ -116,8 +171,7 @@ export class Names implements Count {
   /** A client has gone. */
   left(guest: Guest): void {
     const talk = this.talks.get(guest.id);
-    if (talk) this.note(talk, 0);
-    this.talks.delete(guest.id);
+    if (talk) this.drop(talk);
   }
 
   /** The node is not used any more. */
@@ -125,21 +179,37 @@ export class Names implements Count {
     clearInterval(this.timer);
   }
 
-  /** What a message has added that nobody has, in bytes. */
-  private bytesOf(message: Message): number {
-    if (message.action === "reconcile") return message.values.length * OF_PENDING;
-    if (message.action !== "load" && message.action !== "known") return 0;
-    const core = this.inMemory().get(message.id);
-    return core && isNobodys(core) ? sizeOf(message.sessions) : 0;
+  /** Bytes that names of sessions of a CoValue take up, and its own, of which nothing is here. */
+  private useless(id: RawCoID, sessions: string[]): number {
+    const core = this.inMemory().get(id);
+    if (!core || isNobodys(core)) return OF_NAME + sizeOf(sessions);
+    const here = core.knownState().sessions;
+    return sizeOf(sessions.filter((session) => !Object.hasOwn(here, session)));
+  }
+
+  private talkOf(guest: Guest): Talk {
+    let talk = this.talks.get(guest.id);
+    if (!talk) this.talks.set(guest.id, (talk = { guest, bytes: 0, kept: 0 }));
+    return talk;
+  }
+
+  /** So many bytes more are kept for a client, or less. */
+  private keep(guest: Guest, bytes: number): void {
+    if (bytes === 0 || !guest.isOpen) return;
+    this.talkOf(guest).kept += bytes;
+    this.keptOfAll += bytes;
+    while (this.talks.size > 0 && this.keptOfAll + this.audience.topics * OF_CORE > MOST_KEPT) {
+      this.refuse([...this.talks.values()].reduce((most, other) => (other.kept > most.kept ? other : most)));
+    }
   }
 
   private add(guest: Guest, peer: Peer, bytes: number): void {
-    let talk = this.talks.get(guest.id);
-    if (!talk) this.talks.set(guest.id, (talk = { guest, peer, bytes: 0 }));
+    if (bytes === 0 || !guest.isOpen) return;
+    const talk = this.talkOf(guest);
     this.note(talk, talk.bytes + bytes);
     if (talk.bytes > MOST_OF_ONE) {
       // It may have brought most of them meanwhile.
-      this.note(talk, this.measured(peer));
+      this.note(talk, this.measured(guest, peer));
       if (talk.bytes > MOST_OF_ONE / 2) this.refuse(talk);
     } else if (this.bytesOfAll > MOST_OF_ALL) {
       this.refuse([...this.talks.values()].reduce((most, other) => (other.bytes > most.bytes ? other : most)));
@@ -151,20 +221,25 @@ export class Names implements Count {
     talk.bytes = bytes;
   }
 
-  private refuse(talk: Talk): void {
+  private drop(talk: Talk): void {
     this.note(talk, 0);
-    talk.guest.refuse(TOO_MANY_NAMES);
+    this.keptOfAll -= talk.kept;
+    this.talks.delete(talk.guest.id);
   }
 
-  /** What a client has said of names that nobody has now, in bytes. */
-  private measured(peer: Peer): number {
+  private refuse(talk: Talk): void {
+    this.drop(talk);
+    talk.guest.refuse(TOO_MANY_NAMES);
+    // Nobody else is to go for what is not kept any more.
+    this.audience.left(talk.guest);
+  }
+
+  /** What is kept for a client that is of no use now, in bytes. */
+  private measured(guest: Guest, peer: Peer): number {
     const sync = this.node.syncManager as unknown as Lists;
-    const pending = sync.ongoingStorageReconciliationTracker.reconcileBatchesByCoValue.get(peer.id);
-    let bytes = (pending?.size ?? 0) * OF_PENDING;
-    for (const [id, known] of saidBy(peer)) {
-      const core = this.inMemory().get(id);
-      if (core && isNobodys(core)) bytes += sizeOf(known.value().sessions);
-    }
+    let bytes = 0;
+    for (const batch of sync.ongoingStorageReconciliationTracker.reconcileBatches.get(peer.id)?.values() ?? []) bytes += (batch.size + 1) * OF_PENDING;
+    for (const id of guest.topics as Set<RawCoID>) bytes += this.useless(id, Object.keys(peer.getKnownState(id)?.sessions ?? {}));
     return bytes;
   }
 
@@ -175,12 +250,8 @@ export class Names implements Count {
       if (!core.verified && core.listeners.size === 0 && core.loadingState !== "loading") idle.push(core.id);
     }
     if (idle.length >= FEW) {
-      const wanted = new Set<RawCoID>();
-      for (const peer of this.node.syncManager.getClientPeers()) {
-        for (const id of saidBy(peer).keys()) wanted.add(id);
-      }
       for (const id of idle) {
-        if (wanted.has(id)) continue;
+        if (this.audience.isSubscribed(id)) continue;
         this.inMemory().get(id)?.decrementLoadingStateCounter();
         this.node.internalDeleteCoValue(id);
       }
@@ -198,13 +269,20 @@ function isNobodys(core: Core): boolean {
   return !core.isKnownStateAvailable();
 }
 
-function sizeOf(sessions: Record<string, number> | undefined): number {
-  let bytes = OF_NAME;
-  for (const session in sessions) bytes += OF_SESSION + session.length;
-  return bytes;
+/** The sessions that a message names. */
+function sessionsIn(message: Message): string[] {
+  switch (message.action) {
+    case "load":
+    case "known":
+      return Object.keys(message.sessions);
+    case "content":
+      // Whoever makes up a message may leave them out.
+      return Object.keys(message.new ?? {});
+    default:
+      return [];
+  }
 }
 
-/** What a client has said of CoValues: it is subscribed to these. */
-function saidBy(peer: Peer): Said {
-  return (peer as unknown as { _knownStates: Said })._knownStates;
+function sizeOf(sessions: string[]): number {
+  return sessions.reduce((bytes, session) => bytes + OF_SESSION + session.length, 0);
 }

@@ -69,7 +69,9 @@ export class Relay {
     onDisk,
     turn: (guest) => this.turns.of(guest),
     opens: (guest) => this.inbox.opens(guest),
-    speaks: (guest, id) => this.audience.hears(guest, id),
+    speaks: (guest, id) => {
+      if (this.audience.hears(guest, id)) this.names.speaks(guest);
+    },
     mapOf: (id) => handleOf(this.node.getCoValue(id as RawCoID).verified?.["impl"]),
     holds: (bytes) => this.backlog.grows(bytes),
     left: (guest) => {
@@ -138,9 +140,9 @@ export class Relay {
     else if (!this.setting.isShared) forgetUsage();
     this.writers = new Writers(node, this.guests, this.setting, new Largest(node, this.setting.largestValue ?? Infinity));
     this.turns = new Turns(node, this.guests);
-    this.names = new Names(node, this.guests);
-    this.memory = new Memory(node, this.setting.contentInMemory ?? Infinity);
     this.audience = new Audience(node.syncManager);
+    this.names = new Names(node, this.guests, this.audience);
+    this.memory = new Memory(node, this.setting.contentInMemory ?? Infinity);
     awaitDependencies(node, this.names);
     if (this.setting.hasUpstream) {
       this.upstream = new Upstream(node, storage);
