@@ -38,7 +38,7 @@ pub fn client(relay: &Relay) -> Client {
 }
 
 /// One number from the relay's store.
-fn count(relay: &Relay, query: &str) -> u64 {
+pub fn count(relay: &Relay, query: &str) -> u64 {
     let database = rusqlite::Connection::open(relay.data().join("relay.db")).unwrap();
     database.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
 }

@@ -43,6 +43,7 @@ mod relay_settings;
 mod relay_shared;
 mod relay_upkeep;
 mod relay_upstream;
+mod relay_waiting;
 mod search_filters;
 mod search_screen;
 mod secrets;

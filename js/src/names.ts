@@ -90,6 +90,8 @@ export class Names implements Count {
     const handle: Handle = sync.handleSyncMessage.bind(sync);
     sync.handleSyncMessage = (message, peer) => {
       const guest = this.guests.get(peer.id);
+      // What is left of a connection that has ended, or was ended, is not dealt with any more.
+      if (peer.closed || guest?.isOpen === false) return;
       if (!guest) return handle(message, peer);
       const handled = this.counting(message, guest, peer);
       try {

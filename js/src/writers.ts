@@ -84,7 +84,10 @@ export class Writers {
     };
     const handle: Handle = sync.handleNewContent.bind(sync);
     sync.handleNewContent = (message, from) => {
-      const guest = from === "storage" || from === "import" ? undefined : guests.get(from.id);
+      const isOwn = from === "storage" || from === "import";
+      // What has waited until its client had gone is nobody's: nothing of it could be judged.
+      if (!isOwn && from.closed) return;
+      const guest = isOwn ? undefined : guests.get(from.id);
       if (!guest) return handle(message, from);
       if (!isWellFormed(message)) return guest.refuse(MALFORMED);
       tidy(message);
