@@ -174,6 +174,11 @@ export class Names implements Count {
   left(guest: Guest): void {
     const talk = this.talks.get(guest.id);
     if (talk) this.drop(talk);
+    // The SDK notes of each CoValue in memory how every client fared that has said something of it, and looks at all of them.
+    for (const id of guest.topics as Set<RawCoID>) {
+      const core = this.inMemory().get(id);
+      if (core && (core.verified || core.listeners.size === 0)) fared(core).delete(guest.id);
+    }
   }
 
   /** The node is not used any more. */
@@ -269,6 +274,10 @@ export class Names implements Count {
 /** Whether it was looked for in vain; what was unloaded is in the store. */
 function isNobodys(core: Core): boolean {
   return !core.isKnownStateAvailable();
+}
+
+function fared(core: Core): Map<string, unknown> {
+  return (core as unknown as { loadingStatuses: Map<string, unknown> }).loadingStatuses;
 }
 
 /** The sessions that a message names. */
