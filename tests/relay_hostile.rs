@@ -65,11 +65,17 @@ pub fn load(id: &str) -> String {
     json!({ "action": "load", "id": id, "header": false, "sessions": {} }).to_string()
 }
 
+/// A header with its fields in the order in which an id is made of them.
 fn header(uniqueness: &str) -> Value {
     json!({
-        "type": "costream", "ruleset": { "type": "unsafeAllowAll" }, "meta": null, "createdAt": null,
+        "createdAt": null, "meta": null, "ruleset": { "type": "unsafeAllowAll" }, "type": "costream",
         "uniqueness": uniqueness,
     })
+}
+
+/// The id that belongs to a header.
+fn id_of(header: &Value) -> String {
+    caro::runtime::crypto::short_hash(&header.to_string()).replacen("shortHash_", "co_", 1)
 }
 
 #[test]
@@ -79,8 +85,7 @@ fn what_is_no_message_is_left_out_and_the_connection_goes_on() {
     let mut client = client(&relay);
     let before = count(&relay, "SELECT COUNT(*) FROM coValues");
     let session = format!("{NOBODYS}_session_z11111111111");
-    let with =
-        |new: Value| json!({ "action": "content", "id": NOBODYS, "header": header("x"), "priority": 3, "new": new });
+    let with = |new: Value| json!({ "action": "content", "id": id_of(&header("x")), "header": header("x"), "priority": 3, "new": new });
     for text in [
         "{",
         "null",
@@ -131,13 +136,14 @@ fn what_is_nested_deeply_or_too_long_never_reaches_the_engine() {
     let transaction = json!({ "privacy": "trusting", "changes": "x".repeat(3 << 20), "madeAt": 1 });
     let new =
         json!({ device.session(): { "after": 0, "newTransactions": [transaction], "lastSignature": "signature_z1" } });
-    let content = json!({ "action": "content", "id": NOBODYS, "header": header("x"), "priority": 3, "new": new });
+    let id = id_of(&header("x"));
+    let content = json!({ "action": "content", "id": id, "header": header("x"), "priority": 3, "new": new });
     let mut client = client(&relay);
     client.send(&content.to_string());
     assert_eq!(ending(&mut client), Some(4413));
     // Its own header counts for nobody.
-    let content =
-        json!({ "action": "content", "id": NOBODYS, "header": header(&"x".repeat(100_000)), "priority": 3, "new": {} });
+    let header = header(&"x".repeat(100_000));
+    let content = json!({ "action": "content", "id": id_of(&header), "header": header, "priority": 3, "new": {} });
     let mut client = self::client(&relay);
     client.send(&content.to_string());
     assert_eq!(ending(&mut client), Some(4413));
@@ -516,7 +522,8 @@ fn who_brings_content_of_more_authors_that_nobody_has_than_there_can_be_is_sent_
             (format!("{author}_session_z1"), session)
         };
         let new: serde_json::Map<String, Value> = authors.iter().map(new).collect();
-        json!({ "action": "content", "id": NOBODYS, "header": header("x"), "priority": 3, "new": new }).to_string()
+        json!({ "action": "content", "id": id_of(&header("x")), "header": header("x"), "priority": 3, "new": new })
+            .to_string()
     };
     let names = |from: usize, to: usize| (from..to).map(|number| format!("co_zA{number:020}")).collect::<Vec<_>>();
     let before = memory(&relay);

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::common::home::wait_until;
+use crate::common::node::OfficialClient;
 use crate::common::sync::{Relay, SyncHome};
 use crate::common::wire::{Way, Wire};
 use crate::relay_hostile::{client, count, goes_on};
@@ -51,4 +52,54 @@ fn what_waits_when_its_client_goes_is_not_taken_any_more() {
     other.send(&group.to_string());
     assert!(goes_on(&mut other));
     assert_eq!(stored(&relay, id), 1, "of a client that is there it is");
+}
+
+#[test]
+fn nobody_is_kept_from_writing_by_names_that_were_made_up_for_what_is_his() {
+    let mut relay = Relay::new();
+    let (mut first, account) = OfficialClient::with_new_account(&relay.url());
+    let group = first.create_group();
+    let map = first.create_map(&group, &json!({ "of": "the first" }));
+    first.wait_for_sync();
+    drop(first);
+    let session = format!("{}_session_zMadeUp", account.id);
+    let with = |changes: &str| {
+        let transaction = json!({ "privacy": "trusting", "changes": changes, "madeAt": 1 });
+        json!({ &session: { "after": 0, "newTransactions": [transaction], "lastSignature": "signature_z1" } })
+    };
+    let source = |source: Value| json!({ "type": "comap", "ruleset": { "type": "unsafeAllowAll" }, "meta": { "source": source }, "createdAt": null, "uniqueness": "x" });
+    let owner =
+        |owner: Value| json!({ "type": "comap", "ruleset": { "type": "ownedByGroup", "group": owner }, "meta": null });
+    let nobody = |number: usize| format!("co_zNobody{number}");
+    let member = |key: &str| with(&json!([{ "op": "set", "key": key, "value": "reader" }]).to_string());
+    for round in ["in memory", "in the store alone"] {
+        let mut stranger = client(&relay);
+        for (id, header, new) in [
+            (&group, None, member(&nobody(1))),
+            (&group, None, member(&format!("parent_{}", nobody(2)))),
+            (&group, Some(source(nobody(3).into())), member(&nobody(4))),
+            (&group, None, with("7")),
+            (&map, Some(source(nobody(5).into())), json!({})),
+            (&map, Some(source(json!({ "of": "no" }))), json!({})),
+            (&map, Some(owner(nobody(6).into())), json!({})),
+            (&map, Some(owner(json!(7))), json!({})),
+        ] {
+            let mut content = json!({ "action": "content", "id": id, "priority": 3, "new": new });
+            if let Some(header) = header {
+                content["header"] = header;
+            }
+            stranger.send(&content.to_string());
+        }
+        assert!(goes_on(&mut stranger));
+        let mut again = OfficialClient::with_account(&relay.url(), &account);
+        assert_eq!(again.load(&map).value["of"], "the first");
+        again.rotate_read_key(&group);
+        again.set(&map, round, &json!(true));
+        again.wait_for_sync();
+        let mut other = OfficialClient::with_account(&relay.url(), &account);
+        assert_eq!(other.load(&map).value[round], true, "what is written {round} gets there");
+        drop((again, other));
+        assert!(relay.stop().success());
+        relay.start_again();
+    }
 }

@@ -50,8 +50,6 @@ export class Guest implements Peer {
   isForMany = false;
   /** What messages to it and from it were about. */
   readonly topics = new Set<string>();
-  /** About how many bytes each message takes up that it sent last. */
-  share = 0;
   /** About how many bytes of answers are held back until it has taken others. */
   held = 0;
   /** Whether it is still spoken with. */
@@ -171,7 +169,6 @@ export class Guest implements Peer {
     try {
       const messages: unknown[] = text.split("\n").map((line) => JSON.parse(line));
       this.batches ||= messages.length > 1;
-      this.share = text.length / messages.length;
       for (const message of messages) {
         if (!isMessage(message)) continue;
         if (message.id.length > LONGEST_ID) return this.refuse(MALFORMED);

@@ -140,14 +140,14 @@ export class Names implements Count {
   }
 
   /** Content of a client begins to wait for names that are not here. */
-  begins(from: Peer, names: RawCoID[]): ((came: boolean) => void) | undefined {
+  begins(from: Peer, message: Message, names: RawCoID[]): ((came: boolean) => void) | undefined {
     const guest = this.guests.get(from.id);
     if (!guest) return () => {};
     if (names.some((name) => name.length > LONGEST_ID)) {
       guest.refuse(MALFORMED);
       return undefined;
     }
-    const [ofNames, ofContent] = [names.length * OF_AUTHOR, Math.ceil(guest.share)];
+    const [ofNames, ofContent] = [names.length * OF_AUTHOR, JSON.stringify(message).length];
     const bytes = ofNames + ofContent;
     const isTooMuch = (this.waiting.get(guest) ?? 0) + bytes > MOST_OF_ONE || this.waitingOfAll + bytes > MOST_OF_ALL;
     if (names.length > MOST_AUTHORS || isTooMuch) {
