@@ -15,8 +15,10 @@ type Message = Parameters<Peer["outgoing"]["push"]>[0];
 
 /** Answers in bytes that may wait for a client; further ones are held back, and it is not read on. */
 const FULL = 100_000;
-/** How often it is looked whether they have gone, milliseconds. */
-const LOOK_EVERY_MS = 20;
+/** How soon it is looked whether they have gone, milliseconds; the longer that takes, the later again: there may be thousands. */
+const LOOK_AFTER_MS = 20;
+const LOOK_AFTER_MS_AT_MOST = 500;
+const LATER = 1.25;
 /** Messages that were held back go in frames of about so many characters, to clients that send several in one too. */
 const LONGEST_FRAME = 100_000;
 
@@ -98,7 +100,9 @@ export class Guest implements Peer {
 
   /** Resolves once it has taken most answers. */
   async room(): Promise<void> {
-    while (this.isFull) await new Promise<void>((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    for (let ms = LOOK_AFTER_MS; this.isFull; ms = Math.min(ms * LATER, LOOK_AFTER_MS_AT_MOST)) {
+      await new Promise<void>((resolve) => setTimeout(resolve, ms));
+    }
   }
 
   // --- what the SDK does with it ----------------------------------------------------------------
@@ -143,6 +147,7 @@ export class Guest implements Peer {
     this.isOpen = false;
     this.unconfirmed = undefined;
     this.heldBack = undefined;
+    this.held = 0;
     how();
   }
 
@@ -202,6 +207,7 @@ export class Guest implements Peer {
     let next: SyncMessage | undefined = first;
     while (next) {
       await this.room();
+      if (!this.isOpen) return;
       const texts: string[] = [];
       let large: Frame | undefined;
       let length = 0;
