@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::authority::Authority;
 use crate::common::home::wait_until;
-use crate::common::postgres::{PASSWORD, Postgres};
+use crate::common::postgres::{Breaking, PASSWORD, Postgres};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve};
 use crate::official_peers::{live_update_between, offline_writes_between};
 use crate::relay_proxies::{adapted, installed, nginx, packaged};
@@ -138,6 +138,29 @@ fn a_database_that_was_gone_is_used_again_and_nothing_is_lost() {
         b.records().len() == 250
     });
     assert_eq!(assert_equal_histories(&[&a, &b]), 250);
+}
+
+#[test]
+fn half_a_change_is_never_stored_where_the_connection_to_the_database_ends_in_the_middle() {
+    let Some(database) = Postgres::start() else { return };
+    let way = Breaking::to(&database);
+    let mut relay = Relay::with(&["--database", &way.url()]);
+    let (a, b) = (SyncHome::new("laptop"), SyncHome::new("desktop"));
+    let phrase = a.init(&relay.url());
+    for i in 0..5 {
+        way.arm();
+        a.add(&commands("a", i, i + 1));
+        assert_eq!(a.now().pending, 0);
+        assert!(way.has_broken());
+    }
+    let halves =
+        r#"SELECT COUNT(*) FROM transactions LEFT JOIN sessions ON ses = "rowID" WHERE idx >= COALESCE("lastIdx", 0)"#;
+    assert_eq!(database.query(halves)[0].get::<_, i64>(0), 0);
+    // What it has in memory helps nobody any more.
+    relay.kill();
+    let relay = Relay::with(&["--database", &database.url()]);
+    b.restored(&relay.url(), &phrase);
+    assert_eq!(assert_equal_histories(&[&a, &b]), 5);
 }
 
 /// How many clients a relay has.

@@ -4,8 +4,12 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, Row};
 
@@ -76,7 +80,11 @@ impl Postgres {
 
     /// The address for a relay.
     pub fn url(&self) -> String {
-        format!("postgres://{USER}:{PASSWORD}@localhost:{}/postgres", self.port)
+        Self::url_at(self.port)
+    }
+
+    fn url_at(port: u16) -> String {
+        format!("postgres://{USER}:{PASSWORD}@localhost:{port}/postgres")
     }
 
     /// Rows of a query.
@@ -126,6 +134,83 @@ impl Drop for Postgres {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.kill();
         }
+    }
+}
+
+/// A way to a database on which a connection ends in the middle of a transaction when a test asks for that.
+pub struct Breaking {
+    port: u16,
+    armed: Arc<AtomicBool>,
+    runtime: Option<Runtime>,
+}
+
+impl Breaking {
+    /// To this database.
+    pub fn to(database: &Postgres) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        let (armed, to) = (Arc::new(AtomicBool::new(false)), database.port);
+        let arming = armed.clone();
+        runtime.spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, to, arming.clone()));
+            }
+        });
+        Self { port, armed, runtime: Some(runtime) }
+    }
+
+    /// The address for a relay.
+    pub fn url(&self) -> String {
+        Postgres::url_at(self.port)
+    }
+
+    /// Once the database has next answered with the number of a row that it took in an open transaction, that connection ends.
+    pub fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether one has ended since.
+    pub fn has_broken(&self) -> bool {
+        !self.armed.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Breaking {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A row of one number of eight bytes, that a row was taken, and that a transaction is open, as the protocol says them.
+const NUMBER: &[u8] = b"D\0\0\0\x12\0\x01\0\0\0\x08";
+const TAKEN: &[u8] = b"C\0\0\0\x0fINSERT 0 1\0Z\0\0\0\x05T";
+
+async fn carry(client: TcpStream, port: u16, armed: Arc<AtomicBool>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    drop((client.set_nodelay(true), server.set_nodelay(true)));
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let up = tokio::io::copy(&mut from_client, &mut to_server);
+    let down = async {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let Ok(read @ 1..) = from_server.read(&mut buffer).await else { return };
+            let answer = &buffer[..read];
+            let sent = to_client.write_all(answer).await;
+            let is_row = answer.windows(NUMBER.len()).any(|bytes| bytes == NUMBER);
+            if sent.is_err() || is_row && answer.ends_with(TAKEN) && armed.swap(false, Ordering::SeqCst) {
+                return;
+            }
+        }
+    };
+    // Either end ends both.
+    tokio::select! {
+        _ = up => {}
+        () = down => {}
     }
 }
 

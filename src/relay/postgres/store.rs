@@ -47,10 +47,14 @@ impl PostgresStore {
         Self { database, session: RefCell::default(), transaction: RefCell::default() }
     }
 
-    /// Sends steps, in the transaction that is under way.
-    fn send(&self, steps: Vec<Step>) -> Result<Vec<Row>, StoreError> {
+    /// Sends steps. Those that go on with a transaction of which the database knows need the connection on which it began:
+    /// on another one each of them would be a transaction of its own.
+    fn send(&self, steps: Vec<Step>, goes_on: bool) -> Result<Vec<Row>, StoreError> {
         let session = match self.session.take().filter(|session| !session.is_closed()) {
             Some(session) => session,
+            None if goes_on => {
+                return Err(StoreError::Conflict("the connection to the database was lost".into()));
+            }
             None => self.connect()?,
         };
         let (session, answer) = self.wait(async move {
@@ -114,13 +118,13 @@ impl PostgresStore {
         }
         let mut steps = transaction.steps();
         steps.push(Step::Commit);
-        self.send(steps).map(drop)
+        self.send(steps, transaction.has_begun).map(drop)
     }
 
     fn roll_back(&self) -> Result<(), StoreError> {
         let has_begun = self.transaction.take().is_some_and(|transaction| transaction.has_begun);
         if has_begun && self.session.borrow().as_ref().is_some_and(|session| !session.is_closed()) {
-            self.send(vec![Step::RollBack])?;
+            self.send(vec![Step::RollBack], true)?;
         }
         Ok(())
     }
@@ -135,20 +139,16 @@ impl PostgresStore {
                     Some(_) => Err(StoreError::Failed("it would not be counted outside of a transaction".into())),
                 }
             };
-            return match self.send(step()?) {
+            return match self.send(step()?, false) {
                 // Outside of a transaction it can just be asked again.
-                Err(StoreError::Conflict(_)) => self.send(step()?),
+                Err(StoreError::Conflict(_)) => self.send(step()?, false),
                 answer => answer,
             };
         };
-        let is_lost = transaction.has_begun && self.session.borrow().as_ref().is_none_or(Session::is_closed);
         let steps = transaction.add(sql, params).map(|()| transaction.steps());
-        transaction.has_begun = true;
+        let goes_on = std::mem::replace(&mut transaction.has_begun, true);
         self.transaction.replace(Some(transaction));
-        if is_lost {
-            return Err(StoreError::Conflict("the connection to the database was lost".into()));
-        }
-        self.send(steps?)
+        self.send(steps?, goes_on)
     }
 }
 
