@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::common::home::{DEADLINE, wait_until};
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, finish_within, serve};
 use crate::common::wire::{Fate, Way, Wire};
+use crate::relay_fairness::making;
 use crate::relay_hostile::{client, goes_on};
 use crate::sync_disk_full::SmallDisk;
 use crate::sync_session_guard::noise;
@@ -156,6 +157,23 @@ fn what_the_relay_confirms_was_brought_to_disk_before() {
     let (_, confirmed) = &*seen.lock().unwrap();
     assert!(confirmed.len() > 10, "{confirmed:?}");
     assert!(confirmed.iter().all(|(came, confirmed)| confirmed > came), "{confirmed:?}");
+}
+
+#[test]
+fn a_value_without_content_was_brought_to_disk_before_it_is_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("relay"), folder.path().join("strace.log"));
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let relay = Relay::spawn(&data, address, noting_flushes(&serve(&data, address), &log));
+    let mut client = client(&relay);
+    for i in 0..3 {
+        let (message, id) = making(&format!("empty {i}"));
+        let before = flushes(&log);
+        client.send(&message);
+        let confirmation = std::iter::from_fn(|| client.text()).find(|text| text.contains(&id));
+        assert!(confirmation.is_some_and(|text| text.contains(r#""header":true"#)));
+        assert!(flushes(&log) > before, "{i}");
+    }
 }
 
 /// Has every further flush of a process fail, as long as the result runs.

@@ -23,7 +23,7 @@ fn of_account(relay: &Relay, id: &str) -> Client {
 }
 
 /// A message that makes a CoValue, and the id of that.
-fn making(name: &str) -> (String, String) {
+pub fn making(name: &str) -> (String, String) {
     // In the order in which an id is made of it.
     let header = json!({
         "createdAt": null, "meta": null, "ruleset": { "type": "unsafeAllowAll" }, "type": "costream", "uniqueness": name,

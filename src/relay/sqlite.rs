@@ -7,7 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ pub(super) struct SqliteStore {
 pub(super) struct Log {
     database: PathBuf,
     durability: Durability,
+    /// How many engines may be committing at this moment: what they commit, others see before it is counted.
+    committing: AtomicUsize,
     /// Transactions that were committed.
     written: AtomicU64,
     /// As many of them are on disk.
@@ -60,6 +62,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+        let _committing = (sql == "COMMIT" || self.database.is_autocommit()).then(|| Committing::begin(&self.log));
         self.database.run(sql, params).inspect_err(|error| self.log.look(error))?;
         if self.database.is_autocommit() && sql != "ROLLBACK" {
             self.log.written.fetch_add(1, Ordering::SeqCst);
@@ -68,8 +71,15 @@ impl Store for SqliteStore {
     }
 
     fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError> {
-        // Some of what is asked for writes, too.
-        self.database.query(sql, params).inspect_err(|error| self.log.look(error))
+        // Some of what is asked for writes, too, and in no transaction: the SDK stores a header so.
+        let may_commit = self.database.is_autocommit() && writes(&self.database, sql);
+        let _committing = may_commit.then(|| Committing::begin(&self.log));
+        let before = self.database.total_changes();
+        let rows = self.database.query(sql, params).inspect_err(|error| self.log.look(error))?;
+        if may_commit && self.database.total_changes() != before {
+            self.log.written.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(rows)
     }
 
     fn flush(&self) -> Option<Flush> {
@@ -81,11 +91,33 @@ impl Store for SqliteStore {
     }
 }
 
+/// Whether a statement writes; where that cannot be told, it will fail as well when it is run.
+fn writes(database: &Connection, sql: &str) -> bool {
+    database.prepare_cached(sql).is_ok_and(|statement| !statement.readonly())
+}
+
+/// An engine may be committing, as long as this lives.
+struct Committing<'a>(&'a Log);
+
+impl<'a> Committing<'a> {
+    fn begin(log: &'a Log) -> Self {
+        log.committing.fetch_add(1, Ordering::SeqCst);
+        Self(log)
+    }
+}
+
+impl Drop for Committing<'_> {
+    fn drop(&mut self) {
+        self.0.committing.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Log {
     fn new(database: &Path, durability: Durability) -> Self {
         Self {
             database: database.to_owned(),
             durability,
+            committing: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             flushed: AtomicU64::new(0),
             flushing: Mutex::default(),
@@ -112,17 +144,24 @@ impl Log {
         self.refusal.get().map(String::as_str)
     }
 
+    /// Whether everything is on disk that anybody may have seen by now.
     fn is_flushed(&self) -> bool {
-        self.flushed.load(Ordering::SeqCst) >= self.written.load(Ordering::SeqCst)
+        // In this order: who has ended committing has counted it before.
+        self.committing.load(Ordering::SeqCst) == 0 && self.has_flushed(self.written.load(Ordering::SeqCst))
+    }
+
+    fn has_flushed(&self, written: u64) -> bool {
+        self.flushed.load(Ordering::SeqCst) >= written
     }
 
     fn flush(&self) -> io::Result<()> {
-        let wanted = self.written.load(Ordering::SeqCst);
+        // What is being committed at this moment may have been seen, and is counted for nobody yet.
+        let wanted = (self.committing.load(Ordering::SeqCst) == 0).then(|| self.written.load(Ordering::SeqCst));
         let _alone = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(refusal) = self.refusal() {
             return Err(io::Error::other(refusal));
         }
-        if self.flushed.load(Ordering::SeqCst) >= wanted {
+        if wanted.is_some_and(|wanted| self.has_flushed(wanted)) {
             return Ok(());
         }
         let written = self.written.load(Ordering::SeqCst);
@@ -167,6 +206,33 @@ mod tests {
             store.run(end, &[]).unwrap();
             assert_eq!(store.flush().is_some(), end == "COMMIT");
         }
+    }
+
+    #[test]
+    fn what_a_question_has_written_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = one(folder.path(), Durability::Disk);
+        store.run("CREATE TABLE t (x UNIQUE)", &[]).unwrap();
+        store.flush().unwrap()().unwrap();
+        let insert = "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING RETURNING x";
+        assert_eq!(store.query(insert, &[]).unwrap().1.len(), 1);
+        store.flush().expect("it is not on disk yet")().unwrap();
+        for more in [insert, "SELECT x FROM t"] {
+            store.query(more, &[]).unwrap();
+            assert!(store.flush().is_none(), "nothing was written");
+        }
+    }
+
+    #[test]
+    fn what_another_engine_is_committing_is_waited_for_by_who_may_have_seen_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = one(folder.path(), Durability::Disk);
+        store.run("CREATE TABLE t (x)", &[]).unwrap();
+        store.flush().unwrap()().unwrap();
+        let committing = Committing::begin(&store.log);
+        assert!(store.flush().is_some());
+        drop(committing);
+        assert!(store.flush().is_none());
     }
 
     #[test]
