@@ -25,7 +25,7 @@ fn about(database: &Postgres, args: &[&str]) -> Run {
 }
 
 /// Invites somebody; the token.
-fn invite(database: &Postgres, label: &str) -> String {
+pub fn invite(database: &Postgres, label: &str) -> String {
     let run = about(database, &["invite", "--name", label, "--relay-url", "wss://relay.example"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     run.stdout.trim().rsplit('/').next().expect("a token").to_owned()
@@ -44,17 +44,17 @@ fn of(database: &Postgres, who: &str) -> Value {
     listed(database).into_iter().find(|it| it["label"] == who || it["account"] == who).unwrap_or_default()
 }
 
-fn account(device: &SyncHome) -> String {
+pub fn account(device: &SyncHome) -> String {
     device.state()["account"].as_str().expect("an account").to_owned()
 }
 
 /// A number that the database says.
-fn number(database: &Postgres, sql: &str) -> i64 {
+pub fn number(database: &Postgres, sql: &str) -> i64 {
     database.query(sql)[0].get(0)
 }
 
 /// A relay on this database with this folder, which says what it does.
-fn on(database: &Postgres, folder: &Path, args: &[&str]) -> Relay {
+pub fn on(database: &Postgres, folder: &Path, args: &[&str]) -> Relay {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut command = serve(folder, address);
     command.args(["--database", &database.url()]).args(args).env_remove("CARO_LOG");

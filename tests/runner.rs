@@ -29,6 +29,7 @@ mod official_peers;
 mod relay_accounts;
 mod relay_durability;
 mod relay_fairness;
+mod relay_forgetting;
 mod relay_fuzzed;
 mod relay_hostile;
 mod relay_largest;

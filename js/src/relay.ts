@@ -101,7 +101,7 @@ export class Relay {
       return { values };
     },
     refresh: async ({ ids }) => {
-      await refresh(this.node, ids as RawCoID[] | null);
+      await refresh(this.node, ids as RawCoID[] | null, (gone) => this.release(gone));
       return {};
     },
     noteUse: async ({ day }) => {
@@ -109,9 +109,10 @@ export class Relay {
       return {};
     },
     unused: async ({ before }) => ({ accounts: (await this.usage?.unused(before)) ?? [] }),
-    eraseSome: async ({ account, before }) => this.usage?.eraseSome(account, before) ?? { ids: [], more: false },
+    eraseSome: async ({ account, before }) =>
+      this.usage?.eraseSome(account, before, (gone) => this.release(gone)) ?? { ids: [], more: false },
     release: async ({ ids }) => {
-      for (const id of ids) this.node.internalDeleteCoValue(id as RawCoID);
+      this.release(ids as RawCoID[]);
       return {};
     },
     close: async () => {
@@ -168,6 +169,17 @@ export class Relay {
     this.memory.stop();
     this.node = this.newNode();
     void failed.gracefulShutdown();
+  }
+
+  /**
+   * CoValues that are not in the store any more are in nobody's memory either, where they would be confirmed; and who may
+   * have heard that they are here comes again.
+   */
+  private release(ids: RawCoID[]): void {
+    for (const guest of this.guests.values()) {
+      if (ids.some((id) => guest.topics.has(id))) guest.close();
+    }
+    for (const id of ids) this.node.internalDeleteCoValue(id);
   }
 
   private accept(socket: number, mayWrite: MayWrite, isRelay: boolean): void {

@@ -122,9 +122,14 @@ export class Usage {
 
   /**
    * Erases some of what an account owns, the newest first, so that what the rest hangs from goes last; which CoValues, and
-   * whether there are more. Nothing where it was used since `before` after all.
+   * whether there are more. Nothing where it was used since `before` after all. `gone` is told of them before anybody else
+   * has a turn.
    */
-  eraseSome(account: string, before: number | null): { ids: RawCoID[]; more: boolean } {
+  eraseSome(
+    account: string,
+    before: number | null,
+    gone: (ids: RawCoID[]) => void,
+  ): { ids: RawCoID[]; more: boolean } {
     this.flush();
     const used = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ?", [account])?.day;
     if (before !== null && (used === undefined || used >= before)) return { ids: [], more: false };
@@ -133,7 +138,6 @@ export class Usage {
        WHERE account = ? ORDER BY coValue DESC LIMIT ?`,
       [account, AT_ONCE],
     );
-    for (const { id } of rows) this.node.internalDeleteCoValue(id);
     const more = rows.length === AT_ONCE;
     this.database.transaction(() => {
       eraseValues(this.database, rows);
@@ -141,7 +145,9 @@ export class Usage {
       this.database.run("DELETE FROM caro_used WHERE account = ?", [account]);
       forgetRefusal(this.database, account);
     });
-    return { ids: rows.map(({ id }) => id), more };
+    const ids = rows.map(({ id }) => id);
+    gone(ids);
+    return { ids, more };
   }
 
   private touch(message: SyncMessage): void {

@@ -2,7 +2,7 @@
 //!
 //! Each has whole connections: those that begin with the same id, which for clients of an account is the account's, meet in the
 //! same one. What one of them stores the others are told of, and so are other relays on the same database: they look it up
-//! there, and pass on what their own clients wait for.
+//! there, and pass on what their own clients wait for. What one of them erases the others drop.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::postgres::{Database, News};
+use super::postgres::{Database, Happened, News};
 use super::{MEMORY_LIMIT, PATIENCE, RelayError};
-use crate::runtime::protocol::{Close, Event, Refresh, Serve};
+use crate::runtime::protocol::{Close, Event, Refresh, Release, Serve};
 use crate::runtime::{Dialer, Isolate, IsolateError, IsolateOptions, Store, Work};
 
 /// How long an engine may take to look up what others stored.
@@ -25,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// The engines, at least one.
 pub(super) struct Engines {
     engines: Vec<Engine>,
+    /// What goes to other relays on the same database, where there may be any.
+    news: Option<Arc<News>>,
 }
 
 struct Engine {
@@ -32,7 +34,7 @@ struct Engine {
     unseen: Arc<Unseen>,
 }
 
-/// What others stored since an engine last looked.
+/// What others did since an engine last looked.
 #[derive(Default)]
 struct Unseen {
     what: Mutex<What>,
@@ -41,29 +43,30 @@ struct Unseen {
 
 #[derive(Default)]
 struct What {
-    ids: BTreeSet<String>,
+    erased: BTreeSet<String>,
+    stored: BTreeSet<String>,
     anything: bool,
 }
 
 impl Unseen {
-    /// Adds ids, or everything.
-    fn add(&self, ids: Option<&[String]>) {
+    /// Adds what happened to CoValues, or that something may have happened to any.
+    fn add(&self, news: Option<(Happened, &[String])>) {
         let mut what = self.what.lock().unwrap_or_else(PoisonError::into_inner);
-        match ids {
-            Some(ids) => what.ids.extend(ids.iter().cloned()),
+        match news {
+            Some((Happened::Stored, ids)) => what.stored.extend(ids.iter().cloned()),
+            Some((Happened::Erased, ids)) => what.erased.extend(ids.iter().cloned()),
             None => what.anything = true,
         }
         drop(what);
         self.is_some.notify_one();
     }
 
-    fn take(&self) -> Option<Refresh> {
+    /// What the engine has to drop, and then to look up.
+    fn take(&self) -> (Option<Release>, Option<Refresh>) {
         let what = std::mem::take(&mut *self.what.lock().unwrap_or_else(PoisonError::into_inner));
-        match what {
-            What { anything: true, .. } => Some(Refresh { ids: None }),
-            What { ids, .. } if ids.is_empty() => None,
-            What { ids, .. } => Some(Refresh { ids: Some(ids.into_iter().collect()) }),
-        }
+        let release = (!what.erased.is_empty()).then(|| Release { ids: what.erased.into_iter().collect() });
+        let stored = (!what.stored.is_empty()).then(|| Refresh { ids: Some(what.stored.into_iter().collect()) });
+        (release, if what.anything { Some(Refresh { ids: None }) } else { stored })
     }
 }
 
@@ -86,7 +89,7 @@ impl Engines {
         for engine in &engines {
             engine.isolate.call(&serve, PATIENCE)?;
         }
-        let engines = Self { engines };
+        let mut engines = Self { engines, news: None };
         if tells {
             engines.share_news(database)?;
         }
@@ -152,13 +155,25 @@ impl Engines {
         }
     }
 
+    /// Tells other relays what is not in the database any more.
+    pub(super) fn tell_erased(&self, ids: Vec<String>) {
+        if let Some(news) = &self.news {
+            news.tell(Happened::Erased, ids);
+        }
+    }
+
     /// Has every engine hear of what the others store, here and at other relays.
-    fn share_news(&self, database: Option<Arc<Database>>) -> Result<(), RelayError> {
+    fn share_news(&mut self, database: Option<Arc<Database>>) -> Result<(), RelayError> {
         let all: Arc<[Arc<Unseen>]> = self.engines.iter().map(|engine| engine.unseen.clone()).collect();
         let news = database.map(|database| {
             let all = all.clone();
-            Arc::new(News::listen(database, move |ids| all.iter().for_each(|unseen| unseen.add(ids.as_deref()))))
+            let hear = move |news: Option<(Happened, Vec<String>)>| {
+                let news = news.as_ref().map(|(happened, ids)| (*happened, ids.as_slice()));
+                all.iter().for_each(|unseen| unseen.add(news));
+            };
+            Arc::new(News::listen(database, hear))
         });
+        self.news.clone_from(&news);
         for engine in &self.engines {
             let (isolate, unseen) = (Arc::downgrade(&engine.isolate), engine.unseen.clone());
             tokio::spawn(async move {
@@ -167,7 +182,13 @@ impl Engines {
                         unseen.add(None);
                     }
                     let Some(isolate) = isolate.upgrade() else { return };
-                    if let Some(refresh) = unseen.take()
+                    let (release, refresh) = unseen.take();
+                    if let Some(release) = release
+                        && let Err(error) = isolate.call_async(&release, REFRESHING).await
+                    {
+                        tracing::warn!(%error, "an engine did not drop what others erased");
+                    }
+                    if let Some(refresh) = refresh
                         && let Err(error) = isolate.call_async(&refresh, REFRESHING).await
                     {
                         tracing::warn!(%error, "an engine did not look up what others stored");
@@ -182,10 +203,10 @@ impl Engines {
                         std::iter::once(event).chain(events.try_iter()).filter_map(stored).collect();
                     let ids: Vec<String> = ids.into_iter().collect();
                     for unseen in all.iter().filter(|unseen| !Arc::ptr_eq(unseen, &own)) {
-                        unseen.add(Some(&ids));
+                        unseen.add(Some((Happened::Stored, &ids)));
                     }
                     if let Some(news) = &news {
-                        news.tell(ids);
+                        news.tell(Happened::Stored, ids);
                     }
                 }
             })?;
@@ -221,12 +242,17 @@ mod tests {
     #[test]
     fn what_is_unseen_is_looked_up_once() {
         let unseen = Unseen::default();
-        assert!(unseen.take().is_none());
-        unseen.add(Some(&["co_zA".into(), "co_zB".into()]));
-        unseen.add(Some(&["co_zA".into()]));
-        assert_eq!(unseen.take().unwrap().ids.unwrap(), ["co_zA", "co_zB"]);
-        unseen.add(Some(&["co_zA".into()]));
+        let nothing = |unseen: &Unseen| matches!(unseen.take(), (None, None));
+        assert!(nothing(&unseen));
+        unseen.add(Some((Happened::Stored, &["co_zA".into(), "co_zB".into()])));
+        unseen.add(Some((Happened::Stored, &["co_zA".into()])));
+        assert_eq!(unseen.take().1.unwrap().ids.unwrap(), ["co_zA", "co_zB"]);
+        unseen.add(Some((Happened::Erased, &["co_zA".into()])));
+        unseen.add(Some((Happened::Stored, &["co_zA".into()])));
         unseen.add(None);
-        assert!(unseen.take().unwrap().ids.is_none(), "all of it");
+        let (release, refresh) = unseen.take();
+        assert_eq!(release.unwrap().ids, ["co_zA"]);
+        assert!(refresh.unwrap().ids.is_none(), "all of it");
+        assert!(nothing(&unseen));
     }
 }

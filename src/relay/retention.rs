@@ -93,6 +93,8 @@ async fn forget(shared: &Shared, account: String, before: i64) -> Result<(), Iso
     loop {
         let erased = first.call_async(&some, STEP).await?;
         values += erased.ids.len();
+        // Who has it in memory would confirm it.
+        shared.engines.tell_erased(erased.ids.clone());
         for other in &others {
             other.call_async(&Release { ids: erased.ids.clone() }, STEP).await?;
         }

@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 pub(super) use holdings::{holdings, stored};
 pub(super) use invitations::Invitations;
 pub(super) use lease::Lease;
-pub(super) use news::News;
+pub(super) use news::{Happened, News};
 pub(super) use schema::Old;
 pub(super) use store::PostgresStore;
 
