@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::common::home::wait_until;
 use crate::common::postgres::Postgres;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories};
+use crate::relay_hostile::{client, goes_on, load};
 use crate::relay_shared::{account, number, on};
 use crate::sync_session_guard::noise;
 
@@ -83,3 +84,26 @@ fn what_is_in_the_database_no_more_is_confirmed_by_nobody_though_nobody_has_said
     comes_again(&database, &device, &phrase, &elsewhere);
 }
 
+#[test]
+fn names_that_nobody_has_are_not_noted_as_used() {
+    let Some(database) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut relay = on(&database, &folder.path().join("relay"), &[]);
+    wait_until("it has noted the day", || number(&database, "SELECT COUNT(*) FROM caro_used") == 1);
+    database.run(
+        "CREATE TABLE noted (once BIGINT);
+         CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO noted VALUES (1); RETURN NULL; END';
+         CREATE TRIGGER noted AFTER INSERT ON caro_used FOR EACH STATEMENT EXECUTE FUNCTION noted()",
+    );
+    let device = SyncHome::new("laptop");
+    device.add_one("ls");
+    device.init(&relay.url());
+    let mut client = client(&relay);
+    for i in 0..1000 {
+        client.send(&load(&format!("co_z{i:0>24}").replace('0', "A")));
+    }
+    assert!(goes_on(&mut client));
+    assert!(relay.stop().success());
+    let noted = number(&database, "SELECT COUNT(*) FROM noted");
+    assert!((1..100).contains(&noted), "what has an owner, and nothing else: {noted}");
+}

@@ -105,19 +105,19 @@ export class Relay {
       return {};
     },
     noteUse: async ({ day }) => {
-      this.usage?.note(day);
+      await this.usage?.note(day);
       return {};
     },
     unused: async ({ before }) => ({ accounts: (await this.usage?.unused(before)) ?? [] }),
     eraseSome: async ({ account, before }) =>
-      this.usage?.eraseSome(account, before, (gone) => this.release(gone)) ?? { ids: [], more: false },
+      (await this.usage?.eraseSome(account, before, (gone) => this.release(gone))) ?? { ids: [], more: false },
     release: async ({ ids }) => {
       this.release(ids as RawCoID[]);
       return {};
     },
     close: async () => {
       try {
-        this.usage?.flush();
+        await this.usage?.flush();
       } catch (error) {
         console.warn("what was used in the last minute was not noted", error);
       }

@@ -72,6 +72,16 @@ export class HostDatabase implements SQLiteDatabaseDriver {
    * others use too, begins again: what it does follows from what it reads.
    */
   transaction(callback: () => unknown): void {
+    try {
+      this.aside(callback);
+    } catch (error) {
+      if (this.depth === 0) refused(error);
+      throw error;
+    }
+  }
+
+  /** The same for a change of which nobody has anything in memory: that it failed hears who asked for it, and nobody else. */
+  aside(callback: () => unknown): void {
     if (this.depth > 0) {
       callback();
       return;
@@ -83,7 +93,6 @@ export class HostDatabase implements SQLiteDatabaseDriver {
       } catch (error) {
         this.rollBack();
         if (attempt < ATTEMPTS && isConflict(error)) continue;
-        refused(error);
         throw error;
       }
     }

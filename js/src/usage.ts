@@ -15,12 +15,18 @@ import type { Guest } from "./guest";
 import { eraseValues, forgetRefusal, ownerIn, type Stored } from "./holdings";
 import { HostDatabase } from "./storage";
 
+type Core = ReturnType<LocalNode["getCoValue"]>;
+
 /** CoValues that are erased before others have their turn. */
 const AT_ONCE = 50;
 /** Groups that are looked at before others have their turn. */
 const GROUPS_AT_ONCE = 100;
 /** Rows that are looked at before that. */
 const ROWS_AT_ONCE = 10_000;
+/** CoValues that are noted before that. */
+const NOTED_AT_ONCE = 500;
+/** Of so many it is remembered that they were noted today; after that they may be noted again. */
+const REMEMBERED = 200_000;
 
 /** The account '' stands for the relay itself, or all that use the database: the last day on which one looked. */
 const TABLE = "CREATE TABLE IF NOT EXISTS caro_used (account TEXT PRIMARY KEY, day INTEGER NOT NULL)";
@@ -64,6 +70,8 @@ export class Usage {
   private readonly noted = new Set<string>();
   private readonly users = new Set<string>();
   private day: number | undefined;
+  /** What is being noted. */
+  private noting: Promise<void> = Promise.resolve();
 
   /** `guests` are the clients that there are; a database that others use has its tables already. */
   constructor(
@@ -81,29 +89,16 @@ export class Usage {
     };
   }
 
-  /** Notes what was used since, on this day. */
-  note(day: number): void {
-    const accounts = new Set<string>();
-    this.database.transaction(() => {
-      this.database.run(ALONE, [NEVER]);
-      if (day !== this.day) this.begin(day);
-      accounts.clear();
-      for (const id of this.passed) {
-        const account = this.ownerOf(id);
-        if (account === undefined) this.database.run(USED, [day, id]);
-        else if (!this.users.has(account)) accounts.add(account);
-      }
-      for (const account of accounts) this.database.run(USED_ACCOUNT, [account, day, account]);
-    });
-    this.day = day;
-    for (const id of this.passed) this.noted.add(id);
-    for (const account of accounts) this.users.add(account);
-    this.passed = new Set();
+  /** Notes what was used since, on this day, a little at a time. */
+  note(day: number): Promise<void> {
+    const noted = this.noting.then(() => this.noteAll(day));
+    this.noting = noted.catch(() => {});
+    return noted;
   }
 
   /** Notes what was used since it was last told which day it is. */
-  flush(): void {
-    if (this.day !== undefined) this.note(this.day);
+  async flush(): Promise<void> {
+    if (this.day !== undefined) await this.note(this.day);
   }
 
   /** The accounts that were last used before a day, without those that somebody else needs. */
@@ -125,12 +120,12 @@ export class Usage {
    * whether there are more. Nothing where it was used since `before` after all. `gone` is told of them before anybody else
    * has a turn.
    */
-  eraseSome(
+  async eraseSome(
     account: string,
     before: number | null,
     gone: (ids: RawCoID[]) => void,
-  ): { ids: RawCoID[]; more: boolean } {
-    this.flush();
+  ): Promise<{ ids: RawCoID[]; more: boolean }> {
+    await this.flush();
     const used = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ?", [account])?.day;
     if (before !== null && (used === undefined || used >= before)) return { ids: [], more: false };
     const rows = this.database.query<Stored>(
@@ -139,7 +134,7 @@ export class Usage {
       [account, AT_ONCE],
     );
     const more = rows.length === AT_ONCE;
-    this.database.transaction(() => {
+    this.database.aside(() => {
       eraseValues(this.database, rows);
       if (more) return;
       this.database.run("DELETE FROM caro_used WHERE account = ?", [account]);
@@ -150,8 +145,45 @@ export class Usage {
     return { ids, more };
   }
 
+  /** A message goes to a client. */
   private touch(message: SyncMessage): void {
-    if (!this.noted.has(message.id)) this.passed.add(message.id);
+    // Whoever asks for a name that nobody has, uses nothing.
+    const isSomebodys = message.action === "content" || (message.action === "known" && message.header);
+    if (isSomebodys && !this.noted.has(message.id)) this.passed.add(message.id);
+  }
+
+  private async noteAll(day: number): Promise<void> {
+    if (day !== this.day) this.begin(day);
+    const passed = [...this.passed];
+    this.passed = new Set();
+    for (let at = 0; at < passed.length; at += NOTED_AT_ONCE) {
+      const some = passed.slice(at, at + NOTED_AT_ONCE);
+      try {
+        this.noteSome(some, day);
+      } catch (error) {
+        for (const id of passed.slice(at)) this.passed.add(id);
+        throw error;
+      }
+      // Not after the last ones: who waits for this goes by it.
+      if (at + NOTED_AT_ONCE < passed.length) await turn();
+    }
+  }
+
+  private noteSome(ids: string[], day: number): void {
+    const accounts = new Set<string>();
+    this.database.aside(() => {
+      this.database.run(ALONE, [NEVER]);
+      accounts.clear();
+      for (const id of ids) {
+        const account = this.ownerOf(id);
+        if (account === undefined) this.database.run(USED, [day, id]);
+        else if (!this.users.has(account)) accounts.add(account);
+      }
+      for (const account of accounts) this.database.run(USED_ACCOUNT, [account, day, account]);
+    });
+    if (this.noted.size > REMEMBERED) this.noted.clear();
+    for (const id of ids) this.noted.add(id);
+    for (const account of accounts) this.users.add(account);
   }
 
   /** Whose a CoValue is, as far as that is in memory. */
@@ -163,18 +195,29 @@ export class Usage {
 
   /** A day begins; which day it was before is in the store, since others use the same. */
   private begin(day: number): void {
-    const last = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ''", [])?.day ?? NEVER;
-    if (last !== NEVER && last < day - 1) this.database.run("UPDATE caro_used SET day = day + ?", [day - 1 - last]);
-    if (last > day) this.database.run("UPDATE caro_used SET day = ? WHERE day > ?", [day, day]);
-    if (last !== day) {
+    this.database.aside(() => {
+      this.database.run(ALONE, [NEVER]);
+      const last = this.database.get<{ day: number }>("SELECT day FROM caro_used WHERE account = ''", [])?.day ?? NEVER;
+      if (last !== NEVER && last < day - 1) this.database.run("UPDATE caro_used SET day = day + ?", [day - 1 - last]);
+      if (last > day) this.database.run("UPDATE caro_used SET day = ? WHERE day > ?", [day, day]);
+      if (last === day) return;
       this.database.run("UPDATE caro_used SET day = ? WHERE account = ''", [day]);
       this.database.run(GONE, []);
       this.database.run(KNOWN, [day]);
-    }
+    });
+    this.day = day;
     this.noted.clear();
     this.users.clear();
     // What clients are connected for.
-    for (const guest of this.guests.values()) for (const id of guest.topics) this.passed.add(id);
+    for (const guest of this.guests.values()) {
+      for (const id of guest.topics) if (this.isSomebodys(id)) this.passed.add(id);
+    }
+  }
+
+  /** Whether it is not one of the names that nobody has, which are in memory as long as clients wait for them. */
+  private isSomebodys(id: string): boolean {
+    const core = (this.node as unknown as { coValues: ReadonlyMap<string, Core> }).coValues.get(id);
+    return core === undefined || core.isKnownStateAvailable();
   }
 
   /** Who else needs which of the accounts that were last used before a day. */
