@@ -10,7 +10,7 @@ use crate::common::random::Random;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, bytes_of, contains, finish_within, serve, signal};
 
 /// `caro relay …` about the relay in this folder.
-fn relay_command(relay: &Relay, args: &[&str]) -> Run {
+pub fn relay_command(relay: &Relay, args: &[&str]) -> Run {
     let home = TestHome::new();
     let mut command = home.command(["relay"].iter().chain(args));
     command.arg("--data-dir").arg(relay.data()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -18,7 +18,7 @@ fn relay_command(relay: &Relay, args: &[&str]) -> Run {
 }
 
 /// Invites somebody; the address to give away.
-fn invite(relay: &Relay, label: &str) -> String {
+pub fn invite(relay: &Relay, label: &str) -> String {
     let run = relay_command(relay, &["invite", "--name", label, "--relay-url", &relay.url()]);
     assert_eq!(run.code, Some(0), "{run:?}");
     let address = run.stdout.trim_end().to_owned();
@@ -29,7 +29,7 @@ fn invite(relay: &Relay, label: &str) -> String {
 }
 
 /// What the list says of one label.
-fn listed(relay: &Relay, label: &str) -> Value {
+pub fn listed(relay: &Relay, label: &str) -> Value {
     let run = relay_command(relay, &["accounts", "--json"]);
     assert_eq!(run.code, Some(0), "{run:?}");
     let list: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -37,7 +37,7 @@ fn listed(relay: &Relay, label: &str) -> Value {
     all.iter().find(|account| account["label"] == label).unwrap_or_else(|| panic!("{label} in {list}")).clone()
 }
 
-fn invited() -> Relay {
+pub fn invited() -> Relay {
     Relay::with(&["--access", "accounts"])
 }
 

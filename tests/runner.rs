@@ -39,6 +39,7 @@ mod relay_presence;
 mod relay_proxies;
 mod relay_remembered;
 mod relay_retention;
+mod relay_revocation;
 mod relay_serving;
 mod relay_settings;
 mod relay_shared;

@@ -139,23 +139,26 @@ export function storedAfter(row: number, amount: number): { ids: RawCoID[]; last
 const AT_ONCE = 200;
 
 /**
- * Erases everything that belongs to an account, a little at a time; how many CoValues. `forget` drops one from memory: whoever
- * reads may have come meanwhile.
+ * Erases everything that belongs to an account, a little at a time; how many CoValues. `begun` is told once the store has
+ * taken the first of it, before anybody else has a turn: where it takes none, all stays as it is. `forget` drops one from
+ * memory: whoever reads may have come meanwhile.
  */
-export async function eraseHoldings(account: string, forget: (id: RawCoID) => void): Promise<number> {
+export async function eraseHoldings(account: string, begun: () => void, forget: (id: RawCoID) => void): Promise<number> {
   const database = new HostDatabase();
   for (let erased = 0; ; ) {
     const rows = database.query<Stored>(
       "SELECT coValue, id FROM caro_owners JOIN coValues ON coValues.rowID = coValue WHERE account = ? LIMIT ?",
       [account, AT_ONCE],
     );
+    const more = rows.length === AT_ONCE;
+    database.aside(() => {
+      eraseValues(database, rows);
+      if (!more) forgetRefusal(database, account);
+    });
+    if (erased === 0) begun();
     for (const { id } of rows) forget(id);
-    database.transaction(() => eraseValues(database, rows));
     erased += rows.length;
-    if (rows.length < AT_ONCE) {
-      forgetRefusal(database, account);
-      return erased;
-    }
+    if (!more) return erased;
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
 }

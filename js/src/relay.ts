@@ -93,9 +93,12 @@ export class Relay {
       upstream: this.upstream?.agreement ?? null,
     }),
     forget: async ({ account }) => {
-      // What somebody has in memory of it would be confirmed, and given to others.
-      this.startOver();
-      const values = await eraseHoldings(account, (id) => this.node.internalDeleteCoValue(id));
+      const values = await eraseHoldings(
+        account,
+        // What somebody has in memory of it would be confirmed, and given to others.
+        () => this.startOver(),
+        (id) => this.node.internalDeleteCoValue(id),
+      );
       // Whoever hears that it is gone does not ask for that again.
       await onDisk();
       return { values };
