@@ -13,6 +13,28 @@ fn database(relay: &Relay, name: &str) -> Connection {
 }
 
 #[test]
+fn who_was_invited_comes_in_at_once_though_that_cannot_be_noted() {
+    let relay = invited();
+    let address = invite(&relay, "ann");
+    let list = database(&relay, "accounts.db");
+    list.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begun = std::time::Instant::now();
+    assert!(websocket(&address, &[]).is_ok(), "somebody else changes the list");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(8));
+    list.execute_batch(
+        "CREATE TRIGGER full BEFORE UPDATE OF seen_day ON invitations BEGIN SELECT RAISE(ABORT, 'the disk is full'); END;
+         COMMIT",
+    )
+    .unwrap();
+    assert!(websocket(&address, &[]).is_ok(), "the disk is full");
+    wait_until("it is told", || relay.log().contains("it is not noted who came today"));
+    assert!(listed(&relay, "ann")["last_seen"].is_null());
+    list.execute_batch("DROP TRIGGER full").unwrap();
+    assert!(websocket(&address, &[]).is_ok());
+    wait_until("it is noted", || listed(&relay, "ann")["last_seen"].is_string());
+}
+
+#[test]
 fn an_erasure_that_the_disk_does_not_take_cuts_nobody_off_and_is_made_up_for() {
     let mut relay = invited();
     let (ann, bob) = (invite(&relay, "ann"), invite(&relay, "bob"));

@@ -1,9 +1,11 @@
 //! The list of invitations in a file beside a relay's store, which commands and a running relay use at the same time.
 //!
-//! Only hashes of tokens are kept.
+//! Only hashes of tokens are kept. Whoever reads never waits for who writes: the thread of the network looks here whenever
+//! somebody comes, and a change waits for the disk.
 
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -21,7 +23,19 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const COLUMNS: &str = "label, account, created_day, seen_day, revoked";
 
 /// The list.
-pub struct Invitations(Mutex<Connection>);
+pub struct Invitations {
+    reading: Mutex<Connection>,
+    writing: Mutex<Connection>,
+    seen: Mutex<Seen>,
+}
+
+/// With what somebody came today that is not noted yet.
+#[derive(Default)]
+struct Seen {
+    tokens: HashSet<Hash>,
+    is_noting: bool,
+    has_failed: bool,
+}
 
 impl Invitations {
     /// Opens the list in a relay's folder, and makes both if need be.
@@ -30,9 +44,9 @@ impl Invitations {
         let path = folder.join(FILE);
         // Made before SQLite does, so that it is private from its first byte on.
         private_file::open_append(&path)?;
-        let database = Connection::open(path)?;
-        database.busy_timeout(BUSY_TIMEOUT)?;
-        database.execute_batch(
+        let writing = Connection::open(&path)?;
+        writing.busy_timeout(BUSY_TIMEOUT)?;
+        writing.execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              CREATE TABLE IF NOT EXISTS invitations (
@@ -47,7 +61,9 @@ impl Invitations {
              );
              CREATE INDEX IF NOT EXISTS invitations_by_account ON invitations (account);",
         )?;
-        Ok(Self(Mutex::new(database)))
+        let reading = Connection::open(&path)?;
+        reading.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(Self { reading: Mutex::new(reading), writing: Mutex::new(writing), seen: Mutex::default() })
     }
 
     /// Notes an invitation with this token, and the account that it is for; its label.
@@ -57,7 +73,7 @@ impl Invitations {
         account: Option<&str>,
         token: &Hash,
     ) -> Result<String, AccountsError> {
-        let database = self.database();
+        let database = self.writing();
         let label = match label {
             Some(label) => label.to_owned(),
             None => {
@@ -76,7 +92,7 @@ impl Invitations {
 
     /// All invitations, the oldest first.
     pub(super) fn list(&self) -> Result<Vec<Invitation>, AccountsError> {
-        let database = self.database();
+        let database = self.reading();
         let mut query = database.prepare(&format!("SELECT {COLUMNS} FROM invitations ORDER BY id"))?;
         let all = query.query_map([], read)?.collect::<Result<_, _>>()?;
         Ok(all)
@@ -85,7 +101,7 @@ impl Invitations {
     /// Takes back the invitation of this label, or all those of this account, and has what their accounts stored erased
     /// where `erase` says so. Those that were meant, as they are now.
     pub(super) fn revoke(&self, who: &str, erase: bool) -> Result<Vec<Invitation>, AccountsError> {
-        let database = self.database();
+        let database = self.writing();
         database.execute(
             "UPDATE invitations SET revoked = 1, erase = MAX(erase, ?2 AND account IS NOT NULL)
              WHERE label = ?1 OR account = ?1",
@@ -99,7 +115,7 @@ impl Invitations {
 
     /// The accounts that are to be erased.
     pub(super) fn to_erase(&self) -> Result<Vec<String>, AccountsError> {
-        let database = self.database();
+        let database = self.reading();
         let mut query = database.prepare_cached("SELECT DISTINCT account FROM invitations WHERE erase = 1")?;
         let accounts = query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         Ok(accounts)
@@ -107,27 +123,70 @@ impl Invitations {
 
     /// Notes that an account was erased.
     pub(super) fn erased(&self, account: &str) -> Result<(), AccountsError> {
-        self.database().execute("UPDATE invitations SET erase = 0 WHERE account = ?1", [account])?;
+        self.writing().execute("UPDATE invitations SET erase = 0 WHERE account = ?1", [account])?;
         Ok(())
     }
 
     /// The invitation of a token, while it counts.
     pub(super) fn find(&self, token: &Hash) -> Result<Option<Invitation>, AccountsError> {
-        let database = self.database();
+        let database = self.reading();
         let mut query =
             database.prepare_cached(&format!("SELECT {COLUMNS} FROM invitations WHERE token = ?1 AND revoked = 0"))?;
         Ok(query.query_row([token], read).optional()?)
     }
 
-    /// Notes that somebody came with a token today.
-    pub(super) fn seen(&self, token: &Hash) -> Result<(), AccountsError> {
-        self.database().execute("UPDATE invitations SET seen_day = ?2 WHERE token = ?1", params![token, today()])?;
-        Ok(())
+    /// Has it noted that somebody came with a token today. Nobody waits for that, and nothing depends on it: where the
+    /// disk takes nothing, it is tried again with who comes next.
+    pub(super) fn seen(self: &Arc<Self>, token: &Hash) {
+        let mut seen = self.not_noted();
+        seen.tokens.insert(*token);
+        if seen.is_noting {
+            return;
+        }
+        let list = self.clone();
+        seen.is_noting = std::thread::Builder::new().name("caro-seen".into()).spawn(move || list.note_seen()).is_ok();
+    }
+
+    /// Notes with what somebody came, until nothing of that is left.
+    fn note_seen(&self) {
+        loop {
+            let mut seen = self.not_noted();
+            let tokens = std::mem::take(&mut seen.tokens);
+            if tokens.is_empty() {
+                seen.is_noting = false;
+                return;
+            }
+            drop(seen);
+            let noted = self.note(&tokens);
+            let mut seen = self.not_noted();
+            let had_failed = std::mem::replace(&mut seen.has_failed, noted.is_err());
+            if let Err(error) = noted {
+                if !had_failed {
+                    tracing::warn!(%error, "it is not noted who came today");
+                }
+                seen.tokens.extend(tokens);
+                seen.is_noting = false;
+                return;
+            }
+        }
+    }
+
+    fn note(&self, tokens: &HashSet<Hash>) -> rusqlite::Result<()> {
+        let mut database = self.writing();
+        let change = database.transaction()?;
+        for token in tokens {
+            change.execute("UPDATE invitations SET seen_day = ?2 WHERE token = ?1", params![token, today()])?;
+        }
+        change.commit()
+    }
+
+    fn not_noted(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an account may write with a token: it is for that account, and from now on if it was for none yet.
     pub(super) fn claim(&self, token: &Hash, account: &str) -> Result<bool, AccountsError> {
-        let database = self.database();
+        let database = self.writing();
         database.execute(
             "UPDATE invitations SET account = ?2 WHERE token = ?1 AND account IS NULL AND revoked = 0",
             params![token, account],
@@ -142,13 +201,17 @@ impl Invitations {
         Ok(mine.is_some())
     }
 
-    /// A number that is another one after another process has changed something.
+    /// A number that is another one after something was changed, by another process or by this one.
     pub(super) fn version(&self) -> Result<i64, AccountsError> {
-        Ok(self.database().query_row("PRAGMA data_version", [], |row| row.get(0))?)
+        Ok(self.reading().query_row("PRAGMA data_version", [], |row| row.get(0))?)
     }
 
-    fn database(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reading(&self) -> MutexGuard<'_, Connection> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Connection> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -118,10 +118,14 @@ impl Invitations {
         Ok(read(&self.0.ask(&sql, &[(&token.as_slice(), Type::BYTEA)]).await?)?.pop())
     }
 
-    /// Notes that somebody came with a token today.
-    pub(in crate::relay) async fn seen(&self, token: &Hash) -> Result<(), AccountsError> {
-        let sql = "UPDATE caro_invitations SET seen_day = $2 WHERE token = $1";
-        self.0.ask(sql, &[(&token.as_slice(), Type::BYTEA), (&today(), Type::INT8)]).await.map(drop)
+    /// Has it noted that somebody came with a token today. Nobody waits for that, and nothing depends on it.
+    pub(in crate::relay) fn seen(&self, token: &Hash) {
+        let (desk, token) = (self.0.clone(), *token);
+        self.0.database.runtime.spawn(async move {
+            let sql = "UPDATE caro_invitations SET seen_day = $2 WHERE token = $1";
+            let noted = desk.ask(sql, &[(&token.as_slice(), Type::BYTEA), (&today(), Type::INT8)]).await;
+            noted.inspect_err(|error| tracing::debug!(%error, "it is not noted who came today"))
+        });
     }
 
     /// Which of these tokens are of invitations that count.
