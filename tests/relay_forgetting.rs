@@ -1,5 +1,6 @@
 //! What relays on one PostgreSQL database know of each other's erasing, and of who is used where.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use crate::common::home::wait_until;
@@ -106,4 +107,45 @@ fn names_that_nobody_has_are_not_noted_as_used() {
     assert!(relay.stop().success());
     let noted = number(&database, "SELECT COUNT(*) FROM noted");
     assert!((1..100).contains(&noted), "what has an owner, and nothing else: {noted}");
+}
+
+/// Which of two engines a connection of this account meets.
+fn engine_of(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish() % 2
+}
+
+#[test]
+fn who_comes_while_others_are_erased_is_used_at_whichever_engine() {
+    let Some(database) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let two: Vec<&str> = ["--engines", "2"].into_iter().chain(AFTER_30_DAYS).collect();
+    let mut relay = on(&database, folder.path(), &two);
+    let gone = SyncHome::new("laptop");
+    gone.add_one("echo gone");
+    gone.init(&relay.url());
+    // The first engine is the one that erases.
+    let comes = std::iter::repeat_with(|| {
+        let device = SyncHome::new("desktop");
+        device.add_one("echo comes");
+        device.init(&relay.url());
+        device
+    });
+    let comes =
+        comes.take(30).find(|device| engine_of(&account(device)) == 1).expect("an account of the second engine");
+    assert!(relay.stop().success());
+    let ids = [&gone, &comes].map(account);
+    ids.iter().for_each(|id| used_long_ago(&database, id));
+
+    let held = database.hold(&format!(r#"SELECT id FROM "coValues" WHERE owner = '{}'"#, ids[0]));
+    let relay = on(&database, folder.path(), &two);
+    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    wait_until("the first one is being erased", || number(&database, waits) > 0);
+    comes.ok(["sync", "relay", "set", "--yes", &relay.url()]);
+    comes.now();
+    drop(held);
+    wait_until("it has gone", || owned(&database, &ids[0]) == 0);
+    wait_until("nobody is being erased", || number(&database, "SELECT COUNT(*) FROM caro_leases") == 0);
+    assert!(owned(&database, &ids[1]) > 0);
 }

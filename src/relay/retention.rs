@@ -23,30 +23,46 @@ const LEASE: Duration = Duration::from_secs(900);
 
 /// Notes what is used, and erases what accounts own that were not for so many days, where that is said. Does not end.
 pub(super) async fn keep(shared: Arc<Shared>, days: Option<u32>) {
-    let lease = shared.database.clone().map(|database| Lease::of(database, "forgetting", LEASE));
-    let mut looked = None;
-    let mut every = tokio::time::interval(NOTE_EVERY);
-    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::join!(note_now_and_then(&shared), forget_daily(&shared, days));
+}
+
+async fn note_now_and_then(shared: &Shared) {
+    let mut every = every_so_often();
     loop {
         every.tick().await;
-        if !shared.reaches_database() {
-            continue;
-        }
-        let today = today();
-        let noted = note(&shared, today).await;
-        if let (Ok(()), Some(days)) = (&noted, days.filter(|_| looked != Some(today))) {
-            match look(&shared, lease.as_ref(), today - i64::from(days)).await {
-                Ok(true) => looked = Some(today),
-                // Another relay is at it.
-                Ok(false) => {}
-                // It is tried again.
-                Err(reason) => tracing::error!("what nobody uses any more could not be erased: {reason}"),
-            }
-        }
-        if let Err(error) = noted {
+        if shared.reaches_database()
+            && let Err(error) = note(shared, today()).await
+        {
             tracing::error!(%error, "what is used was not noted");
         }
     }
+}
+
+async fn forget_daily(shared: &Shared, days: Option<u32>) {
+    let Some(days) = days else { return };
+    let lease = shared.database.clone().map(|database| Lease::of(database, "forgetting", LEASE));
+    let mut looked = None;
+    let mut every = every_so_often();
+    loop {
+        every.tick().await;
+        let today = today();
+        if looked == Some(today) || !shared.reaches_database() {
+            continue;
+        }
+        match look(shared, lease.as_ref(), today - i64::from(days)).await {
+            Ok(true) => looked = Some(today),
+            // Another relay is at it.
+            Ok(false) => {}
+            // It is tried again.
+            Err(reason) => tracing::error!("what nobody uses any more could not be erased: {reason}"),
+        }
+    }
+}
+
+fn every_so_often() -> tokio::time::Interval {
+    let mut every = tokio::time::interval(NOTE_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    every
 }
 
 /// Notes what was used since it was last noted.
@@ -63,11 +79,15 @@ async fn look(shared: &Shared, lease: Option<&Lease>, before: i64) -> Result<boo
     if !holds(lease).await? {
         return Ok(false);
     }
+    // Days on which nothing ran do not count, and that is noted first.
+    note(shared, today()).await.map_err(|error| error.to_string())?;
     let unused = first.call_async(&Unused { before }, STEP).await.map_err(|error| error.to_string())?;
     for account in unused.accounts {
         if !holds(lease).await? {
             return Ok(false);
         }
+        // Its device may have come meanwhile, to any of the engines.
+        note(shared, today()).await.map_err(|error| error.to_string())?;
         forget(shared, account, before).await.map_err(|error| error.to_string())?;
     }
     if let Some(lease) = lease {

@@ -99,6 +99,13 @@ impl Postgres {
         runtime.block_on(client.batch_execute(sql)).expect("statements");
     }
 
+    /// Keeps rows from being changed by anybody else, as long as the result lives.
+    pub fn hold(&self, rows: &str) -> Held {
+        let (runtime, client) = self.connect().expect("the database answers");
+        runtime.block_on(client.batch_execute(&format!("BEGIN; {rows} FOR UPDATE"))).expect("they can be held");
+        Held { _client: client, _runtime: runtime }
+    }
+
     fn connect(&self) -> Option<(Runtime, Client)> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("tokio");
@@ -135,6 +142,12 @@ impl Drop for Postgres {
             self.kill();
         }
     }
+}
+
+/// Rows of which a test has the lock.
+pub struct Held {
+    _client: Client,
+    _runtime: Runtime,
 }
 
 /// A way to a database on which a connection ends in the middle of a transaction when a test asks for that.
