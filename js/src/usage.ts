@@ -70,8 +70,9 @@ export class Usage {
   private readonly noted = new Set<string>();
   private readonly users = new Set<string>();
   private day: number | undefined;
-  /** What is being noted. */
+  /** What is being noted, and looked for. */
   private noting: Promise<void> = Promise.resolve();
+  private looking: Promise<string[]> | undefined;
 
   /** `guests` are the clients that there are; a database that others use has its tables already. */
   constructor(
@@ -101,18 +102,12 @@ export class Usage {
     if (this.day !== undefined) await this.note(this.day);
   }
 
-  /** The accounts that were last used before a day, without those that somebody else needs. */
-  async unused(before: number): Promise<string[]> {
-    const sql = "SELECT account FROM caro_used WHERE day < ? AND account <> ''";
-    const unused = new Set(this.database.query<{ account: string }>(sql, [before]).map(({ account }) => account));
-    if (unused.size === 0) return [];
-    const needs = await this.needs(before);
-    // Who is needed by one that stays, stays; and whom that one needs.
-    for (let left = -1; left !== unused.size; ) {
-      left = unused.size;
-      for (const [account, owner] of needs) if (!unused.has(owner)) unused.delete(account);
-    }
-    return [...unused];
+  /** As `find`; who asks while it is looked gets what is found then. */
+  unused(before: number): Promise<string[]> {
+    this.looking ??= this.find(before).finally(() => {
+      this.looking = undefined;
+    });
+    return this.looking;
   }
 
   /**
@@ -218,6 +213,20 @@ export class Usage {
   private isSomebodys(id: string): boolean {
     const core = (this.node as unknown as { coValues: ReadonlyMap<string, Core> }).coValues.get(id);
     return core === undefined || core.isKnownStateAvailable();
+  }
+
+  /** The accounts that were last used before a day, without those that somebody else needs. */
+  private async find(before: number): Promise<string[]> {
+    const sql = "SELECT account FROM caro_used WHERE day < ? AND account <> ''";
+    const unused = new Set(this.database.query<{ account: string }>(sql, [before]).map(({ account }) => account));
+    if (unused.size === 0) return [];
+    const needs = await this.needs(before);
+    // Who is needed by one that stays, stays; and whom that one needs.
+    for (let left = -1; left !== unused.size; ) {
+      left = unused.size;
+      for (const [account, owner] of needs) if (!unused.has(owner)) unused.delete(account);
+    }
+    return [...unused];
   }
 
   /** Who else needs which of the accounts that were last used before a day. */

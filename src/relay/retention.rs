@@ -18,8 +18,12 @@ use crate::runtime::protocol::{EraseSome, NoteUse, Release, Unused};
 const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// How long each of the steps may take.
 const STEP: Duration = Duration::from_secs(60);
+/// The same for finding out who was not used: all groups are looked at, a little at a time.
+const FINDING: Duration = Duration::from_secs(3600);
 /// For how long a relay alone erases, unless it says again that it does: more than an account takes.
 const LEASE: Duration = Duration::from_secs(900);
+/// How often it says so while it finds out.
+const RENEW_EVERY: Duration = Duration::from_secs(300);
 
 /// Notes what is used, and erases what accounts own that were not for so many days, where that is said. Does not end.
 pub(super) async fn keep(shared: Arc<Shared>, days: Option<u32>) {
@@ -81,7 +85,19 @@ async fn look(shared: &Shared, lease: Option<&Lease>, before: i64) -> Result<boo
     }
     // Days on which nothing ran do not count, and that is noted first.
     note(shared, today()).await.map_err(|error| error.to_string())?;
-    let unused = first.call_async(&Unused { before }, STEP).await.map_err(|error| error.to_string())?;
+    let question = Unused { before };
+    let finding = first.call_async(&question, FINDING);
+    tokio::pin!(finding);
+    let unused = loop {
+        tokio::select! {
+            found = &mut finding => break found.map_err(|error| error.to_string())?,
+            () = tokio::time::sleep(RENEW_EVERY) => {
+                if !holds(lease).await? {
+                    return Ok(false);
+                }
+            }
+        }
+    };
     for account in unused.accounts {
         if !holds(lease).await? {
             return Ok(false);
@@ -129,4 +145,58 @@ async fn forget(shared: &Shared, account: String, before: i64) -> Result<(), Iso
         tracing::info!(values, "an account that nobody used any more was erased");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, channel};
+
+    use rusqlite::Connection;
+    use rusqlite::types::Value;
+
+    use super::*;
+    use crate::relay::{MEMORY_LIMIT, PATIENCE};
+    use crate::runtime::protocol::Serve;
+    use crate::runtime::{Isolate, IsolateOptions, Rows, Store, StoreError, open_database};
+
+    /// A store that counts how often it was asked who was not used, and waits before it says so.
+    struct Asked {
+        database: Connection,
+        times: Arc<AtomicUsize>,
+        go_on: Receiver<()>,
+    }
+
+    impl Store for Asked {
+        fn run(&self, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+            self.database.run(sql, params)
+        }
+
+        fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, StoreError> {
+            if sql.starts_with("SELECT account FROM caro_used WHERE day <") {
+                self.times.fetch_add(1, Ordering::SeqCst);
+                let _ = self.go_on.recv();
+            }
+            self.database.query(sql, params)
+        }
+    }
+
+    #[test]
+    fn who_was_not_used_is_found_out_once_for_all_who_ask_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let (times, (both, go_on)) = (Arc::<AtomicUsize>::default(), channel());
+        let store = Asked { database: open_database(Some(&path)).unwrap(), times: times.clone(), go_on };
+        let isolate =
+            Isolate::start(IsolateOptions { store: Box::new(store), dialer: None, memory_limit: MEMORY_LIMIT });
+        let isolate = isolate.unwrap();
+        isolate.call(&Serve { notes_use: true, ..Serve::default() }, PATIENCE).unwrap();
+        open_database(Some(&path)).unwrap().execute("INSERT INTO caro_used VALUES ('co_zGone', 1)", []).unwrap();
+        let question = Unused { before: 50 };
+        let ask = || isolate.call_async(&question, PATIENCE);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (one, two, ()) = runtime.block_on(async { tokio::join!(ask(), ask(), async { drop(both) }) });
+        assert_eq!((one.unwrap().accounts, two.unwrap().accounts), (vec!["co_zGone".into()], vec!["co_zGone".into()]));
+        assert_eq!(times.load(Ordering::SeqCst), 1);
+    }
 }
