@@ -70,4 +70,10 @@ fn an_erasure_that_the_disk_does_not_take_cuts_nobody_off_and_is_made_up_for() {
     let relay = Relay::spawn(relay.data(), relay.address(), command);
     let has_gone = |label: &str| listed(&relay, label)["covalues"] == 0;
     wait_until("it has gone", || has_gone("ann"));
+    let stored = || caro::relay::ask(relay.data()).unwrap().unwrap().stored.expect("a store");
+    let before = stored();
+    assert_eq!(before.accounts, 1);
+    erase("bob");
+    wait_until("it has gone, too", || has_gone("bob"));
+    wait_until("it is not counted any more", || (stored().covalues, stored().accounts) == (0, 0));
 }

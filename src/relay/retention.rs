@@ -129,6 +129,7 @@ async fn forget(shared: &Shared, account: String, before: i64) -> Result<(), Iso
     loop {
         let erased = first.call_async(&some, STEP).await?;
         values += erased.ids.len();
+        shared.outside.counts.erasures.add(1);
         // Who has it in memory would confirm it.
         shared.engines.tell_erased(erased.ids.clone());
         for other in &others {

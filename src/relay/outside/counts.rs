@@ -82,6 +82,8 @@ pub(in crate::relay) struct Counts {
     pub(super) hangs: Count,
     /// Accounts that were erased since nobody used them.
     pub(in crate::relay) forgotten: Count,
+    /// How often something was erased from the store.
+    pub(in crate::relay) erasures: Count,
 }
 
 impl Counts {
@@ -101,6 +103,7 @@ impl Counts {
             content: Count::default(),
             hangs: Count::default(),
             forgotten: Count::default(),
+            erasures: Count::default(),
         })
     }
 

@@ -107,8 +107,9 @@ impl Outside {
 }
 
 impl Kept {
-    /// What the store holds, as it was a while ago at most. Who else asks meanwhile gets what this one finds.
-    async fn stored(&mut self) -> Option<Stored> {
+    /// What the store holds, as it was a while ago at most; `erasures` is how often something was erased from it. Who else
+    /// asks meanwhile gets what this one finds.
+    async fn stored(&mut self, erasures: u64) -> Option<Stored> {
         if let Some((until, stored)) = self.last
             && Instant::now() < until
         {
@@ -120,7 +121,7 @@ impl Kept {
             Counted::File(inventory) => {
                 let inventory = inventory.clone();
                 // The disk may be slow, and others are to be served meanwhile.
-                let take = move || inventory.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let take = move || inventory.lock().unwrap_or_else(PoisonError::into_inner).take(erasures);
                 let taken = tokio::task::spawn_blocking(take).await;
                 taken.map_err(|error| error.to_string()).and_then(|taken| taken.map_err(|error| error.to_string()))
             }
@@ -165,7 +166,7 @@ fn is_stuck(engines: &Engines) -> bool {
 async fn status(shared: &Shared) -> Status {
     let outside = &shared.outside;
     let counts = &outside.counts;
-    let stored = outside.kept.lock().await.stored().await;
+    let stored = outside.kept.lock().await.stored(counts.erasures.get()).await;
     let work = shared.engines.work();
     let messages = |traffic: &counts::Traffic| Messages {
         frames: traffic.frames.get(),

@@ -2,11 +2,15 @@
 //! the log stays beside the store while anyone has it open, and so after the relay has ended too.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, Row};
 use serde::{Deserialize, Serialize};
 
 use crate::relay::store::DATABASE;
+
+/// After how long everything is counted anew: what was taken back at once, nobody counts as an erasure.
+const ANEW: Duration = Duration::from_secs(3600);
 
 /// What a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,11 +27,13 @@ pub struct Stored {
     pub log_bytes: Option<u64>,
 }
 
-/// Counts what a store holds. What was counted once is not counted again: a CoValue that is in a store stays in it.
+/// Counts what a store holds. What was counted once is not counted again, until something was erased.
 pub(super) struct Inventory {
     path: PathBuf,
     until: i64,
     counted: Stored,
+    erasures: u64,
+    begun: Instant,
 }
 
 impl Inventory {
@@ -37,11 +43,14 @@ impl Inventory {
     }
 
     fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), until: 0, counted: Stored::default() }
+        Self { path: path.to_owned(), until: 0, counted: Stored::default(), erasures: 0, begun: Instant::now() }
     }
 
-    /// What it holds now.
-    pub(super) fn take(&mut self) -> rusqlite::Result<Stored> {
+    /// What it holds now, after so many erasures.
+    pub(super) fn take(&mut self, erasures: u64) -> rusqlite::Result<Stored> {
+        if erasures != self.erasures || self.begun.elapsed() > ANEW {
+            *self = Self { erasures, ..Self::at(&self.path) };
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let database = Connection::open_with_flags(&self.path, flags)?;
         let (until, covalues, accounts) = database.query_row(
@@ -74,10 +83,39 @@ pub(in crate::relay) fn stored(folder: &Path) -> rusqlite::Result<Option<Stored>
     if !folder.join(DATABASE).exists() {
         return Ok(None);
     }
-    Inventory::of(folder).take().map(Some)
+    Inventory::of(folder).take(0).map(Some)
 }
 
 /// What a database holds that is a store, or a copy of one.
 pub(in crate::relay) fn stored_in(database: &Path) -> rusqlite::Result<Stored> {
-    Inventory::at(database).take()
+    Inventory::at(database).take(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_erased_is_not_counted_any_more_and_what_came_in_its_place_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(DATABASE);
+        let store = Connection::open(&path).unwrap();
+        store
+            .execute_batch(
+                r#"CREATE TABLE coValues (rowID INTEGER PRIMARY KEY, header TEXT);
+                   CREATE TABLE deletedCoValues (status INTEGER);
+                   INSERT INTO coValues (header) VALUES ('{}'), ('{}'), ('{"meta":{"type":"account"}}')"#,
+            )
+            .unwrap();
+        let mut inventory = Inventory::at(&path);
+        let mut counted = |erasures| inventory.take(erasures).map(|stored| (stored.covalues, stored.accounts)).unwrap();
+        assert_eq!(counted(0), (3, 1));
+        // The numbers of rows are given again.
+        store
+            .execute_batch("DELETE FROM coValues WHERE rowID > 1; INSERT INTO coValues (header) VALUES ('{}')")
+            .unwrap();
+        assert_eq!(counted(1), (2, 0));
+        store.execute_batch("INSERT INTO coValues (header) VALUES ('{}')").unwrap();
+        assert_eq!(counted(1), (3, 0));
+    }
 }
