@@ -66,7 +66,7 @@ pub fn load(id: &str) -> String {
 }
 
 /// A header with its fields in the order in which an id is made of them.
-fn header(uniqueness: &str) -> Value {
+pub fn header(uniqueness: &str) -> Value {
     json!({
         "createdAt": null, "meta": null, "ruleset": { "type": "unsafeAllowAll" }, "type": "costream",
         "uniqueness": uniqueness,
@@ -74,7 +74,7 @@ fn header(uniqueness: &str) -> Value {
 }
 
 /// The id that belongs to a header.
-fn id_of(header: &Value) -> String {
+pub fn id_of(header: &Value) -> String {
     caro::runtime::crypto::short_hash(&header.to_string()).replacen("shortHash_", "co_", 1)
 }
 

@@ -10,9 +10,11 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use crate::common::home::{TestHome, is_slow_run, wait_until};
 use crate::common::random::Random;
 use crate::common::sync::{Relay, SyncHome, assert_equal_histories, serve, signal};
-use crate::relay_hostile::{NOBODYS, client, goes_on};
+use crate::relay_hostile::{client, goes_on, header, id_of};
 use crate::relay_serving::{get, tcp, websocket};
 
+/// A key.
+const SOMEBODY: &str = "8qbHbw2BbbTHBW1sbeqakYXVKRQM8Ne7pLK7m6CVfeR";
 const TOKEN: &str = "a-token-of-this-test-1";
 
 /// A relay that can be watched, and where.
@@ -313,15 +315,21 @@ fn a_client_that_means_harm_fills_no_log_and_what_is_said_of_it_names_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let relay = logging(folder.path(), &[]);
     let mut client = client(&relay);
-    let forged = serde_json::json!({ "type": "comap", "ruleset": { "type": "unsafeAllowAll" }, "meta": null, "uniqueness": "x" });
-    for _ in 0..200 {
-        let content =
-            serde_json::json!({ "action": "content", "id": NOBODYS, "header": forged, "priority": 3, "new": {} });
+    let header = header("x");
+    let id = id_of(&header);
+    let transaction = serde_json::json!({ "privacy": "trusting", "changes": "[]", "madeAt": 1 });
+    for number in 0..200 {
+        let session = format!("sealer_z{SOMEBODY}/signer_z{SOMEBODY}_session_z{number}");
+        let forged =
+            serde_json::json!({ "after": 0, "newTransactions": [transaction], "lastSignature": "signature_z1" });
+        let content = serde_json::json!(
+            { "action": "content", "id": id, "header": header, "priority": 3, "new": { session: forged } }
+        );
         client.send(&content.to_string());
     }
     assert!(goes_on(&mut client));
     let log = relay.log();
-    assert!(log.contains("co_z…") && !log.contains(NOBODYS), "{log}");
+    assert!(log.contains("co_z…") && !log.contains(&id) && !log.contains(SOMEBODY), "{log}");
     assert!(log.lines().count() < 50, "{log}");
 }
 
