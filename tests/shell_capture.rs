@@ -284,7 +284,10 @@ fn unusual_options_of_zsh_disturb_neither_the_hooks_nor_the_keys() {
         shell.screen.press("Escape");
         let shown = shell.screen.until("the prompt", |text| text.trim_end().ends_with("ready>"));
         // A line that was typed ahead may stand before it.
-        assert!(shown.lines().any(|line| line.ends_with("yes")) && !shown.contains("not set") && !shown.contains("__caro"), "{shown}");
+        assert!(
+            shown.lines().any(|line| line.ends_with("yes")) && !shown.contains("not set") && !shown.contains("__caro"),
+            "{shown}"
+        );
     }
     // Before anything made the array.
     let shell = Kind::Zsh.start("setopt nounset; unset precmd_functions", "");
